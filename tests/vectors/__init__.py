@@ -1,0 +1,18 @@
+"""The test vectors that prove every backend of the operators equal: PyTorch, ONNX Runtime, TensorRT, CUDA, portable.
+
+`CASES` says what to run, `Case.inputs()` draws the inputs, `reference` computes the answer in float64 and
+`assert_matches` compares. Nothing here imports more than numpy.
+"""
+
+from .cases import CASES, Case, DPWConvCase, DPWInvertedResidualCase, UpsampleArgmaxCase
+from .compare import assert_matches, expected
+
+__all__ = [
+    "CASES",
+    "Case",
+    "DPWConvCase",
+    "DPWInvertedResidualCase",
+    "UpsampleArgmaxCase",
+    "assert_matches",
+    "expected",
+]

@@ -1,0 +1,143 @@
+"""The operators in numpy and float64, as plainly as they can be written: slow, and the measure of every backend."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+_ACTIVATIONS = {
+    "none": lambda y: y,
+    "relu": lambda y: np.maximum(y, 0.0),
+    "relu6": lambda y: np.clip(y, 0.0, 6.0),
+}
+
+
+def upsample(x: Doubles, scale: int) -> Doubles:
+    """Bilinear, align_corners=False, of [N, C, h, w]."""
+    for axis in (2, 3):
+        extent = x.shape[axis]
+        position = np.maximum((np.arange(extent * scale) + 0.5) / scale - 0.5, 0.0)
+        low = position.astype(int)
+        high = np.minimum(low + 1, extent - 1)
+        weight = (position - low).reshape((-1, 1) if axis == 2 else (-1,))
+        x = (1.0 - weight) * x.take(low, axis) + weight * x.take(high, axis)
+    return x
+
+
+def compose(x: Doubles, previous: Doubles | None, coordinates: bool) -> Doubles:
+    """The map a level reads: x- and y-coordinates, X, `previous` upsampled by 2."""
+    parts = [x]
+    if coordinates:
+        batch, _, height, width = x.shape
+        across = np.linspace(-1.0, 1.0, width) if width > 1 else np.array([-1.0])
+        down = np.linspace(-1.0, 1.0, height) if height > 1 else np.array([-1.0])
+        parts = [
+            np.broadcast_to(across, (batch, 1, height, width)),
+            np.broadcast_to(down[:, None], (batch, 1, height, width)),
+            x,
+        ]
+    if previous is not None:
+        parts.append(upsample(previous, 2))
+    return np.concatenate(parts, axis=1)
+
+
+def patch_weights(theta: Doubles, offset: int, count: int) -> Doubles:
+    """theta [N, T, N_h, N_w, L] -> the operator's own weights [N, N_h, N_w, count]."""
+    pieces = [theta[:, t] for t in range(theta.shape[1])]
+    return np.concatenate(pieces, axis=-1)[..., offset : offset + count]
+
+
+def _pad(x: Doubles, by: int) -> Doubles:
+    return np.pad(x, ((0, 0), (0, 0), (by, by), (by, by)), mode="reflect") if by else x
+
+
+def _convolve(window: Doubles, weight: Doubles) -> Doubles:
+    """Valid convolution of one window [C_in, h, w] with [C_out, C_in/group, K, K]."""
+    out_channels, per_group, kernel, _ = weight.shape
+    group = window.shape[0] // per_group
+    height, width = window.shape[1] - kernel + 1, window.shape[2] - kernel + 1
+    y = np.zeros((out_channels, height, width))
+    for g in range(group):
+        source = window[g * per_group : (g + 1) * per_group]
+        target = slice(g * out_channels // group, (g + 1) * out_channels // group)
+        for u in range(kernel):
+            for v in range(kernel):
+                y[target] += np.einsum("oc,chw->ohw", weight[target, :, u, v], source[:, u : u + height, v : v + width])
+    return y
+
+
+def dpw_conv(
+    x: Doubles,
+    theta: Doubles,
+    bias: Doubles | None = None,
+    previous: Doubles | None = None,
+    *,
+    kernel_shape: tuple[int, int] = (1, 1),
+    group: int = 1,
+    activation: str = "none",
+    offset: int = 0,
+    coordinates: bool = False,
+) -> Doubles:
+    """Y [N, C_out, H, W]. Without a bias C_out is as large as the weights allow."""
+    kernel = kernel_shape[0]
+    full = compose(x, previous, coordinates)
+    batch, in_channels, height, width = full.shape
+    per_channel = in_channels // group * kernel**2
+    if bias is None:
+        out_channels = (theta.shape[1] * theta.shape[-1] - offset) // per_channel // group * group
+    else:
+        out_channels = len(bias)
+    weights = patch_weights(theta, offset, out_channels * per_channel)
+    rows, columns = theta.shape[2:4]
+    ph, pw = height // rows, width // columns
+    padded = _pad(full, kernel // 2)
+    y = np.zeros((batch, out_channels, height, width))
+    for n, i, j in np.ndindex(batch, rows, columns):
+        window = padded[n, :, i * ph : (i + 1) * ph + kernel - 1, j * pw : (j + 1) * pw + kernel - 1]
+        weight = weights[n, i, j].reshape(out_channels, in_channels // group, kernel, kernel)
+        y[n, :, i * ph : (i + 1) * ph, j * pw : (j + 1) * pw] = _convolve(window, weight)
+    if bias is not None:
+        y += bias[:, None, None]
+    return np.asarray(_ACTIVATIONS[activation](y))
+
+
+def dpw_inverted_residual(  # noqa: PLR0917 - the operator's inputs, in its order
+    x: Doubles,
+    theta: Doubles,
+    bias1: Doubles,
+    bias2: Doubles,
+    bias3: Doubles,
+    previous: Doubles | None = None,
+    *,
+    kernel_shape: tuple[int, int] = (3, 3),
+    offset: int = 0,
+    coordinates: bool = False,
+) -> Doubles:
+    """Y [N, C_out, H, W]; every patch applies its own pw1 to its halo."""
+    if tuple(kernel_shape) != (3, 3):
+        raise ValueError(f"kernel_shape is {kernel_shape}; only (3, 3) is defined")
+    full = compose(x, previous, coordinates)
+    batch, in_channels, height, width = full.shape
+    hidden, out = len(bias1), len(bias3)
+    weights = patch_weights(theta, offset, hidden * (in_channels + 9 + out))
+    rows, columns = theta.shape[2:4]
+    ph, pw = height // rows, width // columns
+    padded = _pad(full, 1)
+    y = np.zeros((batch, out, height, width))
+    for n, i, j in np.ndindex(batch, rows, columns):
+        window = padded[n, :, i * ph : (i + 1) * ph + 2, j * pw : (j + 1) * pw + 2]
+        pw1, dw, pw2 = np.split(weights[n, i, j], [hidden * in_channels, hidden * (in_channels + 9)])
+        h = np.clip(np.einsum("ck,kuv->cuv", pw1.reshape(hidden, in_channels), window) + bias1[:, None, None], 0, 6)
+        d = np.clip(_convolve(h, dw.reshape(hidden, 1, 3, 3)) + bias2[:, None, None], 0, 6)
+        o = np.einsum("mc,cuv->muv", pw2.reshape(out, hidden), d) + bias3[:, None, None]
+        if in_channels == out:
+            o += window[:, 1:-1, 1:-1]
+        y[n, :, i * ph : (i + 1) * ph, j * pw : (j + 1) * pw] = o
+    return y
+
+
+def upsample_argmax(x: Doubles, *, scale: int = 1) -> NDArray[np.int32]:
+    """labels [N, h * scale, w * scale]; ties go to the lowest channel."""
+    return np.argmax(upsample(x, scale), axis=1).astype(np.int32)

@@ -1,0 +1,43 @@
+"""The reference against hand-made answers and against itself: the measure has to be right first."""
+
+import numpy as np
+import pytest
+
+from vectors import CASES, Case, assert_matches, expected, reference
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_reference_has_the_declared_shape_and_finite_values(case: Case) -> None:
+    result = expected(case)
+    assert result.shape == case.output_shape
+    assert np.isfinite(result).all()
+    assert np.abs(result).max() < 1e3, "poison was read"
+    assert_matches(case, result.astype(result.dtype if case.operator == "UpsampleArgmax" else case.dtype))
+
+
+def test_names_are_unique() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_composed_input_puts_x_before_y_and_previous_last() -> None:
+    full = reference.compose(np.full((1, 1, 2, 4), 5.0), np.array([[[[1.0, 3.0]]]]), coordinates=True)
+    np.testing.assert_allclose(full[0, 0], [[-1, -1 / 3, 1 / 3, 1]] * 2)
+    np.testing.assert_allclose(full[0, 1], [[-1] * 4, [1] * 4])
+    np.testing.assert_allclose(full[0, 2], 5.0)
+    np.testing.assert_allclose(full[0, 3], [[1.0, 1.5, 2.5, 3.0]] * 2)
+
+
+def test_pieces_change_the_layout_only() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((1, 1, 2, 2, 12))
+    cut = weights.reshape(1, 2, 2, 3, 4).transpose(0, 3, 1, 2, 4)
+    np.testing.assert_array_equal(reference.patch_weights(cut, 2, 9), weights[:, 0, ..., 2:11])
+
+
+def test_one_patch_is_an_ordinary_convolution() -> None:
+    x = np.arange(9.0).reshape(1, 1, 3, 3)
+    mean = np.full((1, 1, 1, 1, 9), 1 / 9)
+    y = reference.dpw_conv(x, mean, kernel_shape=(3, 3))
+    assert y[0, 0, 1, 1] == pytest.approx(4.0)
+    # Reflect padding: the corner sees 4 3 4 / 1 0 1 / 4 3 4.
+    assert y[0, 0, 0, 0] == pytest.approx((4 * 4 + 2 * 3 + 2 * 1) / 9)
