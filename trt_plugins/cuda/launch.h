@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hyperseg/dpw_conv.h"
+#include "hyperseg/dpw_inverted_residual.h"
+#include "hyperseg/upsample_argmax.h"
+
+/// The operators on the device. Every launch takes device pointers, parameters made by `validate`, and a stream; it
+/// enqueues one kernel and returns the launch's error. Nothing is allocated, synchronised or created, so that a launch
+/// may be captured in a CUDA graph. All tensors are contiguous NCHW (theta as the contract has it) and begin at
+/// addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
+namespace hyperseg::cuda {
+
+/// Storage type of X, theta, biases, previous and Y, all alike. Sums are in float32.
+enum class DataType : int { kFloat32 = 0, kFloat16 = 1 };
+
+struct DPWConvPointers {
+  const void* x = nullptr;
+  const void* theta = nullptr;
+  const void* bias = nullptr;      ///< null unless params.has_bias
+  const void* previous = nullptr;  ///< null unless params.input.previous_channels > 0
+  void* y = nullptr;
+};
+
+struct DPWInvertedResidualPointers {
+  const void* x = nullptr;
+  const void* theta = nullptr;
+  const void* bias1 = nullptr;
+  const void* bias2 = nullptr;
+  const void* bias3 = nullptr;
+  const void* previous = nullptr;  ///< null unless params.input.previous_channels > 0
+  void* y = nullptr;
+};
+
+cudaError_t launch_dpw_conv(const DPWConvParams& params, DataType type, const DPWConvPointers& pointers,
+                            cudaStream_t stream);
+
+cudaError_t launch_dpw_inverted_residual(const DPWInvertedResidualParams& params, DataType type,
+                                         const DPWInvertedResidualPointers& pointers, cudaStream_t stream);
+
+cudaError_t launch_upsample_argmax(const UpsampleArgmaxParams& params, DataType type, const void* x,
+                                   std::int32_t* labels, cudaStream_t stream);
+
+/// Shared memory of one thread block of the kernel that the launch would choose. A device whose
+/// cudaDevAttrMaxSharedMemoryPerBlockOptin is less cannot run these channel counts; the launch then returns
+/// cudaErrorInvalidValue. No preset needs more than 64 KiB, which every architecture from sm_75 on has.
+std::size_t shared_bytes(const DPWConvParams& params, DataType type);
+std::size_t shared_bytes(const DPWInvertedResidualParams& params, DataType type);
+
+}  // namespace hyperseg::cuda
