@@ -1,0 +1,25 @@
+# hyperseg_part(NAME FOUND DETAIL) remembers one dependency: where it was found, or what to do when it was not.
+# hyperseg_print_parts() prints them all, and installs them beside the libraries for hyperseg-doctor to read.
+
+function(hyperseg_part name found detail)
+  if(found)
+    set(mark "yes")
+  else()
+    set(mark "no ")
+  endif()
+  set_property(GLOBAL APPEND PROPERTY HYPERSEG_PARTS "  ${mark} ${name}: ${detail}")
+  string(REPLACE "\\" "\\\\" detail "${detail}")
+  string(REPLACE "\"" "\\\"" detail "${detail}")
+  string(STRIP "${mark}" mark)
+  set_property(GLOBAL APPEND PROPERTY HYPERSEG_PARTS_JSON "  \"${name}\": {\"found\": \"${mark}\", \"detail\": \"${detail}\"}")
+endfunction()
+
+function(hyperseg_print_parts)
+  get_property(parts GLOBAL PROPERTY HYPERSEG_PARTS)
+  list(JOIN parts "\n" text)
+  message(STATUS "What the native operators are built with:\n${text}")
+  get_property(parts GLOBAL PROPERTY HYPERSEG_PARTS_JSON)
+  list(JOIN parts ",\n" text)
+  file(WRITE "${CMAKE_BINARY_DIR}/native.json" "{\n${text}\n}\n")
+  install(FILES "${CMAKE_BINARY_DIR}/native.json" DESTINATION hyperseg_runtime/lib)
+endfunction()
