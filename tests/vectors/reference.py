@@ -140,4 +140,5 @@ def dpw_inverted_residual(  # noqa: PLR0917 - the operator's inputs, in its orde
 
 def upsample_argmax(x: Doubles, *, scale: int = 1) -> NDArray[np.int32]:
     """labels [N, h * scale, w * scale]; ties go to the lowest channel."""
-    return np.argmax(upsample(x, scale), axis=1).astype(np.int32)
+    labels: NDArray[np.int32] = np.argmax(upsample(x, scale), axis=1).astype(np.int32)
+    return labels
