@@ -1,0 +1,56 @@
+"""Where our native libraries are, and whether they load."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from enum import Enum
+from pathlib import Path
+
+from hyperseg_runtime.errors import LibraryMissingError
+
+ENVIRONMENT_VARIABLE = "HYPERSEG_LIBRARY_DIR"
+
+
+class Library(Enum):
+    """A native library of the project; the value is its file name."""
+
+    ONNXRUNTIME = "libhyperseg_ort.so"
+    TENSORRT = "libhyperseg_trt.so"
+
+
+def search_path() -> tuple[Path, ...]:
+    """The folders searched, in order: HYPERSEG_LIBRARY_DIR where it is set, then the package's own `lib`."""
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
+    packaged = Path(__file__).parent / "lib"
+    return (Path(chosen), packaged) if chosen else (packaged,)
+
+
+def find(library: Library) -> Path | None:
+    """The library's file, or None where it was not built."""
+    for folder in search_path():
+        path = folder / library.value
+        if path.is_file():
+            return path.resolve()
+    return None
+
+
+def require(library: Library) -> Path:
+    """The library's file. Raises LibraryMissingError, which names the folders searched and the remedy."""
+    path = find(library)
+    if path is None:
+        folders = ", ".join(str(folder) for folder in search_path())
+        raise LibraryMissingError(
+            f"{library.value} was not found in {folders}; build it (pip install . with a C++ compiler), "
+            f"or set {ENVIRONMENT_VARIABLE} to its folder"
+        )
+    return path
+
+
+def load_error(library: Library) -> str | None:
+    """Why the library does not load here, as one line; None where it loads."""
+    try:
+        ctypes.CDLL(str(require(library)), mode=os.RTLD_LOCAL | os.RTLD_NOW)
+    except (OSError, LibraryMissingError) as error:
+        return " ".join(str(error).split())
+    return None
