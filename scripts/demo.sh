@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# From nothing to a segmented video: makes a virtual environment, builds the native operators, and runs the model that
+# ships with the package on a clip, on the CPU. PyTorch is not needed. Without a clip, it renders one: a drive through
+# a street.
+#
+#   scripts/demo.sh [CLIP] [OPTION OF hyperseg-run]...
+set -euo pipefail
+case ${1:-} in -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+
+clip=${1:-}
+[ $# -eq 0 ] || shift
+if [ -n "$clip" ]; then
+  [ -f "$clip" ] || { echo "demo.sh: no such file: $clip" >&2; exit 1; }
+  clip=$(realpath "$clip")
+fi
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+venv=$root/.venv-demo
+output=$root/runs/demo
+mkdir -p "$output"
+
+say "Virtual environment: $venv"
+make_venv "$venv"
+
+stamp=$(fingerprint CMakeLists.txt cmake pyproject.toml requirements trt_plugins hyperseg export runtime)
+if unchanged "$venv/.built" "$stamp"; then
+  say "Native operators and package: already built"
+else
+  say "Headers"
+  "$root/scripts/fetch_headers.sh"
+  say "Building the native operators and installing the package (one to two minutes)"
+  # The CPU is all that is shown here; pip install . compiles the CUDA kernels too where it finds nvcc.
+  log=$output/build.log
+  if ! SKBUILD_CMAKE_DEFINE="HYPERSEG_CUDA=OFF" "$venv/bin/python" -m pip install -v --no-input \
+      $(constraints "$venv") "$root" > "$log" 2>&1; then
+    tail -n 25 "$log" >&2
+    die "the package did not build; the whole log is $log"
+  fi
+  sed -n '/What the native operators are built with/,/ CUDA:/p' "$log"
+  printf '%s' "$stamp" > "$venv/.built"
+fi
+
+if [ -z "$clip" ]; then
+  clip=$output/street.mp4
+  if [ ! -f "$clip" ]; then
+    say "Rendering a clip"
+    "$venv/bin/hyperseg-street" --clip "$clip"
+  fi
+fi
+
+say "Segmenting $clip"
+cd "$output"
+exec "$venv/bin/hyperseg-run" "$clip" --output "$output/$(basename "${clip%.*}").segmented.mp4" --force "$@"
