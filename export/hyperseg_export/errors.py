@@ -1,0 +1,19 @@
+"""The errors of an export. Each message is one line that names the thing, its value and the remedy."""
+
+from __future__ import annotations
+
+from hyperseg_runtime.errors import HyperSegError
+
+
+class ExportError(HyperSegError):
+    """The checkpoint was read, but no file came of it."""
+
+
+class OptionError(HyperSegError):
+    """An option with a value that the network or this machine does not take; commands exit with code 2."""
+
+    exit_code = 2
+
+
+class DisagreementError(ExportError):
+    """The exported file does not compute what the PyTorch network computes; nothing was kept."""

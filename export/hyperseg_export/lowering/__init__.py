@@ -1,0 +1,48 @@
+"""The graph without our operators: every node of the domain `hyperseg` written in standard ONNX operators.
+
+For runtimes without our libraries; also the proof that the operators need nothing that ONNX does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+from hyperseg_export.lowering.builder import Builder
+from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, upsample_argmax
+from hyperseg_export.operators import DOMAIN
+
+_LOWERINGS: dict[str, Callable[[Builder, ir.Node], ir.Value]] = {
+    "DPWConv": dpw_conv,
+    "DPWInvertedResidual": dpw_inverted_residual,
+    "UpsampleArgmax": upsample_argmax,
+}
+
+
+def lower(model: ir.Model) -> int:
+    """Replaces our operators in place and returns how many there were.
+
+    Channels, T and L of the generated weights must be fixed in the graph; batch, height, width and grid may be
+    dynamic. Raises ValueError for a node of our domain that has no lowering.
+    """
+    graph = model.graph
+    nodes = [node for node in graph if node.domain == DOMAIN]
+    for node in nodes:
+        lowering = _LOWERINGS.get(node.op_type)
+        if lowering is None:
+            raise ValueError(f"{node.name}: {DOMAIN}.{node.op_type} has no lowering to standard operators")
+        _replace(graph, node, lowering)
+    model.opset_imports.pop(DOMAIN, None)
+    return len(nodes)
+
+
+def _replace(graph: ir.Graph, node: ir.Node, lowering: Callable[[Builder, ir.Node], ir.Value]) -> None:
+    builder = Builder(node)
+    old, new = node.outputs[0], lowering(builder, node)
+    new.name, new.shape, new.type = old.name, old.shape, old.type
+    for value in builder.initializers:
+        graph.register_initializer(value)
+    for index, output in enumerate(graph.outputs):
+        if output is old:
+            graph.outputs[index] = new
+    ir.convenience.replace_nodes_and_values(graph, node, [node], builder.nodes, [old], [new])

@@ -1,0 +1,9 @@
+"""The operators of the ONNX domain `hyperseg`: their schemas, and their way from PyTorch into a graph."""
+
+from __future__ import annotations
+
+DOMAIN = "hyperseg"
+VERSION = 1
+
+PLUGIN_ATTRIBUTES = {"plugin_namespace": "hyperseg", "plugin_version": "1"}
+"""On every node: by these TensorRT's ONNX parser finds the plugin's creator."""

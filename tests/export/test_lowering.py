@@ -1,0 +1,42 @@
+"""The lowering to standard operators, on the test vectors that every backend runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import pytest
+from numpy.typing import NDArray
+from vectors.cases import CASES, Case
+from vectors.compare import assert_matches
+
+from .graphs import feeds, lowered, one_node
+
+ort = pytest.importorskip("onnxruntime")
+
+
+def run_onnxruntime(model: onnx.ModelProto, case: Case) -> NDArray[Any]:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds(case))[0]
+
+
+def run_openvino(model: onnx.ModelProto, case: Case) -> NDArray[Any]:
+    openvino = pytest.importorskip("openvino")
+    core = openvino.Core()
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
+    return compiled(feeds(case))[0]
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["fixed", "dynamic"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_lowering_computes_the_operator_in_onnx_runtime(case: Case, dynamic: bool) -> None:
+    model = lowered(one_node(case, dynamic))
+    assert {node.domain for node in model.graph.node} == {""}
+    onnx.checker.check_model(model, full_check=True)
+    assert_matches(case, run_onnxruntime(model, case))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_lowering_computes_the_operator_in_openvino(case: Case) -> None:
+    assert_matches(case, run_openvino(lowered(one_node(case)), case))
