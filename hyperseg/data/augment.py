@@ -1,0 +1,119 @@
+"""Augmentation: one affine warp for scale, aspect, rotation, mirroring and crop together, and a colour change.
+
+The label goes through the same matrix as its picture, by nearest neighbour; what lies outside the picture is void.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.data.classes import VOID
+from hyperseg.data.sample import Pixels, Sample
+
+Matrix = NDArray[np.float64]
+
+OUTSIDE = (127.0, 127.0, 127.0)
+
+
+class ScaleOf(str, Enum):
+    """What a scale of 1 means: the picture at its own size, or stretched to the evaluation size."""
+
+    PICTURE = "picture"
+    EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges from which each sample's change is drawn; the defaults change nothing but crop."""
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    scale_of: ScaleOf = ScaleOf.PICTURE
+    aspect: float = 0.0
+    """The width is stretched by up to e^±aspect, and the height by its inverse."""
+    rotation: float = 0.0
+    """Degrees, either way."""
+    flip: bool = False
+    brightness: float = 0.0
+    """Share of the full range, either way."""
+    contrast: tuple[float, float] = (1.0, 1.0)
+    saturation: tuple[float, float] = (1.0, 1.0)
+    tint: float = 0.0
+    """Each colour channel is multiplied by its own factor of up to 1 ± tint."""
+
+    def __call__(
+        self, sample: Sample, crop: tuple[int, int], evaluation: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[Pixels, Pixels]:
+        """Draw one variant: uint8 [h, w, 3] and its label [h, w], `crop` and `evaluation` being (height, width)."""
+        matrix = self._draw_matrix(sample.label.shape, crop, evaluation, rng)
+        image, label = warp(sample.image, sample.label, matrix, crop)
+        return self._recolour(image, rng), label
+
+    def _draw_matrix(
+        self, size: tuple[int, ...], crop: tuple[int, int], evaluation: tuple[int, int], rng: np.random.Generator
+    ) -> Matrix:
+        height, width = size
+        scale = math.exp(rng.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
+        stretch = math.exp(rng.uniform(-self.aspect, self.aspect))
+        angle = math.radians(rng.uniform(-self.rotation, self.rotation))
+        mirror = -1.0 if self.flip and rng.random() < 0.5 else 1.0
+        base_x, base_y = (1.0, 1.0) if self.scale_of is ScaleOf.PICTURE else (evaluation[1] / width, evaluation[0] / height)
+        scale_x, scale_y = base_x * scale * stretch, base_y * scale / stretch
+        centre = [_draw_centre(width, crop[1] / scale_x, rng), _draw_centre(height, crop[0] / scale_y, rng)]
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        linear = turn @ np.diag([scale_x * mirror, scale_y])
+        shift = np.array([crop[1] / 2, crop[0] / 2]) - linear @ np.array(centre)
+        return np.column_stack([linear, shift])
+
+    def _recolour(self, image: Pixels, rng: np.random.Generator) -> Pixels:
+        brightness = rng.uniform(-self.brightness, self.brightness) * 255
+        contrast = rng.uniform(*self.contrast)
+        saturation = rng.uniform(*self.saturation)
+        tint = rng.uniform(1 - self.tint, 1 + self.tint, 3)
+        # One 3x4 colour matrix for all of it: contrast pivots on mid-grey, saturation on the pixel's own grey.
+        grey = np.outer(np.ones(3), [0.299, 0.587, 0.114])
+        linear = contrast * np.diag(tint) @ (saturation * np.eye(3) + (1 - saturation) * grey)
+        offset = np.full(3, brightness + 127.5 * (1 - contrast))
+        if np.allclose(linear, np.eye(3)) and not offset.any():
+            return image
+        return np.asarray(cv2.transform(image, np.column_stack([linear, offset])), np.uint8)
+
+
+def warp(image: Pixels, label: Pixels, matrix: Matrix, crop: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    """Apply a 2x3 matrix (picture to crop coordinates, pixel k reaching from k to k + 1) to a picture and its label."""
+    size = (crop[1], crop[0])
+    labels = cv2.warpAffine(
+        label, _between_centres(matrix), size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=VOID
+    )
+    # Bilinear sampling would skip pixels below half size: average them away first.
+    while min(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])) <= 0.5 and min(image.shape[:2]) >= 2:
+        height, width = image.shape[:2]
+        image = np.asarray(cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
+        factors = [width / (width // 2), height / (height // 2)]
+        matrix = np.column_stack([matrix[:, :2] @ np.diag(factors), matrix[:, 2]])
+    pixels = cv2.warpAffine(
+        image,
+        _between_centres(matrix),
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=OUTSIDE,
+    )
+    return np.asarray(pixels, np.uint8), np.asarray(labels, np.uint8)
+
+
+def _between_centres(matrix: Matrix) -> Matrix:
+    """OpenCV puts pixel k at k, not at k + 1/2: move the origin by half a pixel on both sides."""
+    half = np.array([0.5, 0.5])
+    return np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ half - half])
+
+
+def _draw_centre(length: int, window: float, rng: np.random.Generator) -> float:
+    """Where a window lies in a picture: inside it if it fits, else around it."""
+    low, high = sorted((window / 2, length - window / 2))
+    return float(rng.uniform(low, high))
