@@ -7,8 +7,8 @@
 set -euo pipefail
 case ${1:-} in -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
-clip=${1:-}
-[ $# -eq 0 ] || shift
+clip=
+case ${1:-} in ''|-*) ;; *) clip=$1; shift ;; esac
 if [ -n "$clip" ]; then
   [ -f "$clip" ] || { echo "demo.sh: no such file: $clip" >&2; exit 1; }
   clip=$(realpath "$clip")

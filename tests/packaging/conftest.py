@@ -1,0 +1,45 @@
+"""What the tests of the package as a whole share: the repository, its commands, and a folder to run them in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the tests' own reading of pyproject.toml; the package needs no TOML
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def commands() -> dict[str, str]:
+    """Command name -> module, from pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {name: target.split(":")[0] for name, target in project["scripts"].items()}
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory, commands: dict[str, str]) -> dict[str, str]:
+    """An environment in which the commands of this source tree are on PATH, whether or not it is installed."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name, module in commands.items():
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        script.chmod(0o755)
+    (folder / "python").symlink_to(sys.executable)
+    paths = [str(ROOT), str(ROOT / "export"), str(ROOT / "runtime")]
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }

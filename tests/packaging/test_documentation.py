@@ -1,0 +1,126 @@
+"""Every command line and every Python example of the documentation runs, or says why it is not run.
+
+A fenced block in bash or python is run as it stands, in a folder that holds a checkpoint `m.pt` and a clip `video.mp4`;
+the blocks of one document share the folder, in their order. A block that cannot run here is preceded by
+
+    <!-- not run: the reason -->
+
+and shows up as a skipped test with that reason.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<reason>.+?) -->\n+)?^```(?P<language>bash|python)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+SECONDS = 300  # for one block
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a document."""
+
+    document: Path
+    line: int
+    language: str
+    code: str
+    reason: str | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.document.relative_to(ROOT)}:{self.line}"
+
+
+def blocks() -> list[Block]:
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for match in BLOCK.finditer(text):
+            line = text.count("\n", 0, match.start("code")) + 1
+            reason = match["reason"]
+            found.append(Block(document, line, match["language"], match["code"], reason))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> dict[Path, Path]:
+    """A working folder per document."""
+    torch = pytest.importorskip("torch", reason="the documentation's checkpoint is made with PyTorch")
+    import hyperseg
+
+    source = tmp_path_factory.mktemp("source")
+    torch.manual_seed(0)
+    hyperseg.save(hyperseg.create("camvid-lite"), source / "m.pt")
+    clip = ["hyperseg-street", "--clip", str(source / "video.mp4"), "--seconds", "0.5"]
+    subprocess.run(clip, env=environment, check=True, capture_output=True, timeout=SECONDS)
+
+    made = {}
+    for document in DOCUMENTS:
+        folder = made[document] = tmp_path_factory.mktemp(document.stem)
+        for file in ("m.pt", "video.mp4"):
+            (folder / file).hardlink_to(source / file)
+        (folder / "examples").symlink_to(ROOT / "examples")
+        (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
+        (folder / "scripts").symlink_to(ROOT / "scripts")
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.name)
+def test_block_runs_as_it_stands(block: Block, folders: dict[Path, Path], environment: dict[str, str]) -> None:
+    if block.reason is not None:
+        pytest.skip(block.reason)
+    command = ["bash", "-euo", "pipefail", "-c", block.code]
+    if block.language == "python":
+        command = [sys.executable, "-c", block.code]
+    done = subprocess.run(
+        command,
+        cwd=folders[block.document],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
+
+
+def test_commands_in_the_documentation_stand_in_blocks_that_are_run(commands: dict[str, str]) -> None:
+    """A fence without a language, or with another one, would slip past the test above."""
+    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    hidden = [
+        f"{document.relative_to(ROOT)}: {line}"
+        for document in DOCUMENTS
+        for language, code in pattern.findall(document.read_text())
+        if language not in ("bash", "python")
+        for line in code.splitlines()
+        if line.lstrip("$ ").split(" ")[0] in commands
+    ]
+    assert hidden == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_example_runs(example: Path, folders: dict[Path, Path], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, example],
+        cwd=folders[DOCUMENTS[0]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,87 @@
+"""The runtime and the command lines do without torch, and answer at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "onnx", "onnxscript", "tensorrt", "tensorrt_rtx", "pycuda", "openvino")
+
+COMMANDS = (
+    "hyperseg-export",
+    "hyperseg-build-engine",
+    "hyperseg-evaluate",
+    "hyperseg-run",
+    "hyperseg-benchmark",
+    "hyperseg-doctor",
+    "hyperseg-train",
+    "hyperseg-street",
+)
+
+HELP_SECONDS = 0.5
+
+
+def python(code: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("package", ["hyperseg", "hyperseg_export", "hyperseg_runtime"])
+def test_importing_a_package_loads_nothing_heavy(package: str, environment: dict[str, str]) -> None:
+    loaded = python(f"import sys, {package}; print(*(m for m in {HEAVY!r} if m in sys.modules))", environment)
+    assert loaded.split() == []
+
+
+def test_every_module_of_the_runtime_imports_where_torch_is_missing(environment: dict[str, str]) -> None:
+    python(
+        """
+import importlib, pkgutil, sys
+sys.modules["torch"] = None  # any import of it raises
+import hyperseg_runtime
+for module in pkgutil.walk_packages(hyperseg_runtime.__path__, "hyperseg_runtime."):
+    importlib.import_module(module.name)
+""",
+        environment,
+    )
+
+
+def test_the_list_of_commands_is_complete(commands: dict[str, str]) -> None:
+    assert sorted(commands) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_answers_at_once_and_shows_examples(command: str, environment: dict[str, str]) -> None:
+    seconds = []
+    for _ in range(5):  # the fastest of five: what the command itself takes, whatever else the machine is doing
+        started = time.perf_counter()
+        done = subprocess.run(
+            [command, "--help"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        seconds.append(time.perf_counter() - started)
+        assert done.returncode == 0, done.stderr
+        assert "xample" in done.stdout
+        if seconds[-1] < HELP_SECONDS:
+            break
+    assert min(seconds) < HELP_SECONDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_option_is_a_usage_error_without_traceback(command: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [command, "--no-such-option"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "--no-such-option" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("package", ["hyperseg", "export/hyperseg_export", "runtime/hyperseg_runtime"])
+def test_packages_carry_type_information(package: str, root: Path) -> None:
+    assert (root / package / "py.typed").exists()
