@@ -1,0 +1,87 @@
+"""Which TensorRT is installed: the full one, TensorRT for RTX, or both. Looking imports neither."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from hyperseg_runtime.errors import LibraryMissingError
+
+OLDEST_MAJOR = 10
+"""The first TensorRT with IPluginV3 and `getCreators`; TensorRT for RTX counts from 1 and has had both always."""
+
+
+class Flavour(str, Enum):
+    """The members of the TensorRT family, by the names that `--flavour` takes. Their plans are not interchangeable."""
+
+    TENSORRT = "tensorrt"
+    RTX = "tensorrt-rtx"
+
+    @property
+    def title(self) -> str:
+        return "TensorRT" if self is Flavour.TENSORRT else "TensorRT for RTX"
+
+    @property
+    def extra(self) -> str:
+        """How to install it."""
+        return f'pip install "hyperseg[{self.value}]"'
+
+
+_MODULES: dict[Flavour, Sequence[str]] = {
+    Flavour.TENSORRT: ("tensorrt",),
+    Flavour.RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
+}
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """An imported TensorRT."""
+
+    flavour: Flavour
+    module: Any
+    """tensorrt, tensorrt_rtx or tensorrt_rtx_bindings: untyped, and different from release to release."""
+
+    @property
+    def version(self) -> str:
+        """For example 10.14.1.48."""
+        return str(self.module.__version__)
+
+    @property
+    def name(self) -> str:
+        return f"{self.flavour.title} {self.version}"
+
+
+def module_name(flavour: Flavour) -> str | None:
+    """The Python module of an installed flavour; None where it is not installed."""
+    for name in _MODULES[flavour]:
+        if name in sys.modules or find_spec(name) is not None:
+            return name
+    return None
+
+
+def installed() -> tuple[Flavour, ...]:
+    """The flavours with Python modules here, the full TensorRT first."""
+    return tuple(flavour for flavour in Flavour if module_name(flavour) is not None)
+
+
+def load(flavour: Flavour) -> TensorRT:
+    """Imports a flavour. Raises LibraryMissingError where it is not installed, does not import or is too old."""
+    name = module_name(flavour)
+    if name is None:
+        raise LibraryMissingError(f"{flavour.title} is not installed; {flavour.extra}")
+    try:
+        found = TensorRT(flavour, import_module(name))
+        version = found.version
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise LibraryMissingError(
+            f"{flavour.title} is installed but does not import ({reason}); {flavour.extra}"
+        ) from error
+    if flavour is Flavour.TENSORRT and int(version.split(".")[0]) < OLDEST_MAJOR:
+        raise LibraryMissingError(f"TensorRT {version} is too old; install {OLDEST_MAJOR}.0 or newer ({flavour.extra})")
+    return found

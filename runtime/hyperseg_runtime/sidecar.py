@@ -1,0 +1,167 @@
+"""The file beside an engine: what the engine is, and whether this machine may load it.
+
+A TensorRT plan runs code as soon as it is deserialised, and knows nothing of the model it came from. So nobody loads a
+plan whose sidecar does not vouch for it: `m.engine` goes with `m.engine.json`, the model's metadata and the facts below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError
+from hyperseg_runtime.fields import Fields
+from hyperseg_runtime.metadata import Metadata
+
+SUFFIX = ".json"
+_REBUILD = "build the engine again (hyperseg-build-engine MODEL.onnx)"
+_DIGEST = re.compile("[0-9a-f]{64}")
+_SEAL = "sidecar_sha256"
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What was true of an engine when it was built."""
+
+    flavour: Flavour
+    version: str
+    """Of TensorRT, for example 10.14.1.48. Plans are not portable between versions."""
+    compute_capabilities: tuple[str, ...]
+    """For example ("8.6", "8.9"): the GPUs it was built for."""
+    gpu: str | None
+    """Name of the GPU it was timed on; None where it was built ahead of time, without one."""
+    layers: int
+    """Of the built engine, after fusion."""
+    half_layers: int
+    """Of these, how many compute in half precision."""
+    plugin_layers: int
+    """Of these, how many are ours: they need libhyperseg_trt.so."""
+    plan_sha256: str
+    onnx_sha256: str
+    executed: bool
+    """Whether the engine was run and compared with ONNX Runtime after the build."""
+
+    @property
+    def half_share(self) -> float:
+        """Share of half-precision layers, 0 to 1."""
+        return self.half_layers / self.layers if self.layers else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "flavour": self.flavour.value,
+            "version": self.version,
+            "compute_capabilities": list(self.compute_capabilities),
+            "gpu": self.gpu,
+            "layers": self.layers,
+            "half_layers": self.half_layers,
+            "half_share": round(self.half_share, 4),
+            "plugin_layers": self.plugin_layers,
+            "plan_sha256": self.plan_sha256,
+            "onnx_sha256": self.onnx_sha256,
+            "executed": self.executed,
+        }
+
+    @staticmethod
+    def read(fields: Fields) -> EngineFacts:
+        capabilities = fields.texts("compute_capabilities")
+        if not capabilities or not all(re.fullmatch(r"\d{1,2}\.\d", item) for item in capabilities):
+            raise fields.error("compute_capabilities", "is not a list such as 8.6, 8.9")
+        layers = fields.integer("layers", 1, 1 << 24)
+        facts = EngineFacts(
+            flavour=fields.choice("flavour", Flavour),
+            version=fields.text("version"),
+            compute_capabilities=capabilities,
+            gpu=fields.optional_text("gpu"),
+            layers=layers,
+            half_layers=fields.integer("half_layers", 0, layers),
+            plugin_layers=fields.integer("plugin_layers", 0, layers),
+            plan_sha256=fields.text("plan_sha256"),
+            onnx_sha256=fields.text("onnx_sha256"),
+            executed=fields.flag("executed", False),
+        )
+        for key, digest in (("plan_sha256", facts.plan_sha256), ("onnx_sha256", facts.onnx_sha256)):
+            if not _DIGEST.fullmatch(digest):
+                raise fields.error(key, "is not 64 hexadecimal digits")
+        return facts
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """An engine's metadata and facts."""
+
+    metadata: Metadata
+    engine: EngineFacts
+
+    def to_json(self) -> str:
+        content = {**self.metadata.to_dict(), "engine": self.engine.to_dict()}
+        return json.dumps({**content, _SEAL: _seal(content)}, ensure_ascii=False, indent=1) + "\n"
+
+
+def path_of(engine: Path) -> Path:
+    """Where an engine's sidecar is: `m.engine` has `m.engine.json`."""
+    return engine.with_name(engine.name + SUFFIX)
+
+
+def read(engine: Path) -> Sidecar:
+    """The sidecar of an engine. Raises ModelError where it is missing, unreadable or was edited."""
+    path = path_of(engine)
+    if not engine.is_file():
+        raise ModelError(f"{engine} does not exist; name an engine that hyperseg-build-engine wrote")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{engine} has no sidecar {path.name}, so nothing vouches for it and it was not loaded; "
+            f"put the sidecar back beside it, or {_REBUILD}"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} cannot be read as JSON ({reason}); {_REBUILD}") from error
+    try:
+        fields = Fields.of(content, str(path))
+        found = Sidecar(Metadata.from_dict(content, str(path)), EngineFacts.read(fields.nested("engine")))
+        seal = fields.text(_SEAL)
+    except MetadataError as error:
+        raise ModelError(f"{str(error).removesuffix('; export the model again')}; {_REBUILD}") from error
+    if seal != _seal({key: value for key, value in content.items() if key != _SEAL}):
+        raise ModelError(f"{path} was changed after it was written, so it vouches for nothing; {_REBUILD}")
+    return found
+
+
+def read_plan(engine: Path) -> tuple[Sidecar, bytes]:
+    """An engine's sidecar and its plan, the very bytes whose hash the sidecar has. Raises ModelError."""
+    sidecar = read(engine)
+    try:
+        plan = engine.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{engine} cannot be read ({error.strerror or error})") from error
+    if hashlib.sha256(plan).hexdigest() != sidecar.engine.plan_sha256:
+        raise ModelError(
+            f"{engine} is not the plan that its sidecar {path_of(engine).name} describes (its SHA-256 differs), "
+            f"so it was not loaded; {_REBUILD}"
+        )
+    return sidecar, plan
+
+
+def why_not(engine: Path) -> str | None:
+    """Why this machine cannot run the engine, as one line with the remedy; None where it can, as far as can be told
+    without loading it. The plan's hash is left to `read_plan`. Never raises."""
+    from hyperseg_runtime.backends.tensorrt_machine import Machine, misfit
+
+    try:
+        sidecar = read(engine)
+        problem = misfit(engine, sidecar.engine, Machine.inspect())
+    except HyperSegError as error:
+        return str(error)
+    return problem
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """Hash of everything else in the sidecar, in a form that spaces and key order do not change."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
