@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import onnx_ir as ir
+
 from hyperseg_export.lowering.builder import Builder
 from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, upsample_argmax
 from hyperseg_export.operators import DOMAIN

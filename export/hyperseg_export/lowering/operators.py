@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+
 from hyperseg_export.lowering.builder import END, Builder
 from hyperseg_export.lowering.patches import Grid, join, level_input, patch_weights, split, windows
 
 
 def dpw_conv(builder: Builder, node: ir.Node) -> ir.Value:
-    """DPWConv as a matrix product per patch; K x K neighbourhoods become channels, or a sum of products if depth-wise."""
+    """DPWConv as a matrix product per patch; K x K neighbourhoods become channels, or sums of products."""
     x, theta, bias, previous = _inputs(node, 4)
     kernel = node.attributes["kernel_shape"].as_ints()[0]
     group, offset = _integer(node, "group", 1), _integer(node, "offset", 0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+
 from hyperseg_export.lowering.builder import END, Builder, Extent
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 import onnx
-from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES, VERSION
 from onnx.defs import OpSchema
 from onnx.shape_inference import InferenceContext
+
+from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES, VERSION
 
 _FLOATS = ["tensor(float)", "tensor(float16)"]
 _OPTIONAL = OpSchema.FormalParameterOption.Optional

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from onnxscript.values import Opset
+
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES, VERSION
 from hyperseg_export.operators.schemas import register
-from onnxscript.values import Opset
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:

@@ -1,0 +1,43 @@
+"""Networks with random weights whose values stay alive from end to end: for benchmarks and tests, not for pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+_PASSES = 2
+
+
+def random_network(preset: str, seed: int = 0) -> Any:
+    """The preset with seeded weights, in evaluation mode.
+
+    Freshly drawn weights shrink the signal layer by layer to nothing, and denormal numbers are slow; so the BatchNorms
+    take their statistics from noise, as training would have given them, and scales and shifts spread around 1 and 0.
+    """
+    import hyperseg
+
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        network = hyperseg.create(preset)
+        _calibrate(network, network.config.unit)
+    finally:
+        torch.random.set_rng_state(state)
+    return network.eval()
+
+
+def _calibrate(network: nn.Module, unit: int) -> None:
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None
+        nn.init.uniform_(norm.weight, 0.8, 1.2)
+        nn.init.uniform_(norm.bias, -0.2, 0.2)
+    network.train()
+    with torch.no_grad():
+        for _ in range(_PASSES):
+            network(torch.randn(2, 3, 2 * unit, 3 * unit))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
