@@ -1,0 +1,1 @@
+"""Checkpoints: the published files and ours, read as data only."""

@@ -1,0 +1,78 @@
+"""Reading a checkpoint file as data: tensors, numbers and strings, and nothing that could run."""
+
+import json
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hyperseg.errors import CheckpointError
+
+
+def _allowed() -> list[Any]:
+    """The names that the numpy scalar `best_iou` of the published files needs."""
+    scalar = np.float64(0.0).__reduce__()[0]
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        type(np.dtype(np.float64)),
+    ]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The dictionary in a `.pth` or `.safetensors` file.
+
+    A safetensors file gives {"config": …, "state_dict": …}, as our `.pth` files do.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, no checkpoint, or holds something other than data.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise CheckpointError(f"{path} is no HyperSeg checkpoint: it has no `state_dict`")
+    return content
+
+
+def _read_pickle(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error) or "GLOBAL" in str(error):
+            raise CheckpointError(f"{path} holds objects other than tensors and numbers and is not loaded") from None
+        raise CheckpointError(f"{path} is not a checkpoint that PyTorch can read") from None
+    except Exception:
+        # A damaged file can fail anywhere in the reader: EOFError, RuntimeError, KeyError, struct.error, ...
+        cut = "truncated or damaged" if _looks_like_checkpoint(path) else "not a PyTorch checkpoint"
+        raise CheckpointError(f"{path} is {cut}") from None
+
+
+def _looks_like_checkpoint(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(4)
+    return zipfile.is_zipfile(path) or start.startswith((b"PK\x03\x04", b"\x80"))
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or is truncated: {error}") from None
+    if "hyperseg" not in metadata:
+        raise CheckpointError(f"{path} has no `hyperseg` configuration in its metadata")
+    try:
+        return {"config": json.loads(metadata["hyperseg"]), "state_dict": tensors}
+    except ValueError:
+        raise CheckpointError(f"{path}: the `hyperseg` configuration in its metadata is not JSON") from None

@@ -1,0 +1,260 @@
+"""The configuration of a network: everything that distinguishes the published files from each other, and the variants."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from hyperseg.backbones.catalogue import BACKBONES, Backbone
+from hyperseg.signal import SignalRanges, SignalSplit, divide_channels, round_up
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Halo(str, Enum):
+    """Whose weights make the hidden values around a patch that the 3×3 of a meta block reads.
+
+    OWN: the patch's own pw1, recomputed on the halo (v0_2, v1_0, unify). NEIGHBOURS: each neighbour's (v0_1, paper Sec. 3.3).
+    """
+
+    OWN = "own"
+    NEIGHBOURS = "neighbours"
+
+
+class ContextHead(str, Enum):
+    """The nested U-Net of paper Fig. 2(c): NESTED halves the channels first (v0_2, v1_0, unify), FULL keeps them (v0_1)."""
+
+    NESTED = "nested"
+    FULL = "full"
+
+
+class KeyNames(str, Enum):
+    """How a published file names its entries."""
+
+    V0_1 = "v0_1"
+    V1_0 = "v1_0"
+    UNIFY = "unify"
+
+
+@dataclass(frozen=True)
+class WeightMapperShape:
+    """One w_i: signal[start : start + channels] -> weights, by a grouped 1×1 convolution (paper, Eq. 3)."""
+
+    weights: int
+    groups: int
+    start: int
+    channels: int
+
+    @property
+    def rows(self) -> int:
+        """Output channels of w_i: the weights, padded to a multiple of the groups."""
+        return round_up(self.weights, self.groups)
+
+
+@dataclass(frozen=True)
+class LevelShape:
+    """One level of the decoder, from stride 32 (index 0) to the finest.
+
+    Attributes:
+        skip: channels of F_i or of the image.
+        previous: channels of the coarser level's output, 0 at level 0.
+        hidden: channels between pw1 and pw2; 0 for a level that is a single 1×1 DPWConv.
+        outputs: channels that the level puts out.
+        mapper: index of the weight mapper that generates its weights.
+        offset: index of its first weight in that mapper's output.
+    """
+
+    index: int
+    kernel: int
+    skip: int
+    previous: int
+    hidden: int
+    outputs: int
+    mapper: int
+    offset: int
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the composed input: two coordinates, the skip feature, the upsampled previous output."""
+        return 2 + self.skip + self.previous
+
+    @property
+    def pieces(self) -> tuple[int, ...]:
+        """Weights of each convolution in θ's order: (pw,) or (pw1, dw, pw2)."""
+        if not self.hidden:
+            return (self.inputs * self.outputs,)
+        return (self.inputs * self.hidden, self.kernel**2 * self.hidden, self.hidden * self.outputs)
+
+    @property
+    def weights(self) -> int:
+        """P_i, the number of weights per patch."""
+        return sum(self.pieces)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A network of the HyperSeg family; immutable, hashable, and JSON through `to_dict`.
+
+    Attributes:
+        num_classes: channels of the logits; the last level always puts out as many.
+        resolution: published (height, width); inputs may be any multiple of `unit`.
+        dataset: "camvid", "cityscapes" or "voc": class names and palette.
+        backbone: a name of `hyperseg.backbones.catalogue.BACKBONES`.
+        kernel_sizes: one per decoder level, coarse to fine: 1 (a single DPWConv) or 3 (a meta block).
+        level_channels: output channels of each level; None: as many as its skip feature has.
+        weight_groups: groups of each w_i (paper, g_{w_i}).
+        expand_ratio: hidden channels of a meta block over its input channels, one per level.
+        out_feat_scale: reduction of F_1..F_5 (paper, r_i); exactly 1.0 means no layer.
+        context_levels: depth of the context head (`levels` of the published constructors).
+        unify_level: from level `unify_level - 1` on, the levels share one w; None: every level has its own.
+        dynamic: False replaces every DPWConv by a regular convolution of the same size (paper, "w/o DPWConv").
+        mean, std: normalisation of RGB in [0, 1].
+        drop_connect, dropout: of the encoder, in training only.
+    """
+
+    num_classes: int
+    resolution: tuple[int, int]
+    kernel_sizes: tuple[int, ...]
+    weight_groups: tuple[int, ...]
+    expand_ratio: tuple[float, ...]
+    level_channels: tuple[int, ...] | None = None
+    out_feat_scale: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25, 0.25)
+    backbone: str = "efficientnet-b1"
+    dataset: str = "camvid"
+    context_levels: int = 2
+    context_head: ContextHead = ContextHead.NESTED
+    signal_split: SignalSplit = SignalSplit.RESERVED
+    signal_ranges: SignalRanges = SignalRanges.DISJOINT
+    halo: Halo = Halo.OWN
+    unify_level: int | None = None
+    key_names: KeyNames = KeyNames.V1_0
+    dynamic: bool = True
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    drop_connect: float = 0.2
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        count = len(self.kernel_sizes)
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
+        if not 1 <= count <= 6:
+            raise ValueError(f"{count} decoder levels; use 1 to 6 (kernel_sizes)")
+        if any(kernel not in (1, 3) for kernel in self.kernel_sizes):
+            raise ValueError(f"kernel_sizes {self.kernel_sizes} must be 1 or 3")
+        for name, length in (("level_channels", count), ("expand_ratio", count), ("out_feat_scale", 5)):
+            value = getattr(self, name)
+            if value is not None and len(value) != length:
+                raise ValueError(f"{name} has {len(value)} entries, expected {length}")
+        if len(self.weight_groups) < self.mapper_count:
+            raise ValueError(f"weight_groups has {len(self.weight_groups)} entries, expected {self.mapper_count}")
+        if self.context_levels < 1 or self.num_classes < 1 or min(self.weight_groups) < 1:
+            raise ValueError("context_levels, num_classes and weight_groups must be at least 1")
+        if self.unify_level is not None and not 1 <= self.unify_level <= count:
+            raise ValueError(f"unify_level {self.unify_level} must be between 1 and {count}")
+        if self.dynamic:
+            self.mappers  # noqa: B018  the division raises for channels that cannot be divided
+
+    @property
+    def backbone_shape(self) -> Backbone:
+        """Channels and stages of the backbone."""
+        return BACKBONES[self.backbone]
+
+    @property
+    def unit(self) -> int:
+        """Heights and widths of inputs must be multiples of this."""
+        return 32 * 2 ** (self.context_levels - 1)
+
+    @property
+    def output_stride(self) -> int:
+        """Stride of the finest decoder level: 1 with six levels, 2 with five."""
+        return 2 ** (6 - len(self.kernel_sizes))
+
+    @property
+    def mapper_count(self) -> int:
+        """Number of weight mappers w_i."""
+        return len(self.kernel_sizes) if self.unify_level is None else self.unify_level
+
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels of F_1..F_5 after their reduction."""
+        channels = self.backbone_shape.features
+        return tuple(int(round(c * s)) for c, s in zip(channels, self.out_feat_scale, strict=True))
+
+    @cached_property
+    def levels(self) -> tuple[LevelShape, ...]:
+        """The decoder's levels, coarse to fine."""
+        skips = (*reversed(self.feature_channels), 3)
+        shapes: list[LevelShape] = []
+        for index, kernel in enumerate(self.kernel_sizes):
+            mapper = min(index, self.mapper_count - 1)
+            before = shapes[-1] if shapes else None
+            shared = before is not None and before.mapper == mapper
+            previous = before.outputs if before else 0
+            last = index == len(self.kernel_sizes) - 1
+            outputs = skips[index] if self.level_channels is None else self.level_channels[index]
+            shapes.append(
+                LevelShape(
+                    index=index,
+                    kernel=kernel,
+                    skip=skips[index],
+                    previous=previous,
+                    hidden=int(round((2 + skips[index] + previous) * self.expand_ratio[index])) if kernel > 1 else 0,
+                    outputs=self.num_classes if last else outputs,
+                    mapper=mapper,
+                    offset=before.offset + before.weights if before and shared else 0,
+                )
+            )
+        return tuple(shapes)
+
+    @cached_property
+    def mappers(self) -> tuple[WeightMapperShape, ...]:
+        """The weight mappers with their signal ranges (paper, Eq. 5)."""
+        count = self.mapper_count
+        weights = [sum(level.weights for level in self.levels if level.mapper == index) for index in range(count)]
+        divided = divide_channels(self.backbone_shape.head, weights, self.weight_groups, self.signal_split)
+        disjoint = self.signal_ranges is SignalRanges.DISJOINT
+        return tuple(
+            WeightMapperShape(weights[i], self.weight_groups[i], sum(divided[:i]) if disjoint else 0, divided[i])
+            for i in range(count)
+        )
+
+    def replace(self, **changes: Any) -> "Config":
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` gives the configuration back."""
+        return {
+            key: value.value if isinstance(value, Enum) else list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Config":
+        """The configuration that `to_dict` wrote.
+
+        Raises:
+            ValueError: an unknown or missing key, or a value that no network can have; the message names it.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(data) - known):
+            raise ValueError(f"unknown configuration keys: {', '.join(unknown)}")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        for name, kind in _ENUMS.items():
+            if name in values:
+                values[name] = kind(values[name])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"bad configuration: {error}") from None
+
+
+_ENUMS: dict[str, type[Enum]] = {
+    "context_head": ContextHead,
+    "signal_split": SignalSplit,
+    "signal_ranges": SignalRanges,
+    "halo": Halo,
+    "key_names": KeyNames,
+}

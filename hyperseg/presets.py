@@ -1,0 +1,92 @@
+"""Named configurations: the published files, the paper's variants, and the small network for new models."""
+
+from hyperseg.config import Config, ContextHead, Halo, KeyNames
+from hyperseg.signal import SignalRanges, SignalSplit
+
+_CAMVID_S = Config(
+    num_classes=12,
+    resolution=(576, 768),
+    kernel_sizes=(1, 1, 1, 3, 3),
+    level_channels=(64, 32, 16, 16, 16),
+    weight_groups=(64, 32, 32, 16, 8),
+    expand_ratio=(2,) * 5,
+    signal_ranges=SignalRanges.FROM_ZERO,
+)
+_CAMVID_L = _CAMVID_S.replace(
+    resolution=(768, 1024),
+    kernel_sizes=(1, 1, 1, 3, 3, 3),
+    level_channels=(64, 32, 16, 16, 16, 16),
+    weight_groups=(64, 32, 32, 16, 8, 8),
+    expand_ratio=(2,) * 6,
+)
+_CITYSCAPES_M = _CAMVID_S.replace(
+    num_classes=19,
+    resolution=(512, 1024),
+    dataset="cityscapes",
+    weight_groups=(32, 16, 8, 16, 4),
+    out_feat_scale=(1.0, 0.25, 0.25, 0.25, 0.25),
+)
+_CITYSCAPES_S = _CITYSCAPES_M.replace(
+    resolution=(768, 1536),
+    level_channels=(32, 16, 8, 8, 8),
+    out_feat_scale=(1.0, 0.166, 0.2, 0.25, 0.4),
+    signal_ranges=SignalRanges.DISJOINT,
+    unify_level=4,
+    key_names=KeyNames.UNIFY,
+)
+_VOC_L = Config(
+    num_classes=21,
+    resolution=(512, 512),
+    dataset="voc",
+    backbone="efficientnet-b3",
+    kernel_sizes=(1, 1, 3, 3, 3, 3),
+    weight_groups=(16,) * 6,
+    expand_ratio=(2,) * 6,
+    context_levels=3,
+    context_head=ContextHead.FULL,
+    signal_split=SignalSplit.PROPORTIONAL_ROUNDED,
+    halo=Halo.NEIGHBOURS,
+    key_names=KeyNames.V0_1,
+)
+_CAMVID_LITE = _CITYSCAPES_S.replace(
+    num_classes=11,
+    resolution=(384, 512),
+    dataset="camvid",
+    backbone="efficientnet-lite1",
+    level_channels=(64, 32, 16, 16, 16),
+    out_feat_scale=(1.0, 0.25, 0.25, 0.25, 0.25),
+    mean=(127 / 255,) * 3,
+    std=(128 / 255,) * 3,
+    drop_connect=0.0,
+    dropout=0.0,
+)
+
+_PRESETS: dict[str, Config] = {
+    "camvid-s": _CAMVID_S,
+    "camvid-l": _CAMVID_L,
+    "cityscapes-m": _CITYSCAPES_M,
+    "cityscapes-s": _CITYSCAPES_S,
+    "voc-l": _VOC_L,
+    "camvid-lite": _CAMVID_LITE,
+}
+for _size, _config in (("s", _CAMVID_S), ("l", _CAMVID_L)):
+    for _backbone in ("resnet18", "pspnet18", "pspnet50"):
+        _PRESETS[f"camvid-{_size}-{_backbone}"] = _config.replace(backbone=_backbone)
+    _PRESETS[f"camvid-{_size}-static"] = _config.replace(dynamic=False)
+
+
+def presets() -> tuple[str, ...]:
+    """Names that `hyperseg.create` knows."""
+    return tuple(_PRESETS)
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset.
+
+    Raises:
+        ValueError: no such preset; the message lists them.
+    """
+    try:
+        return _PRESETS[name]
+    except KeyError:
+        raise ValueError(f"no preset {name!r}; use one of {', '.join(_PRESETS)}") from None
