@@ -1,5 +1,29 @@
-"""HyperSeg on a device: open a model, segment frames. Needs neither torch nor onnx."""
+"""HyperSeg on a device: open a model, segment frames. Needs neither torch nor onnx.
+
+from hyperseg_runtime import Segmenter
+
+segment = Segmenter("model.onnx")
+labels = segment(frame)
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hyperseg_runtime.errors import HyperSegError
+    from hyperseg_runtime.metadata import Metadata
+    from hyperseg_runtime.segmenter import Segmenter
+
+__all__ = ["HyperSegError", "Metadata", "Segmenter"]
 __version__ = "0.1.0"
+
+_HOMES = {"HyperSegError": "errors", "Metadata": "metadata", "Segmenter": "segmenter"}
+
+
+def __getattr__(name: str) -> object:
+    """Imports on first use, so that `--help` waits for neither OpenCV nor ONNX Runtime."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

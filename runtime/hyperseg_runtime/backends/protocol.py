@@ -98,6 +98,9 @@ class Backend(Protocol):
     def availability(self, name: BackendName) -> Availability:
         """Looks, without loading a model."""
 
+    def fits(self, model: Path) -> bool:
+        """Whether the file was made for this machine, as far as a quick look tells (an engine: its sidecar)."""
+
     def open_session(self, model: Path, name: BackendName, options: SessionOptions) -> Session:
         """Opens a model file. Raises ModelError, MetadataError, LibraryMissingError or BackendUnavailableError."""
 

@@ -1,0 +1,248 @@
+"""ONNX Runtime: on the CPU with our operators, on CUDA, or with OpenVINO's execution provider plug-in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperseg_runtime import machine
+from hyperseg_runtime.backends import openvino
+from hyperseg_runtime.backends.checks import check_images, check_signature
+from hyperseg_runtime.backends.protocol import (
+    Availability,
+    BackendName,
+    Images,
+    Outputs,
+    SessionOptions,
+    TimedOutputs,
+)
+from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
+from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.metadata import KEY, Metadata
+from hyperseg_runtime.onnx_file import read_properties
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+_CUDA_PROVIDER = "CUDAExecutionProvider"
+_CPU_PROVIDER = "CPUExecutionProvider"
+
+
+def availability(name: BackendName) -> Availability:
+    """Looks at what is installed, for the CPU, CUDA or OpenVINO."""
+    installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
+    if not installed:
+        return Availability(False, "onnxruntime is not installed; pip install onnxruntime")
+    if len(installed) > 1:
+        return Availability(False, _mixed_wheels())
+    label = f"{installed[0]} {machine.version(installed[0])}"
+    if name is BackendName.ONNXRUNTIME_OPENVINO:
+        return openvino.availability()
+    if name is BackendName.ONNXRUNTIME_CUDA:
+        return _cuda_availability(label)
+    if find(Library.ONNXRUNTIME) is None:
+        return Availability(
+            True, f"{label}, without our operators ({Library.ONNXRUNTIME.value} is not built): portable models only"
+        )
+    return Availability(True, f"{label} with our operators")
+
+
+def _mixed_wheels() -> str:
+    return (
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files; "
+        "pip uninstall both, then install one"
+    )
+
+
+def _cuda_availability(label: str) -> Availability:
+    import onnxruntime
+
+    if _CUDA_PROVIDER not in onnxruntime.get_available_providers():
+        return Availability(
+            False, f"{label} has no CUDA provider; pip uninstall onnxruntime, pip install onnxruntime-gpu"
+        )
+    if not machine.gpus():
+        return Availability(False, "no NVIDIA GPU with a driver answers to nvidia-smi")
+    return Availability(True, f"{label}, {machine.gpus()[0]}")
+
+
+def fits(model: Path) -> bool:
+    """An ONNX file of ours is for any machine."""
+    try:
+        return KEY in read_properties(model)
+    except HyperSegError:
+        return False
+
+
+def open_session(model: Path, name: BackendName, options: SessionOptions) -> OnnxRuntimeSession:
+    """Opens an ONNX file for the CPU, CUDA or OpenVINO; see Backend.open_session."""
+    if all(machine.version(package) for package in _DISTRIBUTIONS):
+        raise BackendUnavailableError(_mixed_wheels())
+    session = _create(model, name, options)
+    if name is BackendName.ONNXRUNTIME_CUDA and _CUDA_PROVIDER not in session.get_providers():
+        raise BackendUnavailableError(
+            "ONNX Runtime could not start its CUDA provider (see hyperseg-doctor); use --backend onnxruntime"
+        )
+    properties = session.get_modelmeta().custom_metadata_map
+    metadata = Metadata.from_properties(properties, str(model))
+    check_signature(
+        metadata,
+        {node.name: (node.type, node.shape) for node in session.get_inputs()},
+        {node.name: (node.type, node.shape) for node in session.get_outputs()},
+        str(model),
+    )
+    return OnnxRuntimeSession(session, metadata, name, options)
+
+
+def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
+    if not model.is_file():
+        raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    settings = _session_options(options)
+    registered = _register_operators(settings)
+    providers: list[Any] | None = [_CPU_PROVIDER]
+    if options.providers is not None:
+        providers = list(options.providers)
+    elif name is BackendName.ONNXRUNTIME_CUDA:
+        providers = [(_CUDA_PROVIDER, {"device_id": options.device}), _CPU_PROVIDER]
+    elif name is BackendName.ONNXRUNTIME_OPENVINO:
+        openvino.add_to(settings, options)
+        providers = None
+    try:
+        return onnxruntime.InferenceSession(str(model), settings, providers=providers)
+    except Exception as error:  # ONNX Runtime's own classes have no common base
+        raise _explain(model, error, registered) from error
+
+
+def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads or machine.available_cpus()
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 4
+    # Between two runs the cores belong to decoding, encoding, or the other model of a comparison.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    if options.profile is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(options.profile)
+    return settings
+
+
+def _register_operators(settings: onnxruntime.SessionOptions) -> str | None:
+    """Registers our operators where they are built; returns why they are not there (a portable model needs none)."""
+    library = find(Library.ONNXRUNTIME)
+    if library is None:
+        return f"{Library.ONNXRUNTIME.value} is not built"
+    try:
+        settings.register_custom_ops_library(str(library))
+    except Exception as error:  # ONNX Runtime's own classes have no common base
+        return f"{library} does not load: {_one_line(error)}"
+    return None
+
+
+def _explain(model: Path, error: Exception, missing_operators: str | None) -> HyperSegError:
+    text = _one_line(error)
+    if missing_operators is not None and "hyperseg" in text.replace(str(model), ""):
+        return LibraryMissingError(
+            f"{model} needs our operators, but {missing_operators}; install hyperseg with a C++ compiler at hand, "
+            "or export with --portable"
+        )
+    if "InvalidProtobuf" in type(error).__name__ or "Protobuf parsing failed" in text:
+        return ModelError(f"{model} is not an ONNX file, or it is damaged; export the model again")
+    return ModelError(f"ONNX Runtime does not take {model}: {text}")
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:400] + "…"
+
+
+class OnnxRuntimeSession:
+    """An ONNX file opened by ONNX Runtime. Runs from several threads at once are allowed."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, metadata: Metadata, name: BackendName, options: SessionOptions
+    ) -> None:
+        self._session: onnxruntime.InferenceSession | None = session
+        self._metadata = metadata
+        self._name = name
+        self._options = options
+        self._outputs = tuple(node.name for node in session.get_outputs())
+        self._closing = threading.Lock()
+
+    @property
+    def backend(self) -> BackendName:
+        return self._name
+
+    @property
+    def metadata(self) -> Metadata:
+        return self._metadata
+
+    @property
+    def description(self) -> str:
+        package = next((package for package in _DISTRIBUTIONS if machine.version(package)), "onnxruntime")
+        place = {BackendName.ONNXRUNTIME_CUDA: f"CUDA device {self._options.device}"}.get(
+            self._name, f"CPU, {self._options.threads or machine.available_cpus()} threads"
+        )
+        plugin = " with OpenVINO" if self._name is BackendName.ONNXRUNTIME_OPENVINO else ""
+        return f"{package} {machine.version(package)}{plugin} ({place})"
+
+    def run(self, images: Images) -> Outputs:
+        session = self._opened()
+        check_images(self._metadata.input, images)
+        try:
+            values = session.run(list(self._outputs), {"image": images})
+        except Exception as error:  # ONNX Runtime's own classes have no common base
+            raise ModelError(f"ONNX Runtime failed while it ran the model: {_one_line(error)}") from error
+        return self._named([np.asarray(value) for value in values])
+
+    def run_timed(self, images: Images) -> TimedOutputs:
+        if self._name is BackendName.ONNXRUNTIME_CUDA:
+            return self._run_timed_on_gpu(images)
+        start = time.perf_counter()
+        outputs = self.run(images)
+        return TimedOutputs(outputs, time.perf_counter() - start)
+
+    def _run_timed_on_gpu(self, images: Images) -> TimedOutputs:
+        import onnxruntime
+
+        session = self._opened()
+        check_images(self._metadata.input, images)
+        binding = session.io_binding()
+        device = self._options.device
+        binding.bind_ortvalue_input("image", onnxruntime.OrtValue.ortvalue_from_numpy(images, "cuda", device))
+        for name in self._outputs:
+            binding.bind_output(name, "cuda", device)
+        binding.synchronize_inputs()
+        start = time.perf_counter()
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        seconds = time.perf_counter() - start
+        return TimedOutputs(self._named(binding.copy_outputs_to_cpu()), seconds)
+
+    def _named(self, values: list[Any]) -> Outputs:
+        by_name = dict(zip(self._outputs, values, strict=True))
+        return Outputs(labels=by_name.get("labels"), logits=by_name.get("logits"))
+
+    def end_profile(self) -> Path:
+        """Ends profiling (SessionOptions.profile) and returns the file that ONNX Runtime wrote."""
+        return Path(self._opened().end_profiling())
+
+    def close(self) -> None:
+        with self._closing:
+            self._session = None
+
+    def _opened(self) -> onnxruntime.InferenceSession:
+        session = self._session
+        if session is None:
+            raise ModelError("this session is closed; open the model again")
+        return session

@@ -1,0 +1,59 @@
+"""OpenVINO's execution provider plug-in for ONNX Runtime (the package onnxruntime-ep-openvino)."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hyperseg_runtime import machine
+from hyperseg_runtime.backends.protocol import Availability, SessionOptions
+from hyperseg_runtime.errors import BackendUnavailableError
+from hyperseg_runtime.metadata import Precision
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_PACKAGE = "onnxruntime-ep-openvino"
+_HINTS = {Precision.FLOAT32: "f32", Precision.FLOAT16: "f16", Precision.BFLOAT16: "bf16"}
+
+
+def availability() -> Availability:
+    installed = machine.version(_PACKAGE)
+    if installed is None:
+        return Availability(False, f"{_PACKAGE} is not installed; pip install {_PACKAGE}")
+    try:
+        _cpu_device()
+    except BackendUnavailableError as error:
+        return Availability(False, str(error))
+    return Availability(True, f"{_PACKAGE} {installed}")
+
+
+def add_to(settings: onnxruntime.SessionOptions, options: SessionOptions) -> None:
+    """Gives the graph to OpenVINO's CPU device first; what it does not take (our operators) stays with ONNX Runtime."""
+    device = _cpu_device()
+    hint = _HINTS.get(options.precision or Precision.FLOAT32, "f32")
+    config = {
+        "CPU": {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": options.threads or machine.available_cpus(),
+        }
+    }
+    settings.add_provider_for_devices([device], {"load_config": json.dumps(config)})
+
+
+@cache  # a library can be registered once in a process
+def _cpu_device() -> Any:
+    import onnxruntime
+
+    try:
+        import onnxruntime_ep_openvino as plugin
+
+        onnxruntime.register_execution_provider_library(_PACKAGE, plugin.get_library_path())
+    except Exception as error:  # a missing package, an old onnxruntime, a library that does not load
+        text = " ".join(str(error).split())
+        raise BackendUnavailableError(f"OpenVINO's plug-in does not start: {text}; pip install {_PACKAGE}") from error
+    for device in onnxruntime.get_ep_devices():
+        if device.ep_name == plugin.get_ep_name() and "CPU" in str(device.device.type):
+            return device
+    raise BackendUnavailableError("OpenVINO's plug-in offers no CPU device on this machine; use --backend onnxruntime")

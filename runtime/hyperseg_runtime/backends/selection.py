@@ -1,0 +1,69 @@
+"""Which backend runs a model: the one asked for, or the fastest that this machine can run."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from hyperseg_runtime.backends.protocol import Availability, Backend, BackendName, Session, SessionOptions, as_backend
+from hyperseg_runtime.errors import BackendUnavailableError, ModelError
+
+ENGINE_SUFFIX = ".engine"
+AUTO = "auto"
+BACKEND_CHOICES = (AUTO, *(name.value for name in BackendName))
+
+_AUTO_ORDER = (BackendName.ONNXRUNTIME_CUDA, BackendName.ONNXRUNTIME)
+"""For ONNX files. OpenVINO is taken only when asked for: with our operators it is not always the faster one."""
+
+
+def backend(name: BackendName) -> Backend:
+    """The module that implements a backend, imported on first use."""
+    module = "tensorrt" if name is BackendName.TENSORRT else "onnxruntime"
+    return as_backend(importlib.import_module(f"hyperseg_runtime.backends.{module}"))
+
+
+def availability(name: BackendName) -> Availability:
+    """Whether `name` can run here, and why not."""
+    return backend(name).availability(name)
+
+
+def choose(model: Path, wanted: str = AUTO) -> BackendName:
+    """The backend for a model file. Raises ModelError or BackendUnavailableError with the remedy."""
+    engine = model.suffix == ENGINE_SUFFIX
+    if wanted != AUTO:
+        name = _named(wanted)
+        if engine is not (name is BackendName.TENSORRT):
+            kind = (
+                "an engine, which only backend tensorrt runs"
+                if engine
+                else "not an engine, which backend tensorrt needs"
+            )
+            raise ModelError(f"{model} is {kind}; use --backend auto")
+        candidates: tuple[BackendName, ...] = (name,)
+    else:
+        candidates = (BackendName.TENSORRT,) if engine else _AUTO_ORDER
+    reasons = []
+    for name in candidates:
+        found = availability(name)
+        if found.available:
+            return name
+        reasons.append(f"{name.value}: {found.detail}")
+    raise BackendUnavailableError(f"{model} cannot run here: {'; '.join(reasons)}")
+
+
+def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None = None) -> Session:
+    """Opens `model` with the backend that `choose` takes."""
+    if model.is_dir() or not model.exists():
+        problem = "is a folder, not a model" if model.is_dir() else "does not exist"
+        raise ModelError(f"{model} {problem}; name an ONNX file or an engine (--model FILE)")
+    name = choose(model, wanted)
+    return backend(name).open_session(model, name, options or SessionOptions())
+
+
+def _named(wanted: str) -> BackendName:
+    try:
+        return BackendName(wanted)
+    except ValueError:
+        raise BackendUnavailableError(
+            f"there is no backend {wanted!r}; choose one of {', '.join(BACKEND_CHOICES)}"
+        ) from None

@@ -1,0 +1,114 @@
+"""What this machine is: processors, memory, GPU, and the versions of what is installed on it."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = (
+    "hyperseg",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-ep-openvino",
+    "opencv-python-headless",
+    "opencv-python",
+    "av",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+    "pycuda",
+)
+CPU_FEATURES = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "asimd",
+    "sve",
+)
+
+
+def available_cpus() -> int:
+    """How many CPUs this process may use: its affinity, cut to the container's quota where there is one."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    quota = _container_quota()
+    return max(1, min(count, math.floor(quota))) if quota is not None else count
+
+
+def _container_quota() -> float | None:
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return int(limit) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _cpu_info() -> dict[str, str]:
+    """The first processor's entry in /proc/cpuinfo, empty elsewhere than on Linux."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.split(":", 1) for line in text.split("\n\n", 1)[0].splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def cpu_name() -> str:
+    return _cpu_info().get("model name") or platform.processor() or platform.machine()
+
+
+def cpu_features() -> tuple[str, ...]:
+    """The vector extensions that matter here and that this processor has."""
+    info = _cpu_info()
+    flags = set((info.get("flags") or info.get("Features") or "").split())
+    return tuple(feature for feature in CPU_FEATURES if feature in flags)
+
+
+def gpus() -> tuple[str, ...]:
+    """One line for each NVIDIA GPU: name, driver version, compute capability, memory. Empty without a driver."""
+    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
+
+
+def version(package: str) -> str | None:
+    """The installed version of a distribution, without importing it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """The installed packages among those that a result can depend on, and Python."""
+    installed = {package: found for package in PACKAGES if (found := version(package)) is not None}
+    return {"python": platform.python_version(), **installed}
+
+
+def describe() -> dict[str, object]:
+    """The machine as a benchmark's record states it."""
+    return {
+        "cpu": cpu_name(),
+        "cpus": available_cpus(),
+        "cpu_features": list(cpu_features()),
+        "gpus": list(gpus()),
+        "system": platform.platform(),
+        "versions": versions(),
+    }

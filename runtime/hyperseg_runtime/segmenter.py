@@ -1,0 +1,133 @@
+"""Segmenter: a frame in, a label for each of its pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from hyperseg_runtime.backends.protocol import BackendName, Images, Session, SessionOptions
+from hyperseg_runtime.backends.selection import AUTO, open_session
+from hyperseg_runtime.discovery import find_model
+from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.metadata import Metadata, Precision
+from hyperseg_runtime.preparation import Frame, Labels, Size, check_frame, labels_of, prepare, restore
+
+
+class Segmenter:
+    """Segments frames of any size with one model.
+
+        segment = Segmenter("model.onnx")
+        labels = segment(frame)            # uint8 [h, w, 3] BGR -> uint8 [h, w]
+
+    The frame is resized to the network's input (by area when shrinking, else bilinearly; the aspect ratio is not kept,
+    as in the published evaluation), and the labels are resized back to the frame by nearest neighbour.
+
+    Calls may come from several threads at once. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        backend: str = AUTO,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+        precision: Precision | None = None,
+        device: int = 0,
+        resolution: Size | None = None,
+    ) -> None:
+        """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
+
+        model: an ONNX file or an engine; None: the one in the working folder, else the one that ships with the package.
+        backend: "auto" (the fastest that can run here), or a BackendName's value.
+        threads: CPU threads of one inference; None: all that this process may use.
+        providers: ONNX Runtime's execution providers, in order, instead of the backend's.
+        precision: lets OpenVINO compute in bfloat16 or float16.
+        device: index of the GPU.
+        resolution: height and width for the network, where the model was exported with --dynamic.
+
+        Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
+        """
+        path = Path(model) if model is not None else find_model().path
+        chosen = None if providers is None else tuple(providers)
+        options = SessionOptions(threads=threads, device=device, providers=chosen, precision=precision)
+        self._session = open_session(path, backend, options)
+        try:
+            self._size = _network_size(self._session.metadata, resolution)
+            self._path = path
+            self.infer(prepare(np.full((*self._size, 3), 127, np.uint8), self.metadata.input, self._size))
+        except BaseException:
+            self._session.close()
+            raise
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def metadata(self) -> Metadata:
+        return self._session.metadata
+
+    @property
+    def backend(self) -> BackendName:
+        return self._session.backend
+
+    @property
+    def description(self) -> str:
+        """One line for people: runtime, version, device, threads."""
+        return self._session.description
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the network's input."""
+        return self._size
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    def __call__(self, frame: Frame) -> Labels:
+        """uint8 [h, w, 3] BGR -> uint8 [h, w]. Raises InputError on anything else, ModelError once closed."""
+        check_frame(frame)
+        return restore(self.infer(self.prepare(frame)), (frame.shape[0], frame.shape[1]))
+
+    def prepare(self, frame: Frame) -> Images:
+        """The first stage of a call: the frame as the network's input."""
+        return prepare(frame, self.metadata.input, self._size)
+
+    def infer(self, images: Images) -> Labels:
+        """The second stage: the network's labels at its own resolution."""
+        return labels_of(self._session.run(images))
+
+    def close(self) -> None:
+        """Frees the model; may be called again."""
+        self._session.close()
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _network_size(metadata: Metadata, resolution: Size | None) -> Size:
+    spec = metadata.input
+    if resolution is None or resolution == (spec.height, spec.width):
+        return spec.height, spec.width
+    if not spec.dynamic_size:
+        raise InputError(
+            f"resolution {resolution[0]}x{resolution[1]}: this model is fixed to {spec.height}x{spec.width}; "
+            "export it with --dynamic, or at that resolution"
+        )
+    if any(value < spec.multiple or value % spec.multiple for value in resolution):
+        nearest = [max(1, round(value / spec.multiple)) * spec.multiple for value in resolution]
+        raise InputError(
+            f"resolution {resolution[0]}x{resolution[1]} is not a multiple of {spec.multiple}; "
+            f"use {nearest[0]}x{nearest[1]}"
+        )
+    return resolution
