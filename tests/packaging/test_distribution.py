@@ -62,7 +62,7 @@ def wheel(root: Path, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel and, read from the testing environment, its dependencies; no torch, no compiler."""
+    """A new environment with the wheel and its dependencies; no torch."""
     folder = tmp_path_factory.mktemp("venv")
     venv.create(folder, with_pip=False)
     python = folder / "bin/python"
