@@ -213,6 +213,7 @@ def _conv_cases() -> Iterator[DPWConvCase]:
     yield DPWConvCase("coordinates-one-column", 3, (4, 1), (2, 1), 5, coordinates=True)
     yield DPWConvCase("previous", 3, (2, 2), (4, 4), 5, previous_channels=4)
     yield DPWConvCase("glue", 6, (3, 2), (4, 4), 5, coordinates=True, previous_channels=4, activation="relu", batch=2)
+    yield DPWConvCase("glue-no-bias", 3, (1, 2), (2, 2), 4, bias=False, coordinates=True, previous_channels=5)
     yield DPWConvCase("glue-kernel3", 3, (3, 2), (2, 2), 4, coordinates=True, previous_channels=2, kernel=3)
     yield DPWConvCase("glue-group", 3, (3, 2), (2, 2), 6, coordinates=True, previous_channels=1, group=3)
     yield DPWConvCase("glue-two-rows", 3, (1, 2), (2, 2), 4, coordinates=True, previous_channels=5)

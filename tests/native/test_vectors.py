@@ -1,0 +1,13 @@
+"""The test vectors through ONNX Runtime and the CPU kernels."""
+
+from pathlib import Path
+
+import pytest
+
+from native.graphs import model_of, run, session
+from vectors import CASES, Case, assert_matches
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_vector(case: Case, library: Path) -> None:
+    assert_matches(case, run(session(model_of(case), library), case.inputs())[0])

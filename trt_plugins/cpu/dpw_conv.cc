@@ -1,0 +1,211 @@
+// DPWConv on the CPU: one task per patch. A task gathers its patch's weights, composes the window that they see and
+// multiplies the two; a patch of a few pixels is instead a handful of scalar products along the input channels.
+
+#include "cpu/targets.h"
+//
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/dpw_conv.cc"
+#include "hwy/foreach_target.h"
+//
+#include "cpu/product-inl.h"
+#include "cpu/window-inl.h"
+#include "hwy/highway.h"
+
+#ifndef HYPERSEG_CPU_DPW_CONV_ONCE
+#define HYPERSEG_CPU_DPW_CONV_ONCE
+
+#include <limits>
+#include <vector>
+
+#include "cpu/kernels.h"
+#include "cpu/scratch.h"
+
+namespace hyperseg::cpu {
+
+/// Patches up to this many pixels are computed as scalar products.
+constexpr int kFewPixels = 4;
+
+template <typename T>
+struct ConvInputs {
+  const T* x;
+  const T* theta;
+  const T* bias;
+  const T* previous;
+};
+
+/// What all patches of one call share.
+struct ConvPlan {
+  DPWConvParams params;
+  WindowSource source;
+  std::vector<std::int32_t> offsets;  ///< in the window, of what each weight of an output channel multiplies
+  bool few_pixels;
+
+  explicit ConvPlan(const DPWConvParams& p)
+      : params(p),
+        source(p.input, {p.kernel / 2, p.patch_height(), p.patch_width()}),
+        few_pixels(p.kernel == 1 && p.group == 1 && p.patch_height() * p.patch_width() <= kFewPixels) {
+    const std::int32_t plane = static_cast<std::int32_t>(source.layout.plane());
+    for (int c = 0; c < p.in_channels() / p.group; ++c) {
+      for (int u = 0; u < p.kernel; ++u) {
+        for (int v = 0; v < p.kernel; ++v) offsets.push_back(c * plane + u * source.layout.row_stride() + v);
+      }
+    }
+  }
+
+  std::size_t out_plane() const { return (source.layout.span() / 16 + 1) * 16; }
+};
+
+}  // namespace hyperseg::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace hyperseg::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+struct ConvBuffers {
+  float* window;
+  float* weights;
+  float* bias;
+  float* out;
+  float* coarse;
+  float* fine;
+};
+
+/// Scalar products of kRows weight rows with the pixel `x`, both contiguous along the input channels.
+template <size_t kRows>
+HWY_INLINE void scalar_products(const float* HWY_RESTRICT weights, size_t depth, const float* HWY_RESTRICT x,
+                                const float* bias, float* out, size_t out_stride) {
+  const hn::ScalableTag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  hn::Vec<decltype(d)> sum[kRows];
+  for (size_t m = 0; m < kRows; ++m) sum[m] = hn::Zero(d);
+  size_t k = 0;
+  for (; k + lanes <= depth; k += lanes) {
+    const auto value = hn::LoadU(d, x + k);
+    for (size_t m = 0; m < kRows; ++m) sum[m] = hn::MulAdd(hn::LoadU(d, weights + m * depth + k), value, sum[m]);
+  }
+  if (k < depth) {
+    const auto rest = hn::FirstN(d, depth - k);
+    const auto value = hn::LoadU(d, x + k);
+    for (size_t m = 0; m < kRows; ++m) {
+      const auto weight = hn::IfThenElseZero(rest, hn::LoadU(d, weights + m * depth + k));
+      sum[m] = hn::MulAdd(weight, value, sum[m]);
+    }
+  }
+  for (size_t m = 0; m < kRows; ++m) {
+    out[m * out_stride] = hn::GetLane(hn::SumOfLanes(d, sum[m])) + (bias != nullptr ? bias[m] : 0.0f);
+  }
+}
+
+HWY_INLINE void multiply_few_pixels(const ConvPlan& plan, const ConvBuffers& buffers) {
+  constexpr size_t kRows = 4;
+  const DPWConvParams& params = plan.params;
+  const size_t depth = params.in_channels();
+  const size_t out_plane = plan.out_plane();
+  const size_t plane = plan.source.layout.plane();
+  const size_t channels = params.out_channels;
+  const bool has_bias = params.has_bias;
+  for (size_t pixel = 0; pixel < plan.source.layout.span(); ++pixel) {
+    // `fine` is at least as long as a pixel's channels, see the layout of the buffers.
+    float* const x = buffers.fine;
+    for (size_t k = 0; k < depth; ++k) x[k] = buffers.window[k * plane + pixel];
+    float* const out = buffers.out + pixel;
+    size_t m = 0;
+    for (; m + kRows <= channels; m += kRows) {
+      scalar_products<kRows>(buffers.weights + m * depth, depth, x, has_bias ? buffers.bias + m : nullptr,
+                             out + m * out_plane, out_plane);
+    }
+    for (; m < channels; ++m) {
+      scalar_products<1>(buffers.weights + m * depth, depth, x, has_bias ? buffers.bias + m : nullptr,
+                         out + m * out_plane, out_plane);
+    }
+    for (m = 0; m < channels; ++m) out[m * out_plane] = activate(out[m * out_plane], params.activation);
+  }
+}
+
+HWY_INLINE void multiply_groups(const ConvPlan& plan, const ConvBuffers& buffers) {
+  const DPWConvParams& params = plan.params;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const size_t in_group = params.in_channels() / params.group;
+  const size_t out_group = params.out_channels / params.group;
+  Product product{};
+  product.weights_stride = product.depth = plan.offsets.size();
+  product.offsets = plan.offsets.data();
+  product.out_stride = plan.out_plane();
+  product.rows = out_group;
+  product.columns = plan.source.layout.span();
+  product.lowest = params.activation == Activation::kNone ? -kInfinity : 0.0f;
+  product.highest = params.activation == Activation::kRelu6 ? 6.0f : kInfinity;
+  for (int g = 0; g < params.group; ++g) {
+    product.weights = buffers.weights + g * out_group * product.depth;
+    product.bias = params.has_bias ? buffers.bias + g * out_group : nullptr;
+    product.window = buffers.window + g * in_group * plan.source.layout.plane();
+    product.out = buffers.out + g * out_group * product.out_stride;
+    multiply(product);
+  }
+}
+
+template <typename T>
+HWY_INLINE void convolve_patch(const ConvPlan& plan, const ConvInputs<T>& inputs, T* y, size_t task) {
+  const DPWConvParams& params = plan.params;
+  const WindowLayout& layout = plan.source.layout;
+  const PatchIndex patch(params.theta, task);
+
+  ConvBuffers buffers;
+  Scratch::Layout memory(Scratch::of_this_thread());
+  memory.add(&buffers.window, layout.size(params.in_channels()));
+  memory.add(&buffers.weights, params.weights());
+  memory.add(&buffers.bias, params.out_channels);
+  memory.add(&buffers.out, params.out_channels * plan.out_plane());
+  memory.add(&buffers.coarse, plan.source.row_size());
+  memory.add(&buffers.fine, std::max<size_t>(2 * plan.source.row_size(), params.in_channels()));
+  memory.commit();
+
+  gather_weights(params.theta, inputs.theta, patch, 0, params.weights(), buffers.weights);
+  if (params.has_bias) load_row(inputs.bias, params.out_channels, buffers.bias);
+  compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.coarse, buffers.fine, buffers.window);
+  if (plan.few_pixels) {
+    multiply_few_pixels(plan, buffers);
+  } else {
+    multiply_groups(plan, buffers);
+  }
+  store_patch(plan.source, buffers.out, plan.out_plane(), params.out_channels, patch, y);
+}
+
+void convolve_patch_float(const ConvPlan& plan, const ConvInputs<float>& inputs, float* y, size_t task) {
+  convolve_patch(plan, inputs, y, task);
+}
+
+void convolve_patch_half(const ConvPlan& plan, const ConvInputs<Half>& inputs, Half* y, size_t task) {
+  convolve_patch(plan, inputs, y, task);
+}
+
+}  // namespace hyperseg::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hyperseg::cpu {
+
+HWY_EXPORT(convolve_patch_float);
+HWY_EXPORT(convolve_patch_half);
+
+void dpw_conv(const DPWConvParams& params, const float* x, const float* theta, const float* bias, const float* previous,
+              float* y, const Workers& workers) {
+  const ConvPlan plan(params);
+  const ConvInputs<float> inputs{x, theta, bias, previous};
+  workers.run(patches(params.input, params.theta), [&](std::size_t task) {
+    HWY_DYNAMIC_DISPATCH(convolve_patch_float)(plan, inputs, y, task);
+  });
+}
+
+void dpw_conv(const DPWConvParams& params, const Half* x, const Half* theta, const Half* bias, const Half* previous,
+              Half* y, const Workers& workers) {
+  const ConvPlan plan(params);
+  const ConvInputs<Half> inputs{x, theta, bias, previous};
+  workers.run(patches(params.input, params.theta), [&](std::size_t task) {
+    HWY_DYNAMIC_DISPATCH(convolve_patch_half)(plan, inputs, y, task);
+  });
+}
+
+}  // namespace hyperseg::cpu
+#endif

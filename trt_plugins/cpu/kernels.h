@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/half.h"
+#include "cpu/workers.h"
+#include "hyperseg/dpw_conv.h"
+#include "hyperseg/dpw_inverted_residual.h"
+#include "hyperseg/upsample_argmax.h"
+
+/// The operators on the CPU. Contracts are in hyperseg/*.h; parameters come from `validate`, pointers are to dense
+/// row-major tensors of the shapes given there. Optional inputs are null where absent.
+/// They may throw std::bad_alloc, from within a worker's task too.
+namespace hyperseg::cpu {
+
+void dpw_conv(const DPWConvParams& params, const float* x, const float* theta, const float* bias, const float* previous,
+              float* y, const Workers& workers);
+void dpw_conv(const DPWConvParams& params, const Half* x, const Half* theta, const Half* bias, const Half* previous,
+              Half* y, const Workers& workers);
+
+/// The inputs of DPWInvertedResidual.
+template <typename T>
+struct InvertedResidualInputs {
+  const T* x;
+  const T* theta;
+  const T* bias1;
+  const T* bias2;
+  const T* bias3;
+  const T* previous;
+};
+
+void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<float>& inputs,
+                           float* y, const Workers& workers);
+void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<Half>& inputs, Half* y,
+                           const Workers& workers);
+
+void upsample_argmax(const UpsampleArgmaxParams& params, const float* x, std::int32_t* labels, const Workers& workers);
+void upsample_argmax(const UpsampleArgmaxParams& params, const Half* x, std::int32_t* labels, const Workers& workers);
+
+}  // namespace hyperseg::cpu

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "hyperseg/level_input.h"
+#include "hyperseg/theta.h"
+
+namespace hyperseg::cpu {
+
+/// Tasks of a patch-wise operator.
+inline std::size_t patches(const LevelInput& input, const Theta& theta) {
+  return static_cast<std::size_t>(input.batch) * theta.grid_height * theta.grid_width;
+}
+
+/// The patch that a task computes.
+struct PatchIndex {
+  int n;
+  int i;
+  int j;
+
+  PatchIndex(const Theta& theta, std::size_t task)
+      : n(static_cast<int>(task / theta.grid_width / theta.grid_height)),
+        i(static_cast<int>(task / theta.grid_width % theta.grid_height)),
+        j(static_cast<int>(task % theta.grid_width)) {}
+};
+
+/// How one patch and its reflect-padded surroundings lie in working memory: channels of rows, a row of the window
+/// directly behind the other.
+struct WindowLayout {
+  int padding = 0;
+  int patch_height = 1;
+  int patch_width = 1;
+
+  int rows() const { return patch_height + 2 * padding; }
+  int row_stride() const { return patch_width + 2 * padding; }
+  /// Positions from the patch's first pixel to its last, those of the padding between its rows included.
+  std::size_t span() const { return static_cast<std::size_t>(patch_height - 1) * row_stride() + patch_width; }
+  /// Distance of two channels. An odd number of cache lines: with a power of two, all channels of a pixel would
+  /// compete for the same few places of the cache.
+  std::size_t plane() const {
+    constexpr std::size_t kLine = 16;
+    const std::size_t lines = (static_cast<std::size_t>(rows()) * row_stride() + kLine - 1) / kLine;
+    return (lines | 1) * kLine;
+  }
+  /// Floats that `channels` take, with room for vectors that run over the end.
+  std::size_t size(int channels) const { return (channels + 1) * plane() + 2 * padding * (row_stride() + 1); }
+};
+
+/// What composing the windows of one input needs and all patches share.
+struct WindowSource {
+  LevelInput input;
+  WindowLayout layout;
+  std::vector<float> across;  ///< the x-coordinate of every column; empty without coordinates
+
+  WindowSource(const LevelInput& level, const WindowLayout& window) : input(level), layout(window) {
+    if (!level.coordinates) return;
+    across.resize(level.width);
+    for (int x = 0; x < level.width; ++x) across[x] = coordinate(x, level.width);
+  }
+
+  /// Floats of working memory for one upsampled row of `previous` and the row that it is made from.
+  std::size_t row_size() const { return layout.row_stride() + 64; }
+};
+
+}  // namespace hyperseg::cpu

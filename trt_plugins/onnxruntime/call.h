@@ -1,0 +1,103 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <vector>
+
+#include "cpu/workers.h"
+#include "hyperseg/shape.h"
+#include "onnxruntime/api.h"
+
+namespace hyperseg::ort {
+
+/// One run of a node: its inputs, its output and the session's threads.
+class Call {
+ public:
+  Call(const OrtApi& api, OrtKernelContext* context) : api_(api), context_(context) {}
+
+  /// Empty where an optional input is left out.
+  Shape shape(std::size_t index) const {
+    const OrtValue* value = input(index);
+    if (value == nullptr) return {};
+    OrtTensorTypeAndShapeInfo* info = nullptr;
+    check(api_, api_.GetTensorTypeAndShape(value, &info));
+    const auto release = [this](OrtTensorTypeAndShapeInfo* owned) { api_.ReleaseTensorTypeAndShapeInfo(owned); };
+    const std::unique_ptr<OrtTensorTypeAndShapeInfo, decltype(release)> owner(info, release);
+    std::size_t rank = 0;
+    check(api_, api_.GetDimensionsCount(info, &rank));
+    std::vector<std::int64_t> extents(rank);
+    check(api_, api_.GetDimensions(info, extents.data(), rank));
+    return {extents.data(), static_cast<int>(rank)};
+  }
+
+  /// Null where an optional input is left out.
+  template <typename T>
+  const T* data(std::size_t index) const {
+    const OrtValue* value = input(index);
+    if (value == nullptr) return nullptr;
+    void* data = nullptr;
+    check(api_, api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
+    return static_cast<const T*>(data);
+  }
+
+  /// Allocates the only output.
+  template <typename T>
+  T* output(const Shape& shape) {
+    std::vector<std::int64_t> extents;
+    for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+    OrtValue* value = nullptr;
+    check(api_, api_.KernelContext_GetOutput(context_, 0, extents.data(), extents.size(), &value));
+    void* data = nullptr;
+    check(api_, api_.GetTensorMutableData(value, &data));
+    return static_cast<T*>(data);
+  }
+
+  const OrtApi& api() const { return api_; }
+  OrtKernelContext* context() const { return context_; }
+
+ private:
+  const OrtValue* input(std::size_t index) const {
+    std::size_t count = 0;
+    check(api_, api_.KernelContext_GetInputCount(context_, &count));
+    if (index >= count) return nullptr;
+    const OrtValue* value = nullptr;
+    check(api_, api_.KernelContext_GetInput(context_, index, &value));
+    return value;
+  }
+
+  const OrtApi& api_;
+  OrtKernelContext* context_;
+};
+
+/// The session's own threads.
+class SessionWorkers final : public cpu::Workers {
+ public:
+  explicit SessionWorkers(const Call& call) : call_(call) {}
+
+  void run(std::size_t tasks, const std::function<void(std::size_t)>& task) const override {
+    struct Shared {
+      const std::function<void(std::size_t)>& task;
+      std::atomic<bool> out_of_memory{false};
+    } shared{task};
+    const auto invoke = [](void* data, std::size_t index) {
+      Shared& own = *static_cast<Shared*>(data);
+      try {
+        own.task(index);
+      } catch (const std::bad_alloc&) {  // must not travel through ONNX Runtime's threads
+        own.out_of_memory = true;
+      }
+    };
+    check(call_.api(), call_.api().KernelContext_ParallelFor(call_.context(), invoke, tasks, 0, &shared));
+    if (shared.out_of_memory) throw std::bad_alloc();
+  }
+
+ private:
+  const Call& call_;
+};
+
+/// Reports what `validate` found as a wrong argument.
+inline void require(const Error& error) {
+  if (!error.empty()) throw std::invalid_argument(error);
+}
+
+}  // namespace hyperseg::ort

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <string>
+
+#include "cpu/half.h"
+#include "onnxruntime/call.h"
+#include "onnxruntime/node.h"
+
+namespace hyperseg::ort {
+
+template <typename T>
+constexpr ONNXTensorElementDataType kElementType = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+template <>
+inline constexpr ONNXTensorElementDataType kElementType<float> = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+template <>
+inline constexpr ONNXTensorElementDataType kElementType<cpu::Half> = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+template <>
+inline constexpr ONNXTensorElementDataType kElementType<std::int32_t> = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+
+/// Describes `Operator` to ONNX Runtime and forwards its callbacks. An Operator has
+///   kName, kInputs, kRequired (inputs before the optional ones), kProvider (null: CPU);
+///   types Input and Output of its tensors' elements;
+///   a constructor from a Node, which reads attributes, and `compute(Call&)`.
+template <typename Operator>
+class CustomOp final : public OrtCustomOp {
+ public:
+  explicit CustomOp(const OrtApi& api) : OrtCustomOp{}, api_(api) {
+    version = kApiVersion;
+    OrtCustomOp::GetName = [](const OrtCustomOp*) { return Operator::kName; };
+    OrtCustomOp::GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return Operator::kProvider; };
+    OrtCustomOp::GetInputTypeCount = [](const OrtCustomOp*) { return Operator::kInputs; };
+    OrtCustomOp::GetInputType = [](const OrtCustomOp*, std::size_t) { return kElementType<typename Operator::Input>; };
+    OrtCustomOp::GetOutputTypeCount = [](const OrtCustomOp*) -> std::size_t { return 1; };
+    OrtCustomOp::GetOutputType = [](const OrtCustomOp*, std::size_t) {
+      return kElementType<typename Operator::Output>;
+    };
+    OrtCustomOp::GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) {
+      return index < Operator::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+    };
+    OrtCustomOp::GetOutputCharacteristic = [](const OrtCustomOp*, std::size_t) { return INPUT_OUTPUT_REQUIRED; };
+    OrtCustomOp::GetInputMemoryType = [](const OrtCustomOp*, std::size_t) { return OrtMemTypeDefault; };
+    OrtCustomOp::GetVariadicInputMinArity = [](const OrtCustomOp*) { return 1; };
+    OrtCustomOp::GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return 1; };
+    OrtCustomOp::GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
+    OrtCustomOp::GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 1; };
+    OrtCustomOp::GetStartVersion = [](const OrtCustomOp*) { return 1; };
+    OrtCustomOp::GetEndVersion = [](const OrtCustomOp*) { return 1; };
+    OrtCustomOp::CreateKernelV2 = create;
+    OrtCustomOp::KernelComputeV2 = compute;
+    OrtCustomOp::KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  }
+
+ private:
+  struct Kernel {
+    const OrtApi& api;
+    std::string node;
+    Operator operation;
+  };
+
+  static OrtStatus* create(const OrtCustomOp* self, const OrtApi*, const OrtKernelInfo* info, void** kernel) {
+    const OrtApi& api = static_cast<const CustomOp*>(self)->api_;
+    std::string node;
+    // A node's name is only known once it has been read, hence twice.
+    if (OrtStatus* status = guarded(api, "", [&] { node = Node(api, info).name(); })) return status;
+    return guarded(api, where(node), [&] { *kernel = new Kernel{api, node, Operator(Node(api, info))}; });
+  }
+
+  static OrtStatus* compute(void* data, OrtKernelContext* context) {
+    const Kernel& kernel = *static_cast<Kernel*>(data);
+    return guarded(kernel.api, where(kernel.node), [&] {
+      Call call(kernel.api, context);
+      kernel.operation.compute(call);
+    });
+  }
+
+  /// Validation's messages begin with the operator's name.
+  static std::string where(const std::string& node) { return "node '" + node + "': "; }
+
+  const OrtApi& api_;
+};
+
+}  // namespace hyperseg::ort

@@ -1,0 +1,36 @@
+// What a session calls when the library is registered with it: adds the domain `hyperseg` with all operators.
+
+#include "onnxruntime/custom_op.h"
+#include "onnxruntime/operators.h"
+
+namespace hyperseg::ort {
+namespace {
+
+template <typename... Operators>
+OrtCustomOpDomain* make_domain(const OrtApi& api) {
+  OrtCustomOpDomain* domain = nullptr;
+  check(api, api.CreateCustomOpDomain("hyperseg", &domain));
+  (check(api, api.CustomOpDomain_Add(domain, new CustomOp<Operators>(api))), ...);
+  return domain;
+}
+
+void register_operators(const OrtApi& api, OrtSessionOptions* options) {
+  // Sessions keep pointers to domain and operators and may outlive their options: these live as long as the process.
+  static OrtCustomOpDomain* const domain =
+      make_domain<DPWConv<float>, DPWConv<cpu::Half>, DPWInvertedResidual<float>, DPWInvertedResidual<cpu::Half>,
+                  UpsampleArgmax<float>, UpsampleArgmax<cpu::Half>>(api);
+  check(api, api.AddCustomOpDomain(options, domain));
+}
+
+}  // namespace
+}  // namespace hyperseg::ort
+
+extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
+                                                                               const OrtApiBase* base) {
+  const OrtApi* api = base->GetApi(hyperseg::ort::kApiVersion);
+  if (api == nullptr) {
+    // Without this version's table there is none to make a status with; every version has the first one.
+    return base->GetApi(1)->CreateStatus(ORT_FAIL, "hyperseg's operators need onnxruntime 1.17 or newer");
+  }
+  return hyperseg::ort::guarded(*api, "hyperseg: ", [&] { hyperseg::ort::register_operators(*api, options); });
+}
