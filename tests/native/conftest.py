@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from hyperseg_runtime.libraries import Library, find
 
 

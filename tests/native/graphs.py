@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-
 from vectors import Case
 
 Feeds = Mapping[str, NDArray[Any] | None]

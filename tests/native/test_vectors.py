@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from vectors import CASES, Case, assert_matches
 
 from native.graphs import model_of, run, session
-from vectors import CASES, Case, assert_matches
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
