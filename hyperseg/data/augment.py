@@ -18,7 +18,8 @@ from hyperseg.data.sample import Pixels, Sample
 
 Matrix = NDArray[np.float64]
 
-OUTSIDE = (127.0, 127.0, 127.0)
+_OUTSIDE = (127.0, 127.0, 127.0)
+_TRIES = 10
 
 
 class ScaleOf(str, Enum):
@@ -45,14 +46,19 @@ class Augmentation:
     saturation: tuple[float, float] = (1.0, 1.0)
     tint: float = 0.0
     """Each colour channel is multiplied by its own factor of up to 1 ± tint."""
+    dominance: float = 1.0
+    """A crop in which one class covers more than this share of the labelled pixels is drawn again, up to ten times."""
 
     def __call__(
         self, sample: Sample, crop: tuple[int, int], evaluation: tuple[int, int], rng: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
         """Draw one variant: uint8 [h, w, 3] and its label [h, w], `crop` and `evaluation` being (height, width)."""
-        matrix = self._draw_matrix(sample.label.shape, crop, evaluation, rng)
-        image, label = warp(sample.image, sample.label, matrix, crop)
-        return self._recolour(image, rng), label
+        for _ in range(_TRIES):
+            matrix = self._draw_matrix(sample.label.shape, crop, evaluation, rng)
+            label = warp_label(sample.label, matrix, crop)
+            if self.dominance >= 1 or _largest_share(label) <= self.dominance:
+                break
+        return self._recolour(warp_image(sample.image, matrix, crop), rng), label
 
     def _draw_matrix(
         self, size: tuple[int, ...], crop: tuple[int, int], evaluation: tuple[int, int], rng: np.random.Generator
@@ -84,27 +90,40 @@ class Augmentation:
         return np.asarray(cv2.transform(image, np.column_stack([linear, offset])), np.uint8)
 
 
-def warp(image: Pixels, label: Pixels, matrix: Matrix, crop: tuple[int, int]) -> tuple[Pixels, Pixels]:
-    """Apply a 2x3 matrix (picture to crop coordinates, pixel k reaching from k to k + 1) to a picture and its label."""
-    size = (crop[1], crop[0])
-    labels = cv2.warpAffine(
-        label, _between_centres(matrix), size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=VOID
+def warp_label(label: Pixels, matrix: Matrix, crop: tuple[int, int]) -> Pixels:
+    """Apply a 2x3 matrix (picture to crop coordinates, pixel k reaching from k to k + 1) to class indices [H, W]."""
+    return np.asarray(
+        cv2.warpAffine(
+            label,
+            _between_centres(matrix),
+            (crop[1], crop[0]),
+            flags=cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=VOID,
+        ),
+        np.uint8,
     )
+
+
+def warp_image(image: Pixels, matrix: Matrix, crop: tuple[int, int]) -> Pixels:
+    """Apply the matrix of `warp_label` to a picture [H, W, 3]."""
     # Bilinear sampling would skip pixels below half size: average them away first.
     while min(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])) <= 0.5 and min(image.shape[:2]) >= 2:
         height, width = image.shape[:2]
         image = np.asarray(cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
         factors = [width / (width // 2), height / (height // 2)]
         matrix = np.column_stack([matrix[:, :2] @ np.diag(factors), matrix[:, 2]])
-    pixels = cv2.warpAffine(
-        image,
-        _between_centres(matrix),
-        size,
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=OUTSIDE,
+    return np.asarray(
+        cv2.warpAffine(
+            image,
+            _between_centres(matrix),
+            (crop[1], crop[0]),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=_OUTSIDE,
+        ),
+        np.uint8,
     )
-    return np.asarray(pixels, np.uint8), np.asarray(labels, np.uint8)
 
 
 def _between_centres(matrix: Matrix) -> Matrix:
@@ -117,3 +136,8 @@ def _draw_centre(length: int, window: float, rng: np.random.Generator) -> float:
     """Where a window lies in a picture: inside it if it fits, else around it."""
     low, high = sorted((window / 2, length - window / 2))
     return float(rng.uniform(low, high))
+
+
+def _largest_share(label: Pixels) -> float:
+    counts = np.bincount(label.ravel(), minlength=256)[:VOID]
+    return float(counts.max() / max(1, counts.sum()))

@@ -1,0 +1,1 @@
+"""Training by recipes (HyperSeg, Sec. 4.1)."""

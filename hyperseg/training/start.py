@@ -1,0 +1,105 @@
+"""From a recipe and folders to a running trainer: what `hyperseg-train` does between its options and its progress bar."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import hyperseg
+from hyperseg.data import Cached, DataSet, Joined, open_split
+from hyperseg.errors import CheckpointError
+from hyperseg.training.backbone_weights import load_backbone_weights
+from hyperseg.training.checkpoint_file import StateError
+from hyperseg.training.distributed import Team, join_team
+from hyperseg.training.recipe import Data, Recipe
+from hyperseg.training.report import Listener, Report
+from hyperseg.training.trainer import Pictures, Trainer
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run reads and writes.
+
+    `weights` is a checkpoint that training starts from; else `backbone_weights`, the backbone's ImageNet weights; else
+    everything starts at random. `force` discards what an earlier run left in `out`.
+    """
+
+    data: Path
+    out: Path
+    backbone_weights: Path | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+    force: bool = False
+    stop_after: int | None = None
+
+
+def train(recipe: Recipe, start: Start, listener: Listener | None = None) -> Path:
+    """Train to the end and return the path of the best model; continues a run that was stopped in the same folder."""
+    if start.threads:
+        torch.set_num_threads(start.threads)
+    with join_team(start.device) as team:
+        pictures = open_pictures(recipe.data, start.data)
+        _prepare_folder(start, team)
+        torch.manual_seed(recipe.seed)
+        model, pretrained = _network(recipe, start)
+        trainer = Trainer(recipe, model, pretrained, pictures, start.out, team)
+        trainer.restore()
+        with _report(start.out, trainer.iteration, listener if team.leads else None, team) as report:
+            trainer.run(report, start.stop_after)
+    return start.out / "best.pth"
+
+
+def open_pictures(data: Data, root: Path) -> Pictures:
+    """Open the splits that a recipe names, each read from the disk once."""
+    opened: dict[str, DataSet] = {}
+    for split in (*data.train, *data.late, data.validate):
+        if split not in opened:
+            opened[split] = Cached(open_split(data.layout, root, split))
+
+    def joined(names: tuple[str, ...]) -> DataSet:
+        parts = tuple(opened[name] for name in names)
+        return parts[0] if len(parts) == 1 else Joined(parts)
+
+    return Pictures(joined(data.train), joined((*data.train, *data.late)), opened[data.validate])
+
+
+def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset[str]]:
+    model = hyperseg.create(recipe.network)
+    if start.weights is not None:
+        loaded = hyperseg.load(start.weights)
+        if loaded.config != model.config:
+            raise CheckpointError(f"{start.weights} is not a {recipe.network} network, which the recipe trains")
+        names = frozenset(n for n in model.state_dict() if n.startswith("backbone.") and ".reduce." not in n)
+        return loaded, names
+    if start.backbone_weights is not None:
+        return model, load_backbone_weights(model, start.backbone_weights)
+    return model, frozenset()
+
+
+def _prepare_folder(start: Start, team: Team) -> None:
+    if team.leads:
+        try:
+            if start.force and start.out.exists():
+                shutil.rmtree(start.out)
+            start.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"the folder {start.out} cannot be used: {error.strerror or error}") from error
+    team.wait()
+
+
+@contextmanager
+def _report(folder: Path, iteration: int, listener: Listener | None, team: Team) -> Iterator[Report | None]:
+    if not team.leads:
+        yield None
+        return
+    report = Report(folder, iteration, listener)
+    try:
+        yield report
+    finally:
+        report.close()
