@@ -7,34 +7,41 @@
 #include "cpu/workers.h"
 #include "hyperseg/shape.h"
 #include "onnxruntime/api.h"
+#include "onnxruntime/element_type.h"
 
 namespace hyperseg::ort {
 
 /// One run of a node: its inputs, its output and the session's threads.
 class Call {
  public:
-  Call(const OrtApi& api, OrtKernelContext* context) : api_(api), context_(context) {}
+  Call(const OrtApi& api, OrtKernelContext* context, const char* operation)
+      : api_(api), context_(context), operation_(operation) {}
 
   /// Empty where an optional input is left out.
   Shape shape(std::size_t index) const {
     const OrtValue* value = input(index);
     if (value == nullptr) return {};
-    OrtTensorTypeAndShapeInfo* info = nullptr;
-    check(api_, api_.GetTensorTypeAndShape(value, &info));
-    const auto release = [this](OrtTensorTypeAndShapeInfo* owned) { api_.ReleaseTensorTypeAndShapeInfo(owned); };
-    const std::unique_ptr<OrtTensorTypeAndShapeInfo, decltype(release)> owner(info, release);
+    const Info info = describe(value);
     std::size_t rank = 0;
-    check(api_, api_.GetDimensionsCount(info, &rank));
+    check(api_, api_.GetDimensionsCount(info.get(), &rank));
     std::vector<std::int64_t> extents(rank);
-    check(api_, api_.GetDimensions(info, extents.data(), rank));
+    check(api_, api_.GetDimensions(info.get(), extents.data(), rank));
     return {extents.data(), static_cast<int>(rank)};
   }
 
-  /// Null where an optional input is left out.
+  /// Null where an optional input is left out. onnxruntime 1.17 does not itself refuse a node whose inputs have
+  /// different types, so they are checked here.
   template <typename T>
   const T* data(std::size_t index) const {
     const OrtValue* value = input(index);
     if (value == nullptr) return nullptr;
+    ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    check(api_, api_.GetTensorElementType(describe(value).get(), &type));
+    if (type != kElementType<T>) {
+      throw std::invalid_argument(std::string(operation_) + ": input " + std::to_string(index) + " has element type " +
+                                  std::to_string(type) + ", the first one " + std::to_string(kElementType<T>) +
+                                  " (as ONNX numbers them); all must be alike");
+    }
     void* data = nullptr;
     check(api_, api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
     return static_cast<const T*>(data);
@@ -56,6 +63,18 @@ class Call {
   OrtKernelContext* context() const { return context_; }
 
  private:
+  struct Release {
+    const OrtApi& api;
+    void operator()(OrtTensorTypeAndShapeInfo* info) const { api.ReleaseTensorTypeAndShapeInfo(info); }
+  };
+  using Info = std::unique_ptr<OrtTensorTypeAndShapeInfo, Release>;
+
+  Info describe(const OrtValue* value) const {
+    OrtTensorTypeAndShapeInfo* info = nullptr;
+    check(api_, api_.GetTensorTypeAndShape(value, &info));
+    return Info(info, Release{api_});
+  }
+
   const OrtValue* input(std::size_t index) const {
     std::size_t count = 0;
     check(api_, api_.KernelContext_GetInputCount(context_, &count));
@@ -67,6 +86,7 @@ class Call {
 
   const OrtApi& api_;
   OrtKernelContext* context_;
+  const char* operation_;
 };
 
 /// The session's own threads.

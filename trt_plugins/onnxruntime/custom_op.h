@@ -2,20 +2,11 @@
 
 #include <string>
 
-#include "cpu/half.h"
 #include "onnxruntime/call.h"
+#include "onnxruntime/element_type.h"
 #include "onnxruntime/node.h"
 
 namespace hyperseg::ort {
-
-template <typename T>
-constexpr ONNXTensorElementDataType kElementType = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-template <>
-inline constexpr ONNXTensorElementDataType kElementType<float> = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-template <>
-inline constexpr ONNXTensorElementDataType kElementType<cpu::Half> = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
-template <>
-inline constexpr ONNXTensorElementDataType kElementType<std::int32_t> = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
 
 /// Describes `Operator` to ONNX Runtime and forwards its callbacks. An Operator has
 ///   kName, kInputs, kRequired (inputs before the optional ones), kProvider (null: CPU);
@@ -61,14 +52,16 @@ class CustomOp final : public OrtCustomOp {
     const OrtApi& api = static_cast<const CustomOp*>(self)->api_;
     std::string node;
     // A node's name is only known once it has been read, hence twice.
-    if (OrtStatus* status = guarded(api, "", [&] { node = Node(api, info).name(); })) return status;
-    return guarded(api, where(node), [&] { *kernel = new Kernel{api, node, Operator(Node(api, info))}; });
+    if (OrtStatus* status = guarded(api, "", [&] { node = Node(api, info, Operator::kName).name(); })) return status;
+    return guarded(api, where(node), [&] {
+      *kernel = new Kernel{api, node, Operator(Node(api, info, Operator::kName))};
+    });
   }
 
   static OrtStatus* compute(void* data, OrtKernelContext* context) {
     const Kernel& kernel = *static_cast<Kernel*>(data);
     return guarded(kernel.api, where(kernel.node), [&] {
-      Call call(kernel.api, context);
+      Call call(kernel.api, context, Operator::kName);
       kernel.operation.compute(call);
     });
   }
