@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hyperseg.config import Config as Config
     from hyperseg.create import create as create
     from hyperseg.errors import CheckpointError as CheckpointError
+    from hyperseg.fold import fold as fold
     from hyperseg.network import HyperSeg as HyperSeg
     from hyperseg.presets import preset as preset
     from hyperseg.presets import presets as presets
@@ -26,13 +27,14 @@ _HOMES = {
     "Config": "config",
     "HyperSeg": "network",
     "create": "create",
+    "fold": "fold",
     "load": "checkpoint.load",
     "preset": "presets",
     "presets": "presets",
     "save": "checkpoint.save",
 }
 
-__all__ = ["CheckpointError", "Config", "HyperSeg", "create", "load", "preset", "presets", "save"]
+__all__ = ["CheckpointError", "Config", "HyperSeg", "create", "fold", "load", "preset", "presets", "save"]
 
 
 def __getattr__(name: str) -> Any:

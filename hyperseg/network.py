@@ -7,6 +7,7 @@ from hyperseg.backbones.build import build_backbone
 from hyperseg.config import Config, ContextHead
 from hyperseg.context_head import FullContextHead, NestedContextHead
 from hyperseg.decoder import Decoder
+from hyperseg.static_decoder import StaticDecoder
 
 
 def check_size(height: int, width: int, unit: int) -> None:
@@ -36,7 +37,7 @@ class HyperSeg(nn.Module):
         self.backbone = build_backbone(config)
         head = NestedContextHead if config.context_head is ContextHead.NESTED else FullContextHead
         self.context_head: nn.Module = head(config.backbone_shape.head, config.context_levels)
-        self.decoder: nn.Module = Decoder(config)
+        self.decoder: nn.Module = Decoder(config) if config.dynamic else StaticDecoder(config)
 
     @property
     def output_stride(self) -> int:

@@ -69,10 +69,11 @@ _PRESETS: dict[str, Config] = {
     "voc-l": _VOC_L,
     "camvid-lite": _CAMVID_LITE,
 }
+# The variants of paper Tab. 4. With unreduced features the S networks have the paper's parameter counts.
 for _size, _config in (("s", _CAMVID_S), ("l", _CAMVID_L)):
     for _backbone in ("resnet18", "pspnet18", "pspnet50"):
-        _PRESETS[f"camvid-{_size}-{_backbone}"] = _config.replace(backbone=_backbone)
-    _PRESETS[f"camvid-{_size}-static"] = _config.replace(dynamic=False)
+        _PRESETS[f"camvid-{_size}-{_backbone}"] = _config.replace(backbone=_backbone, out_feat_scale=(1.0,) * 5)
+    _PRESETS[f"camvid-{_size}-no-dpwconv"] = _config.replace(dynamic=False)
 
 
 def presets() -> tuple[str, ...]:

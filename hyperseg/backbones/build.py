@@ -4,6 +4,7 @@ from torch import nn
 
 from hyperseg.backbones.catalogue import Family
 from hyperseg.backbones.efficientnet import EfficientNet
+from hyperseg.backbones.resnet import ResNet
 from hyperseg.config import Config
 
 
@@ -12,4 +13,4 @@ def build_backbone(config: Config) -> nn.Module:
     shape = config.backbone_shape
     if shape.family in (Family.EFFICIENTNET, Family.EFFICIENTNET_LITE):
         return EfficientNet(shape, config.out_feat_scale, config.drop_connect, config.dropout)
-    raise NotImplementedError(shape.name)
+    return ResNet(shape, config.out_feat_scale)

@@ -48,6 +48,7 @@ class Backbone:
         stages: EfficientNet's scaled stages; empty for ResNets.
         nominal_size: the image size for which the static SAME padding is computed (EfficientNets).
         depth: layers of a ResNet (18 or 50).
+        deep_stem: three 3×3 convolutions instead of one 7×7, as in PSPNet's ResNet50.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Backbone:
     stages: tuple[Stage, ...] = ()
     nominal_size: int = 0
     depth: int = 0
+    deep_stem: bool = False
 
 
 def _round_channels(channels: int, width: float) -> int:
@@ -86,7 +88,7 @@ def _efficientnet(name: str, width: float, depth: float, size: int, *, lite: boo
 
 
 _RESNET18 = (64, 64, 128, 256, 512)
-_RESNET50 = (64, 256, 512, 1024, 2048)
+_PSPNET50 = (128, 256, 512, 1024, 2048)
 
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
@@ -104,6 +106,6 @@ BACKBONES: dict[str, Backbone] = {
         _efficientnet("efficientnet-lite1", 1.0, 1.1, 256, lite=True),
         Backbone("resnet18", Family.RESNET, _RESNET18, head=1280, depth=18),
         Backbone("pspnet18", Family.PSPNET, _RESNET18, head=1280, depth=18),
-        Backbone("pspnet50", Family.PSPNET, _RESNET50, head=2048, depth=50),
+        Backbone("pspnet50", Family.PSPNET, _PSPNET50, head=2048, stem=128, depth=50, deep_stem=True),
     )
 }
