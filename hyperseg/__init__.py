@@ -12,29 +12,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperseg.checkpoint.backbone_weights import load_backbone_weights as load_backbone_weights
     from hyperseg.checkpoint.load import load as load
     from hyperseg.checkpoint.save import save as save
     from hyperseg.config import Config as Config
-    from hyperseg.create import create as create
+    from hyperseg.creation import create as create
     from hyperseg.errors import CheckpointError as CheckpointError
-    from hyperseg.fold import fold as fold
+    from hyperseg.folding import fold as fold
     from hyperseg.network import HyperSeg as HyperSeg
-    from hyperseg.presets import preset as preset
-    from hyperseg.presets import presets as presets
+    from hyperseg.configurations import preset as preset
+    from hyperseg.configurations import presets as presets
+    from hyperseg.cost import Summary as Summary
+    from hyperseg.cost import summary as summary
 
 _HOMES = {
     "CheckpointError": "errors",
     "Config": "config",
     "HyperSeg": "network",
-    "create": "create",
-    "fold": "fold",
+    "Summary": "cost",
+    "create": "creation",
+    "fold": "folding",
     "load": "checkpoint.load",
-    "preset": "presets",
-    "presets": "presets",
+    "load_backbone_weights": "checkpoint.backbone_weights",
+    "preset": "configurations",
+    "presets": "configurations",
     "save": "checkpoint.save",
+    "summary": "cost",
 }
 
-__all__ = ["CheckpointError", "Config", "HyperSeg", "create", "fold", "load", "preset", "presets", "save"]
+__all__ = [
+    "CheckpointError",
+    "Config",
+    "HyperSeg",
+    "Summary",
+    "create",
+    "fold",
+    "load",
+    "load_backbone_weights",
+    "preset",
+    "presets",
+    "save",
+    "summary",
+]
 
 
 def __getattr__(name: str) -> Any:

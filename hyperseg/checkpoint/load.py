@@ -84,24 +84,26 @@ def _fill(model: HyperSeg, entries: Mapping[str, Any], names: Mapping[str, str])
     _check_names({names[name] for name in wanted}, entries)
     tensors: dict[str, Tensor] = {}
     for name, expected in wanted.items():
-        tensors[name] = _checked(names[name], entries[names[name]], expected)
+        tensors[name] = checked_entry(names[name], entries[names[name]], expected)
     model.load_state_dict(tensors, strict=True, assign=True)
     return model.requires_grad_(True).eval()
 
 
 def _check_names(wanted: set[str], entries: Mapping[str, Any]) -> None:
     if missing := sorted(wanted - set(entries)):
-        raise CheckpointError(f"entries are missing from the state dict: {_listed(missing)}")
+        raise CheckpointError(f"entries are missing from the state dict: {listed(missing)}")
     if extra := sorted(str(key) for key in set(entries) - wanted):
-        raise CheckpointError(f"the state dict has entries that its network does not: {_listed(extra)}")
+        raise CheckpointError(f"the state dict has entries that its network does not: {listed(extra)}")
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first names of a long list, for an error message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _checked(name: str, value: Any, expected: Tensor) -> Tensor:
+def checked_entry(name: str, value: Any, expected: Tensor) -> Tensor:
+    """The file's entry `name` in the type of `expected`; CheckpointError where type, shape or values are wrong."""
     if not isinstance(value, Tensor):
         raise CheckpointError(f"entry {name} is a {type(value).__name__}, expected a tensor")
     if value.shape != expected.shape:

@@ -29,6 +29,21 @@ def efficientnet_name(name: str) -> str:
     return f"{_BACKBONE_PARTS[module]}.{entry}"
 
 
+def resnet_name(name: str) -> str | None:
+    """Our name inside a ResNet backbone -> torchvision's; None for the layers that ImageNet classifiers do not have."""
+    if match := re.fullmatch(r"stem\.(\d+)\.(conv|norm)\.(.+)", name):
+        kind = "conv" if match[2] == "conv" else "bn"
+        return f"{kind}{int(match[1]) + 1}.{match[3]}"
+    match = re.fullmatch(r"stages\.(\d+)\.(\d+)\.(?:convs\.(\d+)|shortcut)\.(conv|norm)\.(.+)", name)
+    if match is None:
+        return None
+    stage, block, index, part, entry = match.groups()
+    if index is None:
+        return f"layer{int(stage) + 1}.{block}.downsample.{_SEQUENTIAL[part]}.{entry}"
+    kind = "conv" if part == "conv" else "bn"
+    return f"layer{int(stage) + 1}.{block}.{kind}{int(index) + 1}.{entry}"
+
+
 def _context_head_name(config: Config, name: str) -> str:
     parts = name.split(".")
     if parts[0] == "inner":
@@ -59,7 +74,7 @@ def _norm_name(config: Config, index: int, norm: int) -> str:
 def published_name(config: Config, name: str) -> str:
     """The published file's name of our state-dict entry `name`."""
     part, _, rest = name.partition(".")
-    if part == "backbone":
+    if part == "backbone":  # every published file has an EfficientNet
         return f"backbone.{efficientnet_name(rest)}"
     if part == "context_head":
         return f"weight_mapper.{_context_head_name(config, rest)}"

@@ -32,12 +32,23 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, truncated, no checkpoint, or holds something other than data.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_data(path)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise CheckpointError(f"{path} is no HyperSeg checkpoint: it has no `state_dict`")
     return content
+
+
+def read_data(path: Path) -> Any:
+    """Whatever data `torch.save` put into a file; errors as in `read`."""
+    _require_file(path)
+    return _read_pickle(path)
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, expected a checkpoint file")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
 
 
 def _read_pickle(path: Path) -> Any:
@@ -64,6 +75,7 @@ def _looks_like_checkpoint(path: Path) -> bool:
 def _read_safetensors(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
+    _require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -2,7 +2,7 @@
 
 from hyperseg.config import Config
 from hyperseg.network import HyperSeg
-from hyperseg.presets import preset
+from hyperseg.configurations import preset
 
 
 def create(network: str | Config) -> HyperSeg:
