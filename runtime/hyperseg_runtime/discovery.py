@@ -53,4 +53,3 @@ def _single(found: list[Path], place: Path) -> Path:
         names = ", ".join(path.name for path in found)
         raise ModelError(f"several models in {place.resolve()}: {names}; say which with --model FILE")
     return found[0]
-

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
-
 from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, OutputKind, Precision
+from onnx import TensorProto, helper, numpy_helper
 
 SIZE = (64, 96)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -27,6 +26,7 @@ def metadata(output: OutputKind, dtype: InputType, size: tuple[int, int], dynami
 
 def write_model(
     path: Path,
+    *,
     output: OutputKind = OutputKind.LABELS,
     dtype: InputType = InputType.UINT8,
     size: tuple[int, int] = SIZE,

@@ -1,0 +1,99 @@
+"""What all commands share: options with one meaning everywhere, errors as one line, exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import click
+
+from hyperseg_runtime.backends.selection import AUTO, BACKEND_CHOICES
+from hyperseg_runtime.errors import HyperSegError
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="ONNX file or engine. Default: the one in the working folder, else the one that ships with the package.",
+)
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(BACKEND_CHOICES),
+    default=AUTO,
+    show_default=True,
+    help="What runs the model; auto takes the fastest that this machine can run.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: all CPUs of this process."
+)
+force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, for machines.")
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+
+
+def output_option(text: str) -> Callable[[Function], Function]:
+    """-o/--output with the command's own explanation."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
+
+
+def execute(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command to the end of the process: exit code 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C.
+
+    Errors are one line on stderr; --debug shows their traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_exit_code(command, name, given))
+
+
+def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
+    code = 0
+    try:
+        result = command.main(args=arguments, prog_name=name, standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except click.UsageError as error:
+        complain(name, f"{error.format_message()} (see {name} --help)")
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        complain(name, "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        elif isinstance(error, (HyperSegError, click.ClickException)):
+            complain(name, str(error))
+        else:
+            complain(name, f"{type(error).__name__}: {error}; this should not happen, --debug shows where it did")
+        return FAILURE
+    return code
+
+
+def complain(name: str, text: str) -> None:
+    """Prints an error as one line on stderr."""
+    click.echo(f"{name}: error: {' '.join(text.split())}", err=True)
+
+
+def say(text: str) -> None:
+    """Prints a line for people on stdout."""
+    click.echo(text)
+
+
+def parse_resolution(text: str) -> tuple[int, int]:
+    """Height and width from "HxW". Raises click.UsageError."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) <= 1 << 16 for part in parts):
+        raise click.UsageError(f"resolution {text!r} is not HEIGHTxWIDTH, as in 576x768")
+    return int(parts[0]), int(parts[1])

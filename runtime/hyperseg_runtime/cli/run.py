@@ -1,0 +1,124 @@
+"""hyperseg-run: pictures, videos, cameras and streams in; segmented ones out."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import click
+
+from hyperseg_runtime.cli import common
+
+_EXAMPLES = """
+\b
+Examples:
+  hyperseg-run video.mp4                          # -> video.segmented.mp4
+  hyperseg-run video.mp4 -o out.mp4 --style contour --legend
+  hyperseg-run photos/ --labels labels            # -> photos.segmented/, labels/*.png
+  hyperseg-run drive.mp4 --start 1:30 --end 2:00 --stats shares.csv
+  hyperseg-run 0 --show                           # the first camera, in a window
+  hyperseg-run rtsp://camera.local/stream --max-frames 1000
+"""
+
+
+def seconds(text: str) -> Fraction:
+    """Seconds ("90", "90.5") or a clock time ("1:30", "0:01:30.5")."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text, re.ASCII):
+        raise click.BadParameter(f"{text!r} is no time; write seconds (90.5) or hours:minutes:seconds (0:01:30.5)")
+    total = Fraction(0)
+    for part in text.split(":"):
+        total = total * 60 + Fraction(part)
+    return total
+
+
+@click.command(epilog=_EXAMPLES, help="Segment pictures, videos, folders and globs of them, a camera, or a stream URL.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 beside the input.")
+@common.model_option
+@common.backend_option
+@common.threads_option
+@click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
+@click.option(
+    "--style",
+    type=click.Choice(["overlay", "side-by-side", "mask", "contour"]),
+    default="overlay",
+    show_default=True,
+    help="How labels are drawn.",
+)
+@click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="The colours' share.")
+@click.option("--legend", is_flag=True, help="Draw the class names.")
+@click.option("--labels", type=click.Path(path_type=Path), metavar="DIR", help="Also write each frame's labels as PNG.")
+@click.option(
+    "--stats", type=click.Path(path_type=Path), metavar="FILE", help="Also write class shares: .jsonl or .csv."
+)
+@click.option("--show", is_flag=True, help="Show a window with the live frame rate; q closes it.")
+@click.option("--start", type=seconds, metavar="TIME", default="0", help="Begin here (seconds, or h:m:s).")
+@click.option("--end", type=seconds, metavar="TIME", help="Stop here.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every Nth frame.")
+@click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames.")
+@click.option(
+    "--live-policy",
+    type=click.Choice(["latest", "all"]),
+    default="latest",
+    show_default=True,
+    help="Where a camera or stream is faster than the model: drop frames, or keep all of them.",
+)
+@common.force_option
+@common.json_option
+@common.debug_option
+def run(
+    *,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    model: Path | None,
+    backend: str,
+    threads: int | None,
+    resolution: str | None,
+    style: str,
+    alpha: float,
+    legend: bool,
+    labels: Path | None,
+    stats: Path | None,
+    show: bool,
+    start: Fraction,
+    end: Fraction | None,
+    every: int,
+    max_frames: int | None,
+    live_policy: str,
+    force: bool,
+    as_json: bool,
+) -> int:
+    if end is not None and end <= start:
+        raise click.UsageError(f"--end {float(end):g} is not after --start {float(start):g}")
+    # Only now, so that --help and wrong usage answer at once.
+    from hyperseg_runtime.cli.run_session import RunSession
+    from hyperseg_runtime.output.render import Style
+    from hyperseg_runtime.pipeline import LivePolicy
+    from hyperseg_runtime.video.frames import Selection
+
+    session = RunSession(
+        model=model,
+        backend=backend,
+        threads=threads,
+        resolution=None if resolution is None else common.parse_resolution(resolution),
+        selection=Selection(start, end, every, max_frames),
+        style=Style(style),
+        alpha=alpha,
+        legend=legend,
+        labels=labels,
+        stats=stats,
+        show=show,
+        policy=LivePolicy(live_policy),
+        force=force,
+        as_json=as_json,
+    )
+    return session.run(inputs, output)
+
+
+def main() -> None:
+    common.execute(run, "hyperseg-run")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""From the inputs on a command line to what is read, and to where its result goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from glob import glob, has_magic
+from pathlib import Path
+
+from hyperseg_runtime.errors import InputError, OutputError
+from hyperseg_runtime.output.files import check_file_target, make_folder
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv"}
+)
+OUTPUT_SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
+_MARK = ".segmented"
+
+
+class Kind(Enum):
+    """What an input is."""
+
+    PICTURES = "pictures"
+    VIDEO = "video"
+    STREAM = "stream"
+    CAMERA = "camera"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run's input and output: a video (a target of its own), or pictures (a target for each)."""
+
+    kind: Kind
+    source: str
+    """File, URL, or camera index; of pictures the first."""
+    targets: dict[Path | None, Path]
+    """From each picture to its result; of anything else from None to the video."""
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        return tuple(path for path in self.targets if path is not None)
+
+    @property
+    def video_target(self) -> Path:
+        return self.targets[None]
+
+
+@dataclass(frozen=True)
+class _Input:
+    kind: Kind
+    text: str
+    folder: Path | None
+    """The folder it was found in, where the input named a folder: results then go into a folder beside it."""
+
+
+def plan(inputs: Sequence[str], output: Path | None, force: bool) -> list[Task]:
+    """The runs for these inputs. Raises InputError or OutputError before anything is read or written.
+
+    Without `output` every result stands beside its input, named NAME.segmented.SUFFIX; those of a folder go to
+    FOLDER.segmented. `output` is a file for a single input, else a folder.
+    """
+    found = [item for text in inputs for item in _expand(text)]
+    many = len(found) > 1 or any(item.folder is not None for item in found)
+    if output is not None and many:
+        make_folder(output)
+    targets = [_target(item, output, many) for item in found]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise OutputError(f"two inputs would both be written to {target}; run them one by one with -o")
+    sources = tuple(Path(item.text) for item in found if item.kind in (Kind.PICTURES, Kind.VIDEO))
+    for item, target in zip(found, targets, strict=True):
+        _check_suffix(item.kind, target)
+        check_file_target(target, force, sources)
+    pictures: dict[Path | None, Path] = {
+        Path(item.text): target for item, target in zip(found, targets, strict=True) if item.kind is Kind.PICTURES
+    }
+    tasks = [
+        Task(item.kind, item.text, {None: target})
+        for item, target in zip(found, targets, strict=True)
+        if item.kind is not Kind.PICTURES
+    ]
+    if pictures:
+        tasks.insert(0, Task(Kind.PICTURES, str(next(iter(pictures))), pictures))
+    return tasks
+
+
+def _expand(text: str) -> list[_Input]:
+    path = Path(text)
+    if "://" in text:
+        return [_Input(Kind.STREAM, text, None)]
+    if re.fullmatch("[0-9]{1,2}", text) and not path.exists():
+        return [_Input(Kind.CAMERA, text, None)]
+    if path.is_dir():
+        found = [_Input(_kind(file), str(file), path) for file in sorted(path.iterdir()) if _is_media(file)]
+        if not found:
+            raise InputError(f"the folder {path} has no picture and no video in it")
+        return found
+    if not path.exists() and has_magic(text):
+        names = sorted(glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
+        found = [_Input(_kind(Path(name)), name, None) for name in names if _is_media(Path(name))]
+        if not found:
+            raise InputError(f"no picture and no video matches {text}")
+        return found
+    if not path.exists():
+        raise InputError(f"{text} does not exist")
+    return [_Input(_kind(path), text, None)]
+
+
+def _is_media(path: Path) -> bool:
+    """Pictures and videos, but not hidden ones nor results of an earlier run."""
+    known = path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    return known and path.is_file() and not path.name.startswith(".") and not path.stem.endswith(_MARK)
+
+
+def _kind(path: Path) -> Kind:
+    return Kind.PICTURES if path.suffix.lower() in PICTURE_SUFFIXES else Kind.VIDEO
+
+
+def _target(item: _Input, output: Path | None, many: bool) -> Path:
+    if output is not None and not many:
+        return output
+    path = Path(item.text)
+    if item.kind is Kind.CAMERA:
+        path = Path(f"camera-{item.text}.mp4")
+    elif item.kind is Kind.STREAM:
+        path = Path("stream.mp4")
+    suffix = path.suffix.lower()
+    if item.kind is not Kind.PICTURES and suffix not in OUTPUT_SUFFIXES:
+        suffix = ".mp4"
+    if output is not None:
+        return output / f"{path.stem}{suffix}"
+    if item.folder is not None:
+        folder = item.folder.resolve()
+        results = folder.with_name(folder.name + _MARK)
+        make_folder(results)
+        return results / f"{path.stem}{suffix}"
+    return path.with_name(f"{path.stem}{_MARK}{suffix}")
+
+
+def _check_suffix(kind: Kind, target: Path) -> None:
+    known = PICTURE_SUFFIXES if kind is Kind.PICTURES else OUTPUT_SUFFIXES
+    if not target.is_dir() and target.suffix.lower() not in known:
+        what = "pictures" if kind is Kind.PICTURES else "videos"
+        raise OutputError(f"{target}: {what} are written as {', '.join(sorted(known))}; choose one of these (-o FILE)")

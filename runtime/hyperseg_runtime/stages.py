@@ -1,0 +1,73 @@
+"""How long each stage of a run takes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+import numpy as np
+
+Item = TypeVar("Item")
+_KEPT = 10_000
+"""Durations kept of each stage, the newest ones: memory stays bounded at any length of video."""
+
+
+class Stage(str, Enum):
+    """The stages of a run, in order. Each is timed in one thread only."""
+
+    DECODE = "decode"
+    PREPROCESS = "preprocess"
+    INFERENCE = "inference"
+    POSTPROCESS = "postprocess"
+    ENCODE = "encode"
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """Milliseconds of one stage for one frame."""
+
+    median_ms: float
+    p95_ms: float
+
+
+class StageClock:
+    """Collects the stages' durations."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Stage, deque[float]] = {stage: deque(maxlen=_KEPT) for stage in Stage}
+
+    @contextmanager
+    def measure(self, stage: Stage) -> Generator[None, None, None]:
+        start = time.perf_counter()
+        yield
+        self._seconds[stage].append(time.perf_counter() - start)
+
+    def timed(self, stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items; making each is measured as `stage`."""
+        iterator = iter(items)
+        while True:
+            start = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            self._seconds[stage].append(time.perf_counter() - start)
+            yield item
+
+    def latest_ms(self, stage: Stage) -> float | None:
+        seconds = self._seconds[stage]
+        return seconds[-1] * 1e3 if seconds else None
+
+    def summary(self) -> dict[Stage, StageSummary]:
+        """Medians and 95th percentiles of the stages that ran."""
+        found = {}
+        for stage, seconds in self._seconds.items():
+            if seconds:
+                median, p95 = np.percentile(np.fromiter(seconds, float), (50, 95)) * 1e3
+                found[stage] = StageSummary(float(median), float(p95))
+        return found
