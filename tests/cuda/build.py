@@ -1,0 +1,58 @@
+"""Compiles the CUDA kernels for the CPU with g++, through trt_plugins/tests/cuda_on_cpu."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "trt_plugins"
+KERNELS = PLUGINS / "cuda"
+HARNESS = PLUGINS / "tests" / "cuda"
+
+_FLAGS = ["-x", "c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing",
+          "-fmax-errors=5", "-pthread"]  # fmt: skip
+
+
+def toolkit_include() -> Path | None:
+    """The CUDA toolkit's headers, whose host half cuda_on_cpu builds upon."""
+    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    if nvcc := shutil.which("nvcc"):
+        homes.append(str(Path(nvcc).resolve().parents[1]))
+    for home in homes:
+        if home and (Path(home) / "include" / "cuda_fp16.h").is_file():
+            return Path(home) / "include"
+    return None
+
+
+def require_toolchain() -> Path:
+    """The toolkit's include folder; skips the test where it or g++ is missing."""
+    include = toolkit_include()
+    if include is None:
+        pytest.skip("the CUDA toolkit's headers are not installed (set CUDA_HOME)")
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    return include
+
+
+def compile_for_cpu(
+    output: Path, program: str, flags: Sequence[str], *, kernels: Path = KERNELS, only: Sequence[str] | None = None
+) -> Path:
+    """Builds `program` (a file of trt_plugins/tests/cuda) with all kernels, or those named in `only`."""
+    include = require_toolchain()
+    sources = sorted(kernels.glob("*.cu")) if only is None else [kernels / name for name in only]
+    objects = []
+    for source in [*sources, HARNESS / "request.cpp", HARNESS / program]:
+        target = output.with_name(f"{output.name}-{source.stem}.o")
+        command = ["g++", *_FLAGS, *flags, "-I", str(kernels), "-I", str(PLUGINS / "include"),
+                   "-I", str(PLUGINS / "tests" / "cuda_on_cpu"), "-isystem", str(include),
+                   "-c", str(source), "-o", str(target)]  # fmt: skip
+        subprocess.run(command, check=True)
+        objects.append(str(target))
+    subprocess.run(["g++", *flags, *objects, "-o", str(output), "-pthread"], check=True)
+    return output

@@ -1,0 +1,125 @@
+"""The CUDA kernels, compiled for the CPU, as a Python function; and their requests as files."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectors import Case, UpsampleArgmaxCase
+
+_OPERATORS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
+_ACTIVATIONS = ("none", "relu", "relu6")
+_DTYPES = ("float32", "float16")
+_INPUTS = 6
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("rank", ctypes.c_int64), ("extents", ctypes.c_int64 * 5))
+
+
+class _Request(ctypes.Structure):
+    """HyperSegRequest of trt_plugins/tests/cuda/request.h."""
+
+    _fields_ = (
+        ("fields", ctypes.c_int32 * 8),
+        ("inputs", _Tensor * _INPUTS),
+        ("output", ctypes.c_void_p),
+    )
+
+
+class _Counters(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds")
+    )
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What kernels did: bytes of global memory, multiply-adds on ordinary and on tensor cores (padding included)."""
+
+    loaded_bytes: int
+    stored_bytes: int
+    multiply_adds: int
+    tensor_multiply_adds: int
+
+
+def _fields(case: Case) -> list[int]:
+    attributes: dict[str, Any] = dict(case.attributes)
+    kernel = attributes.get("kernel_shape", [1])[0]
+    return [
+        _OPERATORS.index(case.operator),
+        _DTYPES.index(case.dtype),
+        kernel,
+        attributes.get("group", 1),
+        _ACTIVATIONS.index(attributes.get("activation", "none")),
+        attributes.get("offset", 0),
+        attributes.get("coordinates", 0),
+        attributes.get("scale", 1),
+    ]
+
+
+def _inputs(case: Case) -> list[NDArray[Any] | None]:
+    inputs = [None if value is None else np.ascontiguousarray(value) for value in case.inputs().values()]
+    return inputs + [None] * (_INPUTS - len(inputs))
+
+
+def _output_dtype(case: Case) -> np.dtype[Any]:
+    return np.dtype(np.int32 if isinstance(case, UpsampleArgmaxCase) else case.dtype)
+
+
+def _unwritten(case: Case) -> NDArray[Any]:
+    """An output in which a pixel that no thread writes shows: NaN, or label -1."""
+    output = np.empty(case.output_shape, _output_dtype(case))
+    output.view(np.uint8).fill(0xFF)
+    return output
+
+
+class Kernels:
+    """The shared library that build.compile_for_cpu made of library.cpp."""
+
+    def __init__(self, library: Path) -> None:
+        self._library = ctypes.CDLL(str(library))
+
+    def run(self, case: Case) -> NDArray[Any]:
+        inputs = _inputs(case)
+        output = _unwritten(case)
+        request = _Request(fields=(ctypes.c_int32 * 8)(*_fields(case)), output=output.ctypes.data)
+        for slot, value in zip(request.inputs, inputs, strict=True):
+            if value is not None:
+                slot.data, slot.rank = value.ctypes.data, value.ndim
+                slot.extents[: value.ndim] = value.shape
+        message = ctypes.create_string_buffer(1024)
+        if self._library.hyperseg_run(ctypes.byref(request), message, len(message)):
+            raise RuntimeError(f"{case.name}: {message.value.decode()}")
+        return output
+
+    def take_counters(self) -> Counters:
+        counters = _Counters()
+        self._library.hyperseg_take_counters(ctypes.byref(counters))
+        return Counters(*(getattr(counters, name) for name, _ in _Counters._fields_))
+
+
+def write_request(case: Case, path: Path) -> None:
+    """The file that run_requests.cpp reads."""
+    with path.open("wb") as file:
+        file.write(struct.pack("=8i", *_fields(case)))
+        for value in _inputs(case):
+            if value is None:
+                file.write(struct.pack("=q", 0))
+                continue
+            file.write(struct.pack(f"={value.ndim + 2}q", value.ndim, *value.shape, value.nbytes))
+            file.write(value.tobytes())
+        file.write(struct.pack("=q", _unwritten(case).nbytes))
+
+
+def read_output(case: Case, path: Path) -> NDArray[Any]:
+    """What run_requests made of `path`."""
+    data = np.fromfile(path.with_name(path.name + ".output"), _output_dtype(case))
+    return data.reshape(case.output_shape)

@@ -1,0 +1,66 @@
+#include "request.h"
+
+#include "hyperseg/dpw_conv.h"
+#include "hyperseg/dpw_inverted_residual.h"
+#include "hyperseg/upsample_argmax.h"
+#include "launch.h"
+
+namespace {
+
+hyperseg::Shape shape_of(const HyperSegTensor& tensor) {
+  return tensor.data ? hyperseg::Shape(tensor.extents, static_cast<int>(tensor.rank)) : hyperseg::Shape();
+}
+
+std::string text_of(cudaError_t error) {
+  return error == cudaSuccess ? "" : "launch failed with cudaError " + std::to_string(static_cast<int>(error));
+}
+
+std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+  const HyperSegTensor* inputs = request.inputs;
+  const hyperseg::DPWConvAttributes attributes{request.kernel, request.kernel,
+                                               request.group,  static_cast<hyperseg::Activation>(request.activation),
+                                               request.offset, request.coordinates != 0};
+  hyperseg::DPWConvParams params;
+  const std::string error =
+      validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]), shape_of(inputs[3]), &params);
+  if (!error.empty()) return error;
+  return text_of(launch_dpw_conv(
+      params, type, {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output}, nullptr));
+}
+
+std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+  const HyperSegTensor* inputs = request.inputs;
+  const hyperseg::DPWInvertedResidualAttributes attributes{request.kernel, request.kernel, request.offset,
+                                                           request.coordinates != 0};
+  hyperseg::DPWInvertedResidualParams params;
+  const std::string error = validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]),
+                                     shape_of(inputs[3]), shape_of(inputs[4]), shape_of(inputs[5]), &params);
+  if (!error.empty()) return error;
+  return text_of(launch_dpw_inverted_residual(
+      params, type,
+      {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, inputs[4].data, inputs[5].data, request.output},
+      nullptr));
+}
+
+std::string run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+  hyperseg::UpsampleArgmaxParams params;
+  const std::string error =
+      validate(hyperseg::UpsampleArgmaxAttributes{request.scale}, shape_of(request.inputs[0]), &params);
+  if (!error.empty()) return error;
+  return text_of(launch_upsample_argmax(params, type, request.inputs[0].data,
+                                        static_cast<std::int32_t*>(request.output), nullptr));
+}
+
+}  // namespace
+
+std::string run(const HyperSegRequest& request) {
+  const auto type = static_cast<hyperseg::cuda::DataType>(request.data_type);
+  switch (request.operation) {
+    case kDPWConv:
+      return run_dpw_conv(request, type);
+    case kDPWInvertedResidual:
+      return run_dpw_inverted_residual(request, type);
+    default:
+      return run_upsample_argmax(request, type);
+  }
+}
