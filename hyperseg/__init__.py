@@ -1,4 +1,4 @@
-"""HyperSeg: patch-wise hypernetworks for real-time semantic segmentation (Nirkin, Wolf, Hassner, CVPR 2021), in PyTorch.
+"""HyperSeg: patch-wise hypernetworks for real-time semantic segmentation (Nirkin et al., CVPR 2021), in PyTorch.
 
     model = hyperseg.create("camvid-s")          # an nn.Module; also hyperseg.create(hyperseg.Config(...))
     model = hyperseg.load("checkpoint.pth")      # published or ours, in eval mode
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hyperseg.checkpoint.load import load as load
     from hyperseg.checkpoint.save import save as save
     from hyperseg.config import Config as Config
-    from hyperseg.creation import create as create
-    from hyperseg.errors import CheckpointError as CheckpointError
-    from hyperseg.folding import fold as fold
-    from hyperseg.network import HyperSeg as HyperSeg
     from hyperseg.configurations import preset as preset
     from hyperseg.configurations import presets as presets
     from hyperseg.cost import Summary as Summary
     from hyperseg.cost import summary as summary
+    from hyperseg.creation import create as create
+    from hyperseg.errors import CheckpointError as CheckpointError
+    from hyperseg.folding import fold as fold
+    from hyperseg.network import HyperSeg as HyperSeg
 
 _HOMES = {
     "CheckpointError": "errors",

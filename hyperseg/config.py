@@ -1,4 +1,4 @@
-"""The configuration of a network: everything that distinguishes the published files from each other, and the variants."""
+"""The configuration of a network: whatever distinguishes the published files and the variants from each other."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from hyperseg.backbones.catalogue import BACKBONES, Backbone
-from hyperseg.signal import SignalRanges, SignalSplit, divide_channels, round_up
+from hyperseg.shapes import LevelShape, WeightMapperShape
+from hyperseg.signal import SignalRanges, SignalSplit, divide_channels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -15,7 +16,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Halo(str, Enum):
     """Whose weights make the hidden values around a patch that the 3×3 of a meta block reads.
 
-    OWN: the patch's own pw1, recomputed on the halo (v0_2, v1_0, unify). NEIGHBOURS: each neighbour's (v0_1, paper Sec. 3.3).
+    OWN: the patch's own pw1, recomputed on the halo (v0_2, v1_0, unify).
+    NEIGHBOURS: each neighbour's (v0_1, paper Sec. 3.3).
     """
 
     OWN = "own"
@@ -23,7 +25,10 @@ class Halo(str, Enum):
 
 
 class ContextHead(str, Enum):
-    """The nested U-Net of paper Fig. 2(c): NESTED halves the channels first (v0_2, v1_0, unify), FULL keeps them (v0_1)."""
+    """The nested U-Net of paper Fig. 2(c).
+
+    NESTED halves the channels first (v0_2, v1_0, unify), FULL keeps them (v0_1).
+    """
 
     NESTED = "nested"
     FULL = "full"
@@ -35,61 +40,6 @@ class KeyNames(str, Enum):
     V0_1 = "v0_1"
     V1_0 = "v1_0"
     UNIFY = "unify"
-
-
-@dataclass(frozen=True)
-class WeightMapperShape:
-    """One w_i: signal[start : start + channels] -> weights, by a grouped 1×1 convolution (paper, Eq. 3)."""
-
-    weights: int
-    groups: int
-    start: int
-    channels: int
-
-    @property
-    def rows(self) -> int:
-        """Output channels of w_i: the weights, padded to a multiple of the groups."""
-        return round_up(self.weights, self.groups)
-
-
-@dataclass(frozen=True)
-class LevelShape:
-    """One level of the decoder, from stride 32 (index 0) to the finest.
-
-    Attributes:
-        skip: channels of F_i or of the image.
-        previous: channels of the coarser level's output, 0 at level 0.
-        hidden: channels between pw1 and pw2; 0 for a level that is a single 1×1 DPWConv.
-        outputs: channels that the level puts out.
-        mapper: index of the weight mapper that generates its weights.
-        offset: index of its first weight in that mapper's output.
-    """
-
-    index: int
-    kernel: int
-    skip: int
-    previous: int
-    hidden: int
-    outputs: int
-    mapper: int
-    offset: int
-
-    @property
-    def inputs(self) -> int:
-        """Channels of the composed input: two coordinates, the skip feature, the upsampled previous output."""
-        return 2 + self.skip + self.previous
-
-    @property
-    def pieces(self) -> tuple[int, ...]:
-        """Weights of each convolution in θ's order: (pw,) or (pw1, dw, pw2)."""
-        if not self.hidden:
-            return (self.inputs * self.outputs,)
-        return (self.inputs * self.hidden, self.kernel**2 * self.hidden, self.hidden * self.outputs)
-
-    @property
-    def weights(self) -> int:
-        """P_i, the number of weights per patch."""
-        return sum(self.pieces)
 
 
 @dataclass(frozen=True)
@@ -164,12 +114,12 @@ class Config:
     @property
     def unit(self) -> int:
         """Heights and widths of inputs must be multiples of this."""
-        return 32 * 2 ** (self.context_levels - 1)
+        return 32 << (self.context_levels - 1)
 
     @property
     def output_stride(self) -> int:
         """Stride of the finest decoder level: 1 with six levels, 2 with five."""
-        return 2 ** (6 - len(self.kernel_sizes))
+        return 1 << (6 - len(self.kernel_sizes))
 
     @property
     def mapper_count(self) -> int:
@@ -180,7 +130,7 @@ class Config:
     def feature_channels(self) -> tuple[int, ...]:
         """Channels of F_1..F_5 after their reduction."""
         channels = self.backbone_shape.features
-        return tuple(int(round(c * s)) for c, s in zip(channels, self.out_feat_scale, strict=True))
+        return tuple(round(c * s) for c, s in zip(channels, self.out_feat_scale, strict=True))
 
     @cached_property
     def levels(self) -> tuple[LevelShape, ...]:
@@ -200,7 +150,7 @@ class Config:
                     kernel=kernel,
                     skip=skips[index],
                     previous=previous,
-                    hidden=int(round((2 + skips[index] + previous) * self.expand_ratio[index])) if kernel > 1 else 0,
+                    hidden=round((2 + skips[index] + previous) * self.expand_ratio[index]) if kernel > 1 else 0,
                     outputs=self.num_classes if last else outputs,
                     mapper=mapper,
                     offset=before.offset + before.weights if before and shared else 0,

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperseg.config import Config, Halo, LevelShape
+from hyperseg.config import Config, Halo
 from hyperseg.network import HyperSeg, check_size
+from hyperseg.shapes import LevelShape
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ def dynamic_macs(config: Config) -> int:
 
 
 def _level_macs(level: LevelShape, halo: Halo) -> int:
-    pixels = 4**level.index
+    side = 1 << level.index
+    pixels = side**2
     if not level.hidden:
         return level.weights * pixels
     pw1, dw, pw2 = level.pieces
-    recomputed = (2**level.index + 2 * (level.kernel // 2)) ** 2 if halo is Halo.OWN else pixels
+    recomputed = (side + 2 * (level.kernel // 2)) ** 2 if halo is Halo.OWN else pixels
     return pw1 * recomputed + (dw + pw2) * pixels
 
 

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import hyperseg.operators  # noqa: F401  registers torch.ops.hyperseg
-from hyperseg.config import Config, Halo, LevelShape
+from hyperseg.config import Config, Halo
 from hyperseg.operators import reference
 from hyperseg.operators.patches import compose, convolve, merge, patch_weights, pointwise, windows
+from hyperseg.shapes import LevelShape
 from hyperseg.weight_mapper import WeightMapper
 
 __all__ = ["Decoder", "DynamicLevel", "run_level"]
@@ -44,6 +45,12 @@ def run_level(
     return torch.as_tensor(result)
 
 
+def split_weights(shape: LevelShape, theta: Tensor) -> list[Tensor]:
+    """θ's pw1, dw and pw2 of a meta block, [B, count] each."""
+    weights = patch_weights(theta, shape.offset, shape.weights)
+    return list(torch.split(weights, list(shape.pieces), dim=1))
+
+
 class DynamicLevel(nn.Module):
     """A meta block m_i, or a single DPWConv 1×1, with the BatchNorm behind each convolution (eps 1e-5)."""
 
@@ -58,13 +65,19 @@ class DynamicLevel(nn.Module):
         """The BatchNorms as factors [P_i] of the generated weights and biases of the convolutions (paper, Sec. 3.2)."""
         scales, biases = [], []
         for norm, count in zip(self.norms, self.shape.pieces, strict=True):
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             biases.append(norm.bias - norm.running_mean * scale)
             scales.append(scale.repeat_interleave(count // scale.numel()))
         return torch.cat(scales), biases
 
     def forward(self, x: Tensor, previous: Tensor | None, theta: Tensor) -> Tensor:
-        """One level on batch statistics (training): skip [N, skip, H, W], previous at half the size -> [N, outputs, H, W]."""
+        """One level on batch statistics, in training.
+
+        Skip [N, skip, H, W] and previous output at half the size -> [N, outputs, H, W].
+        """
         if not self.shape.hidden:
             result = reference.dpw_conv(
                 x, theta, None, previous, (1, 1), 1, "none", self.shape.offset, True, self.shape.outputs
@@ -75,12 +88,9 @@ class DynamicLevel(nn.Module):
         result = block(composed, theta)
         return result + composed if composed.shape[1] == self.shape.outputs else result
 
-    def _weights(self, theta: Tensor) -> tuple[Tensor, ...]:
-        return patch_weights(theta, self.shape.offset, self.shape.weights).split(self.shape.pieces, dim=1)
-
     def _own_halo(self, x: Tensor, theta: Tensor) -> Tensor:
         """BatchNorm sees the hidden values of whole windows, halo included."""
-        pw1, dw, pw2 = self._weights(theta)
+        pw1, dw, pw2 = split_weights(self.shape, theta)
         kernel, hidden, grid = (self.shape.kernel,) * 2, self.shape.hidden, reference.grid_of(theta)
         patches = windows(x, grid, self.shape.kernel // 2)
         expanded = F.relu6(self.norms[0](pointwise(patches, pw1, hidden)))
@@ -90,7 +100,7 @@ class DynamicLevel(nn.Module):
     def _neighbours_halo(self, x: Tensor, theta: Tensor) -> Tensor:
         """Three DPWConvs over the whole map."""
         kernel, hidden, grid = (self.shape.kernel,) * 2, self.shape.hidden, reference.grid_of(theta)
-        pw1, dw, pw2 = self._weights(theta)
+        pw1, dw, pw2 = split_weights(self.shape, theta)
         expanded = F.relu6(self.norms[0](merge(pointwise(windows(x, grid, 0), pw1, hidden), grid)))
         patches = windows(expanded, grid, self.shape.kernel // 2)
         filtered = F.relu6(self.norms[1](convolve(patches, dw, hidden, kernel, hidden)))

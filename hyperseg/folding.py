@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hyperseg.config import Config, SignalRanges
+from hyperseg.config import Config
 from hyperseg.context_head import NestedContextHead
 from hyperseg.decoder import Decoder, DynamicLevel, run_level
 from hyperseg.layers.convolution import ConvBN
 from hyperseg.network import HyperSeg
+from hyperseg.signal import SignalRanges
 from hyperseg.weight_mapper import WeightMapper, generate
 
 
@@ -66,7 +67,8 @@ def fold(model: HyperSeg) -> FoldedHyperSeg:
     config = model.config
     backbone = _folded_copy(model.backbone)
     head = _folded_copy(_without_dead_parts(model))
-    decoder = _folded_decoder(config, model.decoder) if isinstance(model.decoder, Decoder) else _folded_copy(model.decoder)
+    live = model.decoder
+    decoder = _folded_decoder(config, live) if isinstance(live, Decoder) else _folded_copy(live)
     return FoldedHyperSeg(config, backbone, head, decoder).eval().requires_grad_(False)
 
 

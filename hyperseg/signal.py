@@ -9,7 +9,7 @@ class SignalSplit(str, Enum):
 
     RESERVED: every level owns one unit in advance, the rest goes by the number of weights (v1_0, unify, the paper).
     PROPORTIONAL: no unit in advance; the smallest group gets what is left (v0_2).
-    PROPORTIONAL_ROUNDED: as PROPORTIONAL, over weight counts rounded up to the weight groups, in units of at least 8 (v0_1).
+    PROPORTIONAL_ROUNDED: as PROPORTIONAL, with weight counts rounded up to the groups and units of at least 8 (v0_1).
     RESERVED_UNFILLED: as RESERVED, but the smallest group does not get what is left (a second form of v0_2).
     """
 
@@ -31,7 +31,9 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def divide_channels(channels: int, weights: Sequence[int], groups: Sequence[int], split: SignalSplit) -> tuple[int, ...]:
+def divide_channels(
+    channels: int, weights: Sequence[int], groups: Sequence[int], split: SignalSplit
+) -> tuple[int, ...]:
     """Signal channels for each weight mapper.
 
     Args:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.config import Config, LevelShape
+from hyperseg.config import Config
 from hyperseg.layers.convolution import ConvBN
 from hyperseg.operators.patches import compose
+from hyperseg.shapes import LevelShape
 
 
 class StaticLevel(nn.Module):

