@@ -1,0 +1,72 @@
+"""The TensorRT plugins' whole life on host memory: created, asked, stored, loaded, attached, run."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from vectors import CASES, Case, assert_matches
+
+from engines.plugin_build import compile_plugin_runner
+from engines.plugin_requests import run_requests, write_request
+
+_EXAMPLE = next(case for case in CASES if case.name == "DPWConv-glue-float32")
+_SANITIZED = [case for case in CASES if "level" in case.name or "glue" in case.name or "odd" in case.name]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_plugin_runner(tmp_path_factory.mktemp("plugins") / "run_plugins", ["-O2"])
+
+
+@pytest.fixture(scope="module")
+def outputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[Any]]:
+    return run_requests(program, CASES, tmp_path_factory.mktemp("requests"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_vector(case: Case, outputs: dict[str, NDArray[Any]]) -> None:
+    assert_matches(case, outputs[case.name])
+
+
+@pytest.mark.slow
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    """Tensors lie in buffers of exactly their size, so that a step outside any of them ends the program."""
+    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    program = compile_plugin_runner(tmp_path / "run_plugins", flags)
+    for name, output in run_requests(program, _SANITIZED, tmp_path).items():
+        assert np.isfinite(output.astype(np.float64)).all(), name
+
+
+@pytest.mark.parametrize(
+    ("line", "replacement", "message"),
+    [
+        ("ints kernel_shape 1 1", "ints kernel_shape 2 2", "must be square and odd"),
+        ("ints kernel_shape 1 1", "ints kernel_shape 1", "has 1 values; expected 2"),
+        ("ints kernel_shape 1 1", "text kernel_shape 11", "is not an integer"),
+        ("ints kernel_shape 1 1", "", "field kernel_shape is missing"),
+        ("ints kernel_shape 1 1", "ints kernel_shape 1 1\nints kernel_shape 1 1", "is given twice"),
+        ("ints group 1", "ints group 0", "group is 0; it must lie between 1 and"),
+        ("ints group 1", "ints group 1\nints grouping 1", "field grouping is unknown"),
+        ("ints offset 0", "ints offset -1", "offset is -1; it must lie between 0 and"),
+        ("ints offset 0", "ints offset 2000000000", "are needed"),
+        ("ints coordinates 1", "ints coordinates 2", "coordinates is 2; it must lie between 0 and 1"),
+        ("text activation relu", "text activation gelu", 'activation is "gelu"; use "none", "relu" or "relu6"'),
+        ("text activation relu", "text activation " + 80 * "r", "has length 81; at most 64 are plausible"),
+        ("input 1 5", "input 1 4", "4"),
+    ],
+)
+def test_bad_nodes_are_refused_by_name(
+    program: Path, tmp_path: Path, line: str, replacement: str, message: str
+) -> None:
+    request = write_request(_EXAMPLE, tmp_path)
+    text = request.read_text(encoding="utf-8")
+    assert line in text
+    request.write_text(text.replace(line, replacement), encoding="utf-8")
+    done = subprocess.run([program, request], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert message in done.stdout + done.stderr

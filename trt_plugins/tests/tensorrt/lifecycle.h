@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "request.h"
+
+namespace hyperseg::tests {
+
+/// Takes a plug-in through all that TensorRT does with it, on host memory: createPlugin, the build phase's questions,
+/// getFieldsToSerialize, createPlugin from these fields, attachToContext, onShapeChange, enqueue. Every object is
+/// deleted as soon as TensorRT may delete it. Returns the output. Throws std::runtime_error at the first answer that
+/// is not the contract's.
+std::vector<std::byte> run_lifecycle(const Request& request);
+
+}  // namespace hyperseg::tests

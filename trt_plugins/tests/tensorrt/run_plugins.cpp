@@ -1,0 +1,23 @@
+// run_plugins FILE...: takes the plug-in of every request file (see request.h) through its life and writes the result
+// to FILE.out. Prints what went wrong, by file, and ends with the number of requests that failed.
+#include <cstdio>
+#include <exception>
+#include <fstream>
+
+#include "lifecycle.h"
+#include "request.h"
+
+int main(int count, char** arguments) {
+  int failures = 0;
+  for (int i = 1; i < count; ++i) {
+    try {
+      const auto result = hyperseg::tests::run_lifecycle(hyperseg::tests::Request::read(arguments[i]));
+      std::ofstream file(std::string(arguments[i]) + ".out", std::ios::binary);
+      file.write(reinterpret_cast<const char*>(result.data()), static_cast<std::streamsize>(result.size()));
+    } catch (const std::exception& error) {
+      std::printf("%s: %s\n", arguments[i], error.what());
+      ++failures;
+    }
+  }
+  return failures == 0 ? 0 : 1;
+}
