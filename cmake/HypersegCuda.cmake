@@ -17,6 +17,8 @@ if(CMAKE_CUDA_COMPILER)
   set(CMAKE_CUDA_STANDARD 17)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(HYPERSEG_HAS_CUDA TRUE)
+  # TensorRT's headers include cuda_runtime_api.h.
+  target_include_directories(hyperseg_tensorrt_headers SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
   hyperseg_part("CUDA" TRUE "${CMAKE_CUDA_COMPILER} (${CMAKE_CUDA_COMPILER_VERSION})")
 elseif(HYPERSEG_CUDA STREQUAL "ON")
   message(FATAL_ERROR "HYPERSEG_CUDA=ON, but no nvcc was found: put it on PATH, or set CUDACXX=/path/to/nvcc")
