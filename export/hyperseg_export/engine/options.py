@@ -72,7 +72,6 @@ class EngineOptions:
         workspace: largest scratch memory in MiB; None leaves it to TensorRT.
         optimization_level: 0 (fast build) to 5 (fast engine); None leaves it to TensorRT.
         verify: run the engine against ONNX Runtime where a GPU is present, and keep it only if they agree.
-        verbose: pass TensorRT's own messages on.
         force: replace an existing file.
     """
 
@@ -88,7 +87,6 @@ class EngineOptions:
     workspace: int | None = None
     optimization_level: int | None = None
     verify: bool = True
-    verbose: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:

@@ -1,0 +1,142 @@
+"""hyperseg-build-engine: an ONNX file in; a TensorRT engine and its sidecar out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from hyperseg_runtime.cli import common
+
+_EXAMPLES = """
+\b
+Examples:
+  hyperseg-build-engine --fp16                    # m.onnx -> m.fp16.engine + m.fp16.engine.json
+  hyperseg-build-engine m.onnx -o edge.engine
+  hyperseg-build-engine m.onnx --fp16 --keep-fp32 # ... and list what stays in float32
+  hyperseg-build-engine m.onnx --fp16 --keep-fp32 Resize Sigmoid
+  hyperseg-build-engine m.onnx --flavour tensorrt-rtx --compute-capability 8.6 8.9
+  hyperseg-build-engine dynamic.onnx --min 256x512 --opt 512x1024 --max 1024x2048
+"""
+
+_CAPABILITY, _KEEP = "--compute-capability", "--keep-fp32"
+
+
+class _Command(click.Command):
+    """Takes several values after one --compute-capability, and none or several after --keep-fp32."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_spread(args)))
+
+
+def _spread(args: list[str]) -> Iterable[str]:
+    index = 0
+    while index < len(args):
+        option = args[index]
+        index += 1
+        if option not in (_CAPABILITY, _KEEP):
+            yield option
+            continue
+        first = index
+        while index < len(args) and _belongs(option, args[index]):
+            yield f"{option}={args[index]}"
+            index += 1
+        if index == first:
+            yield f"{option}=" if option == _KEEP else option
+
+
+def _belongs(option: str, word: str) -> bool:
+    if option == _CAPABILITY:
+        return re.match(r"\d", word) is not None
+    return not word.startswith("-") and not word.endswith(".onnx")
+
+
+@click.command(cls=_Command, epilog=_EXAMPLES, help="Build a TensorRT engine from an ONNX file of hyperseg-export's.")
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@common.output_option("Engine file. Default: MODEL.engine, with --fp16 MODEL.fp16.engine, beside the model.")
+@click.option("--fp16", "half", is_flag=True, help="Compute in half precision: the graph itself is converted.")
+@click.option(
+    _KEEP,
+    "keep",
+    multiple=True,
+    metavar="[NAME...]",
+    help="Operators or nodes to keep in float32 beside those known to be sensitive; without a name, list all that are.",
+)
+@click.option(
+    "--flavour", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="Which TensorRT. Default: what is installed."
+)
+@click.option(
+    _CAPABILITY,
+    "capabilities",
+    multiple=True,
+    metavar="X.Y...",
+    help="GPUs to build for ahead of time, without having them (TensorRT for RTX). Default: the GPU here, else all.",
+)
+@click.option("--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic.")
+@click.option("--opt", "best", metavar="HxW", help="The input it is to be fastest at. Default: the model's own.")
+@click.option("--max", "most", metavar="HxW", help="Largest input.")
+@click.option("--batch", type=int, metavar="N", help="Largest batch of a model exported with --dynamic. Default: 1.")
+@click.option("--timing-cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep kernel timings here.")
+@click.option("--workspace", type=int, metavar="MIB", help="Largest scratch memory of a layer.")
+@click.option("--optimization-level", type=int, metavar="0..5", help="0: fast build, 5: fast engine.")
+@click.option("--no-verify", is_flag=True, help="Do not run the engine against ONNX Runtime where a GPU is present.")
+@click.option("--verbose", is_flag=True, help="Pass TensorRT's own messages on, to stderr.")
+@common.force_option
+@common.json_option
+@common.debug_option
+def build(
+    *,
+    model: Path | None,
+    output: Path | None,
+    half: bool,
+    keep: tuple[str, ...],
+    flavour: str | None,
+    capabilities: tuple[str, ...],
+    least: str | None,
+    best: str | None,
+    most: str | None,
+    batch: int | None,
+    timing_cache: Path | None,
+    workspace: int | None,
+    optimization_level: int | None,
+    no_verify: bool,
+    verbose: bool,
+    force: bool,
+    as_json: bool,
+) -> int:
+    # Only now, so that --help and wrong usage answer at once.
+    from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+
+    from hyperseg_export.cli.engine_build import EngineBuild
+    from hyperseg_export.engine.options import EngineOptions
+    from hyperseg_export.errors import OptionError
+    from hyperseg_export.options import Resolution
+
+    try:
+        options = EngineOptions(
+            half=half,
+            keep_float32=tuple(name for name in keep if name),
+            flavour=None if flavour is None else Flavour(flavour),
+            compute_capabilities=tuple(part for word in capabilities for part in word.split(",") if part),
+            least=None if least is None else Resolution.parse(least),
+            best=None if best is None else Resolution.parse(best),
+            most=None if most is None else Resolution.parse(most),
+            batch=batch,
+            timing_cache=timing_cache,
+            workspace=workspace,
+            optimization_level=optimization_level,
+            verify=not no_verify,
+            force=force,
+        )
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
+    return EngineBuild(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(model, output)
+
+
+def main() -> None:
+    common.execute(build, "hyperseg-build-engine")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What hyperseg-build-engine does and shows, once its options are understood."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from hyperseg_runtime.cli.common import say
+from hyperseg_runtime.discovery import PACKAGED_MODELS, onnx_models
+from hyperseg_runtime.errors import ModelError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hyperseg_export.engine.build import build_engine, default_output
+from hyperseg_export.engine.float16 import Conversion
+from hyperseg_export.engine.options import EngineOptions
+from hyperseg_export.engine.report import EngineReport
+
+
+@dataclass(frozen=True)
+class EngineBuild:
+    """One run of the command."""
+
+    options: EngineOptions
+    as_json: bool
+    verbose: bool
+    list_kept: bool
+
+    def run(self, model: Path | None, output: Path | None) -> int:
+        source = model or self._find()
+        if output is None and source.parent == PACKAGED_MODELS:
+            output = Path(default_output(source, self.options.half).name)
+        with BuildProgress(visible=not self.as_json, verbose=self.verbose) as listener:
+            report = build_engine(source, output, self.options, listener)
+        if self.as_json:
+            say(json.dumps(report.to_dict(), indent=1))
+        else:
+            self._print(report)
+        return 0
+
+    def _find(self) -> Path:
+        """The only ONNX file of ours in the working folder, else the one that ships with the package."""
+        for folder, reason in ((Path(), f"the only model in {Path().resolve()}"), (PACKAGED_MODELS, "ships with it")):
+            found = onnx_models(folder)
+            if len(found) > 1:
+                names = ", ".join(path.name for path in found)
+                raise ModelError(f"several models in {folder.resolve()}: {names}; name one")
+            if found:
+                if not self.as_json:
+                    say(f"Model: {found[0]} ({reason})")
+                return found[0]
+        raise ModelError(f"there is no ONNX file of hyperseg-export's in {Path().resolve()}; name one")
+
+    def _print(self, report: EngineReport) -> None:
+        facts, audit = report.facts, report.audit
+        targets = ", ".join(facts.compute_capabilities)
+        say(
+            f"{report.engine}: {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s, described by {report.sidecar.name}"
+        )
+        say(f"Built by {facts.flavour.title} {facts.version} for compute capability {targets}")
+        say(
+            f"Audit by {report.audited_by}: {audit.layers} layers, {audit.half_share:.0%} in half precision, "
+            f"{audit.plugin_layers} plugins; layers that only change layout: {audit.reformats}, {audit.plugin_reformats} at plugins"
+        )
+        if report.conversion is not None:
+            self._print_kept(report.conversion)
+        if report.execution is not None:
+            agreement = f"{report.execution.label_agreement:.3%} of the labels on {report.execution.inputs} inputs"
+            say(f"Executed on {facts.gpu or 'the GPU'}: agrees with ONNX Runtime on {agreement}")
+        else:
+            say(f"Nothing was executed: {report.not_executed}")
+
+    def _print_kept(self, conversion: Conversion) -> None:
+        kept = conversion.kept
+        counts = ", ".join(f"{count} {name}" for name, count in Counter(node.operator for node in kept).most_common())
+        hint = "" if self.list_kept or not kept else "; --keep-fp32 lists them"
+        say(
+            f"Converted {conversion.half_nodes} nodes to float16, kept {len(kept)} in float32 ({counts or 'none'}){hint}"
+        )
+        for node in kept if self.list_kept else ():
+            say(f"  {node.operator} {node.name}: {node.reason.value}")
+
+
+class BuildProgress:
+    """A progress bar for a build, and with `verbose` TensorRT's messages. Silent where stdout is not a terminal."""
+
+    def __init__(self, visible: bool, verbose: bool) -> None:
+        self._verbose = verbose
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(),
+            disable=not (visible and sys.stdout.isatty()),
+            transient=True,
+        )
+        self._task = self._bar.add_task("Preparing", total=1.0)
+
+    def __enter__(self) -> BuildProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, phase: str, share: float) -> None:
+        self._bar.update(self._task, description=f"{phase:.40}", completed=share)
+
+    def message(self, text: str) -> None:
+        if self._verbose:
+            click.echo(text, err=True)
