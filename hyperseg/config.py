@@ -99,6 +99,11 @@ class Config:
                 raise ValueError(f"{name} has {len(value)} entries, expected {length}")
         if len(self.weight_groups) < self.mapper_count:
             raise ValueError(f"weight_groups has {len(self.weight_groups)} entries, expected {self.mapper_count}")
+        for name, value, length in (("resolution", self.resolution, 2), ("mean", self.mean, 3), ("std", self.std, 3)):
+            if len(value) != length or min(value) <= 0:
+                raise ValueError(f"{name} {value} must be {length} positive numbers")
+        if min(self.expand_ratio) <= 0 or (self.level_channels and min(self.level_channels) < 1):
+            raise ValueError("expand_ratio and level_channels must be positive")
         if self.context_levels < 1 or self.num_classes < 1 or min(self.weight_groups) < 1:
             raise ValueError("context_levels, num_classes and weight_groups must be at least 1")
         if self.unify_level is not None and not 1 <= self.unify_level <= count:

@@ -34,6 +34,7 @@ class _Version:
     structure: dict[str, Any]
     only: dict[str, Any]
     fixed: dict[str, Any]
+    splits: tuple[SignalSplit, ...] = (SignalSplit.RESERVED,)
 
 
 _VERSIONS = {
@@ -42,15 +43,17 @@ _VERSIONS = {
         _ONLY_V0_1,
         {
             "context_head": ContextHead.FULL,
-            "signal_split": SignalSplit.PROPORTIONAL_ROUNDED,
             "halo": Halo.NEIGHBOURS,
             "key_names": KeyNames.V0_1,
         },
+        (SignalSplit.PROPORTIONAL_ROUNDED,),
     ),
     "hyperseg_v0_2": _Version(
         _STRUCTURE_V1_0,
         _ONLY,
-        {"signal_split": SignalSplit.PROPORTIONAL, "signal_ranges": SignalRanges.FROM_ZERO},
+        {"signal_ranges": SignalRanges.FROM_ZERO},
+        # published with more than one form of its division; the shapes in a file tell which one it has
+        (SignalSplit.PROPORTIONAL, SignalSplit.RESERVED_UNFILLED, SignalSplit.RESERVED),
     ),
     "hyperseg_v1_0": _Version(_STRUCTURE_V1_0, _ONLY, {"signal_ranges": SignalRanges.FROM_ZERO}),
     "hyperseg_v1_0_unify": _Version(_STRUCTURE_V1_0 | {"unify_level": None}, _ONLY, {"key_names": KeyNames.UNIFY}),
@@ -85,11 +88,13 @@ def parse_arch(arch: object) -> tuple[str, dict[str, Any]]:
     values = [*call.args, *[keyword.value for keyword in call.keywords]]
     if len(names) > len(values):
         names = names[1:]
+    if len(set(names)) < len(names):
+        raise CheckpointError(f"`arch` gives an argument twice: {shown}")
     return version, {_keyword(name, shown): _literal(name, value) for name, value in zip(names, values, strict=True)}
 
 
-def config_from_arch(arch: object) -> Config:
-    """The configuration that an `arch` string describes.
+def configs_from_arch(arch: object) -> list[Config]:
+    """The configurations that an `arch` string may mean, the likeliest first; more than one only for v0_2.
 
     Raises:
         CheckpointError: `arch` is no known constructor call, or uses an option that no published network uses.
@@ -99,10 +104,16 @@ def config_from_arch(arch: object) -> Config:
     backbone = arguments.pop("model_name", None)
     _check_options(name, version, arguments)
     structure = {key: arguments.get(key, default) for key, default in version.structure.items()}
-    try:
-        return _build(version, backbone, structure, arguments.get("coords_res"))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"`arch` describes no network that can be built: {error}") from None
+    configs: list[Config] = []
+    reasons: list[str] = []
+    for split in version.splits:
+        try:
+            configs.append(_build(version, split, backbone, structure, arguments.get("coords_res")))
+        except (ValueError, TypeError, OverflowError) as error:
+            reasons.append(str(error))
+    if not configs:
+        raise CheckpointError(f"`arch` describes no network that can be built: {reasons[0]}")
+    return configs
 
 
 def _dotted(node: ast.expr, shown: str) -> str:
@@ -140,7 +151,9 @@ def _check_options(name: str, version: _Version, arguments: dict[str, Any]) -> N
             raise CheckpointError(f"option {option}={value!r} of `arch` is not supported, only {option}={supported!r}")
 
 
-def _build(version: _Version, backbone: object, structure: dict[str, Any], coords_res: Any) -> Config:
+def _build(
+    version: _Version, split: SignalSplit, backbone: object, structure: dict[str, Any], coords_res: Any
+) -> Config:
     if backbone not in BACKBONES or BACKBONES[str(backbone)].family is not Family.EFFICIENTNET:
         raise ValueError(f"unknown backbone {backbone!r}")
     channels = structure.get("level_channels")
@@ -161,6 +174,7 @@ def _build(version: _Version, backbone: object, structure: dict[str, Any], coord
         out_feat_scale=tuple(float(s) for s in scale) if isinstance(scale, (list, tuple)) else (float(scale),) * 5,
         context_levels=_integer("levels", structure["levels"]),
         unify_level=_unify_level(structure),
+        signal_split=split,
         **version.fixed,
     )
 
@@ -180,6 +194,10 @@ def _unify_level(structure: dict[str, Any]) -> int | None:
     return _integer("unify_level", structure["unify_level"]) if "unify_level" in structure else None
 
 
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, (list, tuple)) and len(entry) == 2
+
+
 _DATASETS = {
     11: ("camvid", (576, 768)),
     12: ("camvid", (576, 768)),
@@ -190,7 +208,9 @@ _DATASETS = {
 
 def _resolution(coords_res: Any, classes: int) -> tuple[int, int]:
     """The last of the cached resolutions is the one that the published evaluation uses; the others are crops."""
-    if coords_res:
-        height, width = coords_res[-1]
-        return _integer("coords_res", height), _integer("coords_res", width)
+    if coords_res is not None:
+        if not isinstance(coords_res, (list, tuple)) or not all(_is_pair(entry) for entry in coords_res):
+            raise ValueError(f"coords_res={coords_res!r} is not a list of (height, width) pairs")
+        if coords_res:
+            return _integer("coords_res", coords_res[-1][0]), _integer("coords_res", coords_res[-1][1])
     return _DATASETS.get(classes, ("custom", (512, 512)))[1]

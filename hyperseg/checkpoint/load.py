@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperseg.checkpoint.arch import config_from_arch
+from hyperseg.checkpoint.arch import configs_from_arch
 from hyperseg.checkpoint.names import published_names
 from hyperseg.checkpoint.reader import read
 from hyperseg.config import Config
 from hyperseg.errors import CheckpointError
 from hyperseg.network import HyperSeg
-from hyperseg.signal import SignalSplit
 
 _COORDINATES = re.compile(r"decoder\.coord\d+_\d+")
 _SHOWN = 5
@@ -46,26 +45,22 @@ def _load_own(data: Any, state_dict: Mapping[str, Any]) -> HyperSeg:
         raise CheckpointError("`config` is not a dictionary")
     try:
         config = Config.from_dict(data)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise CheckpointError(f"bad `config`: {error}") from None
     model = _empty(config)
     return _fill(model, state_dict, {name: name for name in model.state_dict()})
 
 
 def _load_published(arch: object, state_dict: Mapping[str, Any]) -> HyperSeg:
-    config = config_from_arch(arch)
     entries = {
         key.removeprefix("module."): value
         for key, value in state_dict.items()
         if isinstance(key, str) and not _COORDINATES.fullmatch(key.removeprefix("module."))
     }
-    model = _empty(config)
-    names = published_names(config, model.state_dict())
-    if config.signal_split is SignalSplit.PROPORTIONAL and not _mappers_fit(model, names, entries):
-        # v0_2 was published with two forms of its division of the signal; the shapes tell which one a file has.
-        other = _empty(config.replace(signal_split=SignalSplit.RESERVED_UNFILLED))
-        model = other if _mappers_fit(other, names, entries) else model
-    return _fill(model, entries, names)
+    models = [_empty(config) for config in configs_from_arch(arch)]
+    names = published_names(models[0].config, models[0].state_dict())
+    fitting = [model for model in models if _mappers_fit(model, names, entries)]
+    return _fill((fitting or models)[0], entries, names)
 
 
 def _empty(config: Config) -> HyperSeg:

@@ -62,8 +62,8 @@ def _read_pickle(path: Path) -> Any:
         raise CheckpointError(f"{path} is not a checkpoint that PyTorch can read") from None
     except Exception:
         # A damaged file can fail anywhere in the reader: EOFError, RuntimeError, KeyError, struct.error, ...
-        cut = "truncated or damaged" if _looks_like_checkpoint(path) else "not a PyTorch checkpoint"
-        raise CheckpointError(f"{path} is {cut}") from None
+        found = "is truncated or damaged" if _looks_like_checkpoint(path) else "is not a PyTorch checkpoint"
+        raise CheckpointError(f"{path} {found}") from None
 
 
 def _looks_like_checkpoint(path: Path) -> bool:

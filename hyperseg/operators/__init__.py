@@ -1,7 +1,7 @@
 """`torch.ops.hyperseg.*`: the dynamic operators with the contract that every backend shares.
 
 dpw_conv(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates) -> y
-    Dynamic patch-wise convolution (paper, Sec. 3.3, Eq. 8): x [N, C, H, W], theta [N, T, N_h, N_w, L] -> y [N, C_out, H, W].
+    Dynamic patch-wise convolution (paper, Eq. 8): x [N, C, H, W], theta [N, T, N_h, N_w, L] -> y [N, C_out, H, W].
     C_out is the length of the bias [C_out]; without a bias it is what theta's weights from `offset` on suffice for.
 dpw_inverted_residual(x, theta, bias1, bias2, bias3, previous, kernel_shape, offset, coordinates) -> y
     The meta block with its own-weights halo (paper, Fig. 3a). hidden = len(bias1), C_out = len(bias3).
