@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.output.render import Renderer
 from hyperseg_runtime.output.sinks import Result, Sink, VideoSink, WindowClosedError
 from hyperseg_runtime.pipeline import LivePolicy, segmented
@@ -15,6 +15,14 @@ from hyperseg_runtime.preparation import restore
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.stages import Stage, StageClock, StageSummary
 from hyperseg_runtime.video.frames import FrameSource, SegmentedFrame
+
+
+class _SinkFailedError(Exception):
+    """Carries an OutputError together with the sink it came from."""
+
+    def __init__(self, sink: Sink, error: OutputError) -> None:
+        super().__init__(str(error))
+        self.sink, self.error = sink, error
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,9 @@ class Job:
                         interrupted = True
                         break
             self._close(interrupted or failure is not None)
+        except _SinkFailedError as failed:
+            self._keep_others(failed.sink)
+            raise failed.error from failed
         except BaseException:
             for sink in self.sinks:
                 sink.abort()
@@ -86,15 +97,33 @@ class Job:
             labels = restore(frame.network_labels, frame.source.size)
             result = Result(frame.source, labels, self.renderer(frame.source.image, labels))
         with clock.measure(Stage.ENCODE):
-            try:
-                for sink in self.sinks:
+            for sink in self.sinks:
+                try:
                     sink.write(result)
-            except WindowClosedError:
-                return False
+                except WindowClosedError:
+                    return False
+                except OutputError as error:
+                    raise _SinkFailedError(sink, error) from error
         return True
 
     def _close(self, ended_early: bool) -> None:
         for sink in self.sinks:
             if isinstance(sink, VideoSink):
                 sink.interrupted = ended_early
-            sink.close()
+            try:
+                sink.close()
+            except OutputError as error:
+                raise _SinkFailedError(sink, error) from error
+
+    def _keep_others(self, failed: Sink) -> None:
+        """After one sink failed: what the others have is whole so far, and is kept."""
+        for sink in self.sinks:
+            if sink is failed:
+                sink.abort()
+                continue
+            if isinstance(sink, VideoSink):
+                sink.interrupted = True
+            try:
+                sink.close()
+            except OutputError:
+                sink.abort()

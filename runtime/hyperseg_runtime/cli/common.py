@@ -36,7 +36,22 @@ threads_option = click.option(
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, for machines.")
-debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+_DEBUG = "hyperseg.debug"
+
+
+def _remember_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    del parameter
+    context.meta[_DEBUG] = value
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_debug,
+    help="Show the traceback of an error.",
+)
 
 
 def output_option(text: str) -> Callable[[Function], Function]:
@@ -84,6 +99,14 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
 def complain(name: str, text: str) -> None:
     """Prints an error as one line on stderr."""
     click.echo(f"{name}: error: {' '.join(text.split())}", err=True)
+
+
+def report(name: str, error: Exception) -> None:
+    """Prints an error that does not end the command: one line, and with --debug its traceback before it."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(_DEBUG):
+        traceback.print_exception(error)
+    complain(name, str(error))
 
 
 def say(text: str) -> None:

@@ -71,7 +71,7 @@ class RunSession:
                 try:
                     summary = self._run_task(task, segmenter, stats, window, stopping)
                 except HyperSegError as error:
-                    common.complain(NAME, str(error))
+                    common.report(NAME, error)
                     records.append({"input": task.source, "error": str(error)})
                     failed = True
                     continue

@@ -67,8 +67,9 @@ class VideoSink:
 
     def close(self) -> None:
         if self._writer is not None:
+            writer, self._writer = self._writer, None
             limited = self.interrupted or self._selection.max_frames is not None
-            self._writer.close(self._last if limited else None)
+            writer.close(self._last if limited else None)
 
     def abort(self) -> None:
         if self._writer is not None:

@@ -28,13 +28,12 @@ class Sound:
         self._from: AudioStream = self._input.streams.audio[0]
         self._selection = selection
         self._origin = (self._input.start_time or 0) * _MICROSECOND + selection.start
-        if self._from.codec_context.name in _COPIED:
+        if self._from.codec_context.codec.canonical_name in _COPIED:
             self._to = output.add_stream_from_template(self._from)
             self._packets = self._copied()
         else:
-            rate = self._from.codec_context.sample_rate
-            self._to = output.add_stream("aac", rate=rate)
-            self._to.layout = self._from.codec_context.layout
+            self._to = output.add_stream("aac", rate=self._from.codec_context.sample_rate)
+            self._to.layout = "mono" if self._from.codec_context.layout.nb_channels == 1 else "stereo"
             self._packets = self._encoded()
         self._output = output
         self._waiting: Packet[AudioStream] | None = None

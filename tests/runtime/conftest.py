@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli.run import run as run_command
+from hyperseg_runtime.segmenter import Segmenter
+
+from .stand_in import write_model
+
+DRIVE = Path(__file__).parents[3] / "shared" / "data" / "drive.mp4"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def failed_with(self, *parts: str) -> None:
+        """Asserts exit code 1 and one clear line on stderr that contains `parts`."""
+        assert self.code == 1, self
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("hyperseg-"), self.err
+        assert "Traceback" not in self.err
+        for part in parts:
+            assert part in lines[0], (part, lines[0])
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "stand-in.onnx")
+
+
+@pytest.fixture
+def segmenter(model: Path) -> Iterator[Segmenter]:
+    with Segmenter(model) as opened:
+        yield opened
+
+
+@pytest.fixture
+def hyperseg_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
+    """Runs hyperseg-run in this process, in tmp_path, with the stand-in model."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Finished:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            common.execute(run_command, "hyperseg-run", [*map(str, arguments), "--model", str(model)])
+        assert isinstance(ended.value.code, int)
+        return Finished(ended.value.code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def drive() -> Path:
+    """A real driving clip, 101 frames of 480x360."""
+    if not DRIVE.is_file():
+        pytest.skip(f"the driving clip {DRIVE} is not on this machine")
+    return DRIVE
