@@ -30,6 +30,7 @@ struct FloatResidual {
   static constexpr int kLeading = round_up(Shape::kWindow, 4);
   static constexpr int kOwners = Shape::kPixels / 2;
   static constexpr int kThreads = kOwners * kSlices;
+  static constexpr int kBlocks = 512 / kThreads;  ///< a multiprocessor: 128 registers a thread
   static_assert(kChunk % 4 == 0 && kChunk % kSlices == 0 && kOuts % 4 == 0);
 
   /// Where the parts of shared memory begin.
@@ -145,7 +146,7 @@ __device__ __forceinline__ void filter_two(const float* corner, const float* fil
 }
 
 template <typename Variant>
-__global__ void __launch_bounds__(Variant::kThreads)
+__global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
     inverted_residual_float(const __grid_constant__ ResidualArguments<float> arguments) {
   using Shape = typename Variant::Shape;
   constexpr int kOuts = Variant::kOuts;
@@ -191,6 +192,7 @@ __global__ void __launch_bounds__(Variant::kThreads)
       expand_chunk<Variant>(window, window + map.expand, map.expand_leading, in, first, hidden_channels, hidden);
       __syncthreads();
       const int chunk = min(Variant::kChunk, hidden_channels - first);
+#pragma unroll 1
       for (int h = slice; h < chunk; h += Variant::kSlices) {
         float filtered[2];
         filter_two<Shape::kColumns>(hidden + h * Variant::kLeading + row * Shape::kColumns + column,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "filter_column.cuh"
 #include "residual_arguments.cuh"
 #include "tensor_cores.cuh"
 
@@ -31,6 +32,7 @@ struct TensorResidual {
   static constexpr int kRowTiles = kRowTileCount;
   static constexpr int kOuts = kSide * kRowTiles;
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 4;  ///< a multiprocessor: 128 registers a thread
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kWindowTiles = round_up(Shape::kWindow, kSide) / kSide;
   static constexpr int kPixelTiles = Shape::kPixels / kSide;
@@ -140,28 +142,6 @@ __device__ __forceinline__ void expand_sixteen(const __half* expand, int expand_
   }
 }
 
-/// Filters one column of one channel, top to bottom.
-template <typename Shape>
-__device__ __forceinline__ void filter_column(const float* corner, const float* filter,
-                                              float (&result)[Shape::kHeight]) {
-#pragma unroll
-  for (int y = 0; y < Shape::kHeight; ++y) result[y] = filter[9];
-#pragma unroll
-  for (int v = 0; v < Shape::kRows; ++v) {
-#pragma unroll
-    for (int u = 0; u < 3; ++u) {
-      const float value = corner[v * Shape::kColumns + u];
-#pragma unroll
-      for (int tap = 0; tap < 3; ++tap) {
-        const int y = v - tap;
-        if (y >= 0 && y < Shape::kHeight) result[y] = multiply_add(filter[tap * 3 + u], value, result[y]);
-      }
-    }
-  }
-#pragma unroll
-  for (int y = 0; y < Shape::kHeight; ++y) result[y] = relu6(result[y]);
-}
-
 /// Replaces the hidden chunk by the filtered one, as halves: [0] the values, [1] what rounding them lost.
 template <typename Variant>
 __device__ __forceinline__ void filter_sixteen(const float* filter, int channels, float* hidden) {
@@ -185,15 +165,16 @@ __device__ __forceinline__ void filter_sixteen(const float* filter, int channels
 #pragma unroll
     for (int y = 0; y < Shape::kHeight; ++y) {
       const int pixel = y * Shape::kWidth + first + i * Variant::kColumnThreads;
-      const __half value = __float2half_rn(filtered[i][y]);
+      const float sum = relu6(filtered[i][y]);
+      const __half value = __float2half_rn(sum);
       values[pixel] = value;
-      remainders[pixel] = __float2half_rn(filtered[i][y] - __half2float(value));
+      remainders[pixel] = __float2half_rn(sum - __half2float(value));
     }
   }
 }
 
 template <typename Variant>
-__global__ void __launch_bounds__(Variant::kThreads)
+__global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
     inverted_residual_tensor(const __grid_constant__ ResidualArguments<__half> arguments) {
   using Shape = typename Variant::Shape;
   constexpr int kTiles = Variant::kPixelTiles / Variant::kWarps;
@@ -242,12 +223,12 @@ __global__ void __launch_bounds__(Variant::kThreads)
       const float bias = to_float(load_one(arguments.bias3 + first_out + m));
       const __half* skipped =
           window + (first_out + m) * Variant::kWindowLeading + (row + 1) * Shape::kColumns + column + 1;
-      float values[kRun];
+      Pack<__half, kRun> pack;
 #pragma unroll
       for (int p = 0; p < kRun; ++p) {
-        values[p] = run[p] + bias + (params.residual() ? to_float(skipped[p]) : 0.0f);
+        pack.values[p] = __float2half_rn(run[p] + bias + (params.residual() ? to_float(skipped[p]) : 0.0f));
       }
-      store_run(arguments.output(tile, first_out + m, row, column), values, tile.width - column);
+      store_row(arguments.output(tile, first_out + m, row, column), pack, tile.width - column);
     });
     __syncthreads();
   }

@@ -122,7 +122,8 @@ __device__ __forceinline__ void load_window(const LevelInput& input, const Level
   const int first_row = tile.y / 2 - 1;
   const int first_column = tile.x / 2 - 1;
   if (upsampled.size() > 0) {
-    constexpr int kVector = kPack < Shape::kWidth / 2 ? kPack : Shape::kWidth / 2;
+    constexpr int kHalf = Shape::kWidth > 1 ? Shape::kWidth / 2 : 1;
+    constexpr int kVector = kPack < kHalf ? kPack : kHalf;
     const T* map = pointers.previous +
                    (static_cast<std::int64_t>(tile.n) * input.previous_channels + upsampled.begin) * height * width;
     const auto reader = window_reader(
@@ -169,7 +170,11 @@ __device__ __forceinline__ void load_window(const LevelInput& input, const Level
   if (upsampled.size() > 0) {
     __syncthreads();
     Stored* target = window + (previous_begin + upsampled.begin - range.begin) * leading;
-    for (int pixel = threadIdx.x; pixel < Shape::kWindow; pixel += blockDim.x) {
+    // Where the window has fewer pixels than the block threads, the threads share out the channels.
+    const int groups = max(1, static_cast<int>(blockDim.x) / Shape::kWindow);
+    for (int item = threadIdx.x; item < groups * Shape::kWindow; item += blockDim.x) {
+      const int pixel = item % Shape::kWindow;
+      const int group = item / Shape::kWindow;
       const int y = map_row(pixel / kColumns);
       const int x = map_column(pixel % kColumns);
       // Line i of the map lies a quarter above or below the middle of lines (i + 1) / 2 - 1 and (i + 1) / 2.
@@ -177,8 +182,8 @@ __device__ __forceinline__ void load_window(const LevelInput& input, const Level
       const int low_column = clamp_inside((x + 1) / 2 - 1 - first_column, Shape::kPreviousColumns);
       const float down = y % 2 == 0 ? 0.75f : 0.25f;
       const float across = x % 2 == 0 ? 0.75f : 0.25f;
-      const T* corner = scratch + low_row * (Shape::kPreviousColumns + 1) + low_column;
-      for (int c = 0; c < upsampled.size(); ++c, corner += Shape::kPreviousWindow) {
+      for (int c = group; c < upsampled.size(); c += groups) {
+        const T* corner = scratch + c * Shape::kPreviousWindow + low_row * (Shape::kPreviousColumns + 1) + low_column;
         const T* below = corner + Shape::kPreviousColumns + 1;
         const float top = lerp(to_float(corner[0]), to_float(corner[1]), across);
         const float bottom = lerp(to_float(below[0]), to_float(below[1]), across);

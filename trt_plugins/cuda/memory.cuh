@@ -3,6 +3,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <cstring>
 
 // Global memory and multiply-adds go through the functions of this file, so that the tests can count them:
@@ -66,6 +67,19 @@ __device__ __forceinline__ T load_one(const T* address) {
 template <typename T>
 __device__ __forceinline__ void store_one(T* address, T value) {
   store<1>(address, Pack<T, 1>{{value}});
+}
+
+/// Writes the first `count` of the pack's values, by one instruction where these are all and the address allows.
+template <typename T, int kCount>
+__device__ __forceinline__ void store_row(T* address, const Pack<T, kCount>& pack, int count) {
+  if (count >= kCount && reinterpret_cast<std::uintptr_t>(address) % sizeof(pack) == 0) {
+    store(address, pack);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    if (i < count) store_one(address + i, pack.values[i]);
+  }
 }
 
 /// The block's dynamic shared memory.

@@ -6,14 +6,18 @@
 
 namespace hyperseg::cuda {
 
-/// How theta is read: by `vector` neighbours at a time, as its piece length and offset allow.
+/// How theta is read: by `vector` neighbours at a time, as its piece length, its offset and the multiples of `step`
+/// weights at which blocks begin allow.
 struct WeightLayout {
   Theta theta;
   Divider piece_length;
   int vector = 1;
 
-  explicit WeightLayout(const Theta& layout) : theta(layout), piece_length(static_cast<unsigned>(layout.piece_length)) {
-    const auto divides = [&](int by) { return layout.piece_length % by == 0 && layout.offset % by == 0; };
+  explicit WeightLayout(const Theta& layout, int step = 0)
+      : theta(layout), piece_length(static_cast<unsigned>(layout.piece_length)) {
+    const auto divides = [&](int by) {
+      return layout.piece_length % by == 0 && layout.offset % by == 0 && step % by == 0;
+    };
     vector = divides(4) ? 4 : divides(2) ? 2 : 1;
   }
 };
@@ -36,24 +40,24 @@ class PatchWeights {
     return first_piece_ + piece * layout_.theta.piece_stride() + (q - piece * layout_.piece_length.divisor);
   }
 
-  /// Reads weights [0, count) once, all threads of the block together: place(k, weight).
+  /// Reads weights [begin, begin + count) once, all threads of the block together: place(k, weight), k from 0.
   template <typename Place>
-  __device__ __forceinline__ void for_each(int count, Place place) const {
+  __device__ __forceinline__ void for_each(int begin, int count, Place place) const {
     if (layout_.vector == 4) {
-      for_each_vector<4>(count, place);
+      for_each_vector<4>(begin, count, place);
     } else if (layout_.vector == 2) {
-      for_each_vector<2>(count, place);
+      for_each_vector<2>(begin, count, place);
     } else {
-      for_each_vector<1>(count, place);
+      for_each_vector<1>(begin, count, place);
     }
   }
 
  private:
   template <int kVector, typename Place>
-  __device__ __forceinline__ void for_each_vector(int count, Place place) const {
+  __device__ __forceinline__ void for_each_vector(int begin, int count, Place place) const {
 #pragma unroll 4
     for (int k = threadIdx.x * kVector; k < count; k += blockDim.x * kVector) {
-      const Pack<T, kVector> pack = load<kVector>(at(k));
+      const Pack<T, kVector> pack = load<kVector>(at(begin + k));
 #pragma unroll
       for (int v = 0; v < kVector; ++v) {
         if (k + v < count) place(k + v, pack.values[v]);

@@ -44,7 +44,7 @@ struct ResidualArguments {
     const int filters = params.depthwise_begin();
     const int projections = params.project_begin();
     const PatchWeights<T> weights(layout, theta, patch.n, patch.i, patch.j);
-    weights.for_each(params.weights(), [&](int k, T weight) {
+    weights.for_each(0, params.weights(), [&](int k, T weight) {
       if (k < filters) {
         const int h = static_cast<int>(in_channels.quotient(k));
         expand(h, k - h * params.in_channels(), weight);
@@ -65,13 +65,5 @@ struct ResidualArguments {
     return y + line * params.input.width + tile.x + column;
   }
 };
-
-/// Elements that a tile reads and writes beside the weights.
-template <typename Shape>
-std::int64_t tile_elements(const LevelInput& input, int out_channels, Shape) {
-  return std::int64_t{Shape::kWindow} * input.x_channels +
-         std::int64_t{Shape::kPreviousRows} * Shape::kPreviousColumns * input.previous_channels +
-         std::int64_t{Shape::kPixels} * out_channels;
-}
 
 }  // namespace hyperseg::cuda

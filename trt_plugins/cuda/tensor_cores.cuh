@@ -86,19 +86,4 @@ __device__ __forceinline__ void finish_tiles(const SumFragment (&sums)[kRowTiles
   }
 }
 
-/// Writes a run of finished pixels as halves, by one instruction where the run is whole and the address allows.
-__device__ __forceinline__ void store_run(__half* address, const float (&values)[kRun], int count) {
-  if (count >= kRun && reinterpret_cast<std::uintptr_t>(address) % sizeof(Pack<__half, kRun>) == 0) {
-    Pack<__half, kRun> pack;
-#pragma unroll
-    for (int p = 0; p < kRun; ++p) pack.values[p] = __float2half_rn(values[p]);
-    store<kRun>(address, pack);
-    return;
-  }
-#pragma unroll
-  for (int p = 0; p < kRun; ++p) {
-    if (p < count) store_one(address + p, __float2half_rn(values[p]));
-  }
-}
-
 }  // namespace hyperseg::cuda

@@ -56,6 +56,14 @@ struct Tiling {
   }
 };
 
+/// Elements that a tile reads and writes beside the weights.
+template <typename Shape>
+constexpr std::int64_t tile_elements(const LevelInput& input, int out_channels, Shape) {
+  return std::int64_t{Shape::kWindow} * input.x_channels +
+         std::int64_t{Shape::kPreviousRows} * Shape::kPreviousColumns * input.previous_channels +
+         std::int64_t{Shape::kPixels} * out_channels;
+}
+
 /// Thread blocks for all patches of the batch; 0 if there are more than a grid can have.
 inline unsigned grid_blocks(const LevelInput& input, const Theta& theta, const Tiling& tiling) {
   const std::int64_t blocks = std::int64_t{input.batch} * theta.grid_height * theta.grid_width * tiling.blocks;
