@@ -1,0 +1,148 @@
+"""A deserialised engine: what its tensors are, and an execution context. Every return is checked: TensorRT says None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperseg_runtime.backends.checks import check_signature
+from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
+from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.metadata import Metadata
+
+_OPEN = -1
+_ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
+_KEPT_MESSAGES = 20
+
+
+@dataclass(frozen=True)
+class EngineTensor:
+    """An input or output of an engine."""
+
+    name: str
+    is_input: bool
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    """-1 where it is open."""
+
+
+class Engine:
+    """An engine in the current CUDA context. `close` it while that context is current."""
+
+    def __init__(self, path: Path, tensorrt: TensorRT, plan: bytes, plugin_library: Path | None) -> None:
+        trt = tensorrt.module
+        self._path = path
+        self._messages: list[str] = []
+        self._logger = _make_logger(trt, self._messages)
+        self._runtime = self._made(trt.Runtime(self._logger), "a runtime")
+        self._plugins = None
+        if plugin_library is not None:
+            self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
+        self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "an engine of the plan")
+        self.tensors = tuple(self._tensor(trt, index) for index in range(self._engine.num_io_tensors))
+        self.context = self._made(_create_context(trt, self._engine), "an execution context")
+
+    @property
+    def static(self) -> bool:
+        """Whether all shapes are fixed."""
+        return all(_OPEN not in tensor.shape for tensor in self.tensors)
+
+    @property
+    def inputs(self) -> tuple[EngineTensor, ...]:
+        return tuple(tensor for tensor in self.tensors if tensor.is_input)
+
+    @property
+    def outputs(self) -> tuple[EngineTensor, ...]:
+        return tuple(tensor for tensor in self.tensors if not tensor.is_input)
+
+    def check(self, metadata: Metadata) -> None:
+        """Raises MetadataError where the engine's tensors are not those that the sidecar promises."""
+        check_signature(metadata, _signature(self.inputs), _signature(self.outputs), str(self._path))
+
+    def shape_range(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Least and most shape of an input."""
+        least, _, most = self._engine.get_tensor_profile_shape(name, 0)
+        return tuple(least), tuple(most)
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raises ModelError where the engine does not take the shape."""
+        if not self.context.set_input_shape(name, shape):
+            raise self.failure(f"it does not take {name} of shape {list(shape)}")
+
+    def output_shape(self, name: str) -> tuple[int, ...]:
+        """For the input shapes that are set. Raises ModelError where they do not determine it."""
+        shape = tuple(self.context.get_tensor_shape(name))
+        if _OPEN in shape:
+            raise self.failure(f"the shape of {name} is not known")
+        return shape
+
+    def set_address(self, name: str, address: int) -> None:
+        if not self.context.set_tensor_address(name, address):
+            raise self.failure(f"it does not take an address for {name}")
+
+    def enqueue(self, stream: int) -> bool:
+        return bool(self.context.execute_async_v3(stream))
+
+    def failure(self, what: str) -> ModelError:
+        """An error with TensorRT's own reason, where it gave one."""
+        said = " ".join("; ".join(self._messages[-2:]).split())
+        return ModelError(f"{self._path}: {what}{f' ({said:.400})' if said else ''}")
+
+    def close(self) -> None:
+        """Drops TensorRT's objects, the context before the engine before the runtime."""
+        self.context = None
+        self._engine = None
+        self._plugins = None
+        self._runtime = None
+
+    def _made(self, thing: Any, what: str) -> Any:
+        if thing is None:
+            raise self.failure(
+                f"TensorRT made no {what.removeprefix('an ').removeprefix('a ')}; build the engine again on this machine"
+            )
+        return thing
+
+    def _tensor(self, trt: Any, index: int) -> EngineTensor:
+        name = self._engine.get_tensor_name(index)
+        kind = self._engine.get_tensor_dtype(name)
+        dtypes = {trt.uint8: np.uint8, trt.float32: np.float32, trt.float16: np.float16, trt.int32: np.int32}
+        if kind not in dtypes:
+            raise self.failure(f"tensor {name} has a type that the runtime does not know ({kind})")
+        return EngineTensor(
+            name=name,
+            is_input=self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+            dtype=np.dtype(dtypes[kind]),
+            shape=tuple(self._engine.get_tensor_shape(name)),
+        )
+
+
+def _create_context(trt: Any, engine: Any) -> Any:
+    """TensorRT for RTX compiles kernels for dynamic shapes as they come; in the background unless told otherwise."""
+    return engine.create_execution_context()
+
+
+def _make_logger(trt: Any, messages: list[str]) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                del messages[:-_KEPT_MESSAGES]
+                messages.append(msg)
+
+    return Logger()
+
+
+def _signature(tensors: tuple[EngineTensor, ...]) -> Mapping[str, tuple[str, list[int | str | None]]]:
+    return {
+        tensor.name: (
+            _ONNX_TYPES.get(tensor.dtype.name, f"tensor({tensor.dtype.name})"),
+            [None if size == _OPEN else size for size in tensor.shape],
+        )
+        for tensor in tensors
+    }

@@ -1,0 +1,180 @@
+"""An engine on a GPU: one stream, page-locked buffers, nothing allocated on the device per frame."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperseg_runtime.backends.checks import check_images
+from hyperseg_runtime.backends.cuda_buffers import Buffer
+from hyperseg_runtime.backends.cuda_context import PrimaryContext
+from hyperseg_runtime.backends.cuda_graph import CudaGraph
+from hyperseg_runtime.backends.protocol import BackendName, Images, Outputs, SessionOptions, TimedOutputs
+from hyperseg_runtime.backends.tensorrt_engine import Engine
+from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
+from hyperseg_runtime.errors import InputError, ModelError
+from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.sidecar import Sidecar
+
+_INPUT = "image"
+
+
+class TensorRTSession:
+    """Implements `Session`. Callers of several threads take turns; the CUDA context is current only within a call."""
+
+    def __init__(
+        self,
+        path: Path,
+        sidecar: Sidecar,
+        plan: bytes,
+        *,
+        tensorrt: TensorRT,
+        cuda: Any,
+        plugin_library: Path | None,
+        options: SessionOptions,
+        driver: Any = None,
+    ) -> None:
+        """`cuda` is pycuda.driver; `driver` replaces libcuda where CUDA graphs are recorded."""
+        self._path = path
+        self._sidecar = sidecar
+        self._tensorrt = tensorrt
+        self._cuda = cuda
+        self._driver = driver
+        self._device = options.device
+        self._lock = threading.Lock()
+        self._closed = False
+        self._graph: CudaGraph | None = None
+        self._shape: tuple[int, ...] | None = None
+        self._resources = ExitStack()  # released in reverse, the primary context last
+        context = PrimaryContext(cuda, options.device)
+        self._resources.callback(context.release)
+        self._context = context
+        try:
+            with context.current():
+                self._open(plan, plugin_library)
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self, plan: bytes, plugin_library: Path | None) -> None:
+        self._engine = Engine(self._path, self._tensorrt, plan, plugin_library)
+        self._own(self._engine.close)
+        self._engine.check(self.metadata)
+        self._stream = self._cuda.Stream()
+        self._events = self._cuda.Event(), self._cuda.Event()
+        self._buffers: dict[str, Buffer] = {}
+        largest = self._engine.shape_range(_INPUT)[1]
+        self._engine.set_input_shape(_INPUT, largest)
+        for tensor in self._engine.tensors:
+            shape = largest if tensor.is_input else self._engine.output_shape(tensor.name)
+            buffer = Buffer(self._cuda, tensor.dtype, shape)
+            self._own(buffer.free)
+            self._buffers[tensor.name] = buffer
+            self._engine.set_address(tensor.name, buffer.address)
+        self._set_shape(largest)
+        if self._engine.static:
+            self._record()
+
+    @property
+    def backend(self) -> BackendName:
+        return BackendName.TENSORRT
+
+    @property
+    def metadata(self) -> Metadata:
+        return self._sidecar.metadata
+
+    @property
+    def description(self) -> str:
+        gpu = self._sidecar.engine.gpu or f"GPU {self._device}"
+        share = f"{self._sidecar.engine.half_share:.0%} half precision"
+        return f"{self._tensorrt.name} on {gpu}, {share}{', CUDA graph' if self._graph is not None else ''}"
+
+    def run(self, images: Images) -> Outputs:
+        return self._run(images, timed=False)[0]
+
+    def run_timed(self, images: Images) -> TimedOutputs:
+        return TimedOutputs(*self._run(images, timed=True))
+
+    def close(self) -> None:
+        with self._lock:
+            self._release()
+
+    def _run(self, images: Images, timed: bool) -> tuple[Outputs, float]:
+        check_images(self.metadata.input, images)
+        with self._lock:
+            if self._closed:
+                raise ModelError(f"{self._path}: the session is closed; open the engine again")
+            with self._context.current():
+                self._set_shape(images.shape)
+                try:
+                    return self._compute(images, timed)
+                except self._cuda.Error as error:
+                    failure = self._engine.failure(f"the GPU failed ({' '.join(str(error).split())})")
+                except ModelError as error:
+                    failure = error
+            # After a failed run nothing on the device can be trusted.
+            self._release()
+            raise failure
+
+    def _compute(self, images: Images, timed: bool) -> tuple[Outputs, float]:
+        start, stop = self._events
+        np.copyto(self._buffers[_INPUT].host(images.shape), images)
+        self._buffers[_INPUT].upload(images.shape, self._stream)
+        if timed:
+            start.record(self._stream)
+        self._enqueue()
+        if timed:
+            stop.record(self._stream)
+        shapes = {tensor.name: self._engine.output_shape(tensor.name) for tensor in self._engine.outputs}
+        for name, shape in shapes.items():
+            self._buffers[name].download(shape, self._stream)
+        self._stream.synchronize()
+        results = {name: self._buffers[name].host(shape).copy() for name, shape in shapes.items()}
+        seconds = start.time_till(stop) / 1e3 if timed else 0.0
+        return Outputs(labels=results.get("labels"), logits=results.get("logits")), seconds
+
+    def _enqueue(self) -> None:
+        handle = self._stream.handle
+        done = self._engine.enqueue(handle) if self._graph is None else self._graph.launch(handle)
+        if not done:
+            raise self._engine.failure("TensorRT did not run it")
+
+    def _set_shape(self, shape: tuple[int, ...]) -> None:
+        if shape == self._shape:
+            return
+        least, most = self._engine.shape_range(_INPUT)
+        if any(not low <= size <= high for low, size, high in zip(least, shape, most, strict=True)):
+            raise InputError(
+                f"the engine takes {_INPUT} from {list(least)} to {list(most)}, not {list(shape)}; "
+                "build it with another --min and --max"
+            )
+        self._shape = None
+        self._engine.set_input_shape(_INPUT, shape)
+        self._shape = shape
+
+    def _record(self) -> None:
+        """Records the engine's launches as one. TensorRT wants one ordinary run first."""
+        self._enqueue()
+        self._stream.synchronize()
+        handle = self._stream.handle
+        self._graph = CudaGraph.record(handle, lambda: self._engine.enqueue(handle), self._driver)
+        if self._graph is not None:
+            self._own(self._graph.destroy)
+
+    def _own(self, release: Any) -> None:
+        """Sees to it that `release` is called at the end, in the context."""
+
+        def within_context() -> None:
+            with suppress(self._cuda.Error), self._context.current():
+                release()
+
+        self._resources.callback(within_context)
+
+    def _release(self) -> None:
+        self._closed = True
+        with suppress(self._cuda.Error):
+            self._resources.close()
