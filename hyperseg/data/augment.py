@@ -68,7 +68,9 @@ class Augmentation:
         stretch = math.exp(rng.uniform(-self.aspect, self.aspect))
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if self.flip and rng.random() < 0.5 else 1.0
-        base_x, base_y = (1.0, 1.0) if self.scale_of is ScaleOf.PICTURE else (evaluation[1] / width, evaluation[0] / height)
+        base_x, base_y = (
+            (1.0, 1.0) if self.scale_of is ScaleOf.PICTURE else (evaluation[1] / width, evaluation[0] / height)
+        )
         scale_x, scale_y = base_x * scale * stretch, base_y * scale / stretch
         centre = [_draw_centre(width, crop[1] / scale_x, rng), _draw_centre(height, crop[0] / scale_y, rng)]
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

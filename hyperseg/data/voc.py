@@ -32,7 +32,9 @@ def segmentation(root: Path, split: str) -> LabelledPictures:
     pairs = [Pair(name, images / f"{name}.jpg", _label(name, labels, listing)) for name in names]
     missing = [pair.image for pair in pairs if not pair.image.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} of the {len(names)} pictures in {listing.name} are missing, {missing[0]} first")
+        raise DataError(
+            f"{len(missing)} of the {len(names)} pictures in {listing.name} are missing, {missing[0]} first"
+        )
     return LabelledPictures(VOC, pairs, decode)
 
 
@@ -59,7 +61,9 @@ def _indices(pixels: Pixels, classes: Classes, path: Path) -> Pixels:
     code = pixels[..., 0].astype(np.int32) << 16 | pixels[..., 1].astype(np.int32) << 8 | pixels[..., 2]
     label = table[code]
     if (label == 254).any():
-        raise DataError(f"{path} has the colour {tuple(map(int, pixels[label == 254][0]))}, which is not in VOC's colour map")
+        raise DataError(
+            f"{path} has the colour {tuple(map(int, pixels[label == 254][0]))}, which is not in VOC's colour map"
+        )
     return label
 
 

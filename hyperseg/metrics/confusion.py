@@ -24,7 +24,9 @@ class Confusion:
     def add(self, truth: Labels, prediction: Labels) -> None:
         """Count a picture. Both label arrays have the same shape; predictions outside the classes are an error."""
         if truth.shape != prediction.shape:
-            raise ValueError(f"the prediction is {prediction.shape}, the label {truth.shape}; they must be of one shape")
+            raise ValueError(
+                f"the prediction is {prediction.shape}, the label {truth.shape}; they must be of one shape"
+            )
         scored = truth < self.num_classes
         predicted = prediction[scored].astype(np.int64)
         if predicted.size and (predicted.min() < 0 or predicted.max() >= self.num_classes):

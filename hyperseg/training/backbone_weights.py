@@ -24,7 +24,9 @@ def load_backbone_weights(model: nn.Module, path: Path) -> frozenset[str]:
     """
     entries = _read(path)
     wanted = {
-        name: value for name, value in model.state_dict().items() if name.startswith("backbone.") and ".reduce." not in name
+        name: value
+        for name, value in model.state_dict().items()
+        if name.startswith("backbone.") and ".reduce." not in name
     }
     filled: dict[str, Tensor] = {}
     for name, value in wanted.items():

@@ -50,7 +50,13 @@ class Trainer:
     """Trains `model` by a recipe. Files in `folder`: last.pt (state), best.pth and last.pth (models), log.jsonl, pictures."""
 
     def __init__(
-        self, recipe: Recipe, model: nn.Module, pretrained: Collection[str], pictures: Pictures, folder: Path, team: Team
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        pretrained: Collection[str],
+        pictures: Pictures,
+        folder: Path,
+        team: Team,
     ) -> None:
         if recipe.batch % team.world:
             raise TrainingError(f"batch is {recipe.batch}; it must be a multiple of the {team.world} processes")
@@ -150,9 +156,17 @@ class Trainer:
             return
         mean = confusion.mean_iou
         per_class = {f"iou_{name}": float(v) for name, v in zip(data.classes.names, confusion.iou, strict=True)}
-        report.record(self.iteration, mean_iou=mean, unseen=float(self.honest), pixel_accuracy=confusion.pixel_accuracy, **per_class)
+        report.record(
+            self.iteration,
+            mean_iou=mean,
+            unseen=float(self.honest),
+            pixel_accuracy=confusion.pixel_accuracy,
+            **per_class,
+        )
         alone = Team(0, 1, self.team.device)
-        report.picture(self.iteration, list(itertools.islice(predictions(self.step, data, size, alone), 4)), data.classes)
+        report.picture(
+            self.iteration, list(itertools.islice(predictions(self.step, data, size, alone), 4)), data.classes
+        )
         # Once the late splits train as well their score says nothing: the latest model is then the best there is.
         if mean > self.best or not self.honest:
             self.best = mean

@@ -1,0 +1,153 @@
+"""What is where: an endless street made of stretches, each drawn from the seed, its side and its number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from hyperseg.street.camera import Camera
+from hyperseg.street.canvas import Canvas
+from hyperseg.street.facades import Building
+from hyperseg.street.furniture import Face, Fence, Lamp, Sign
+from hyperseg.street.ground import ROAD
+from hyperseg.street.people import CLOTHES, Cyclist, Pedestrian
+from hyperseg.street.vegetation import LOOKS, Tree
+from hyperseg.street.vehicles import PAINTS, SHAPES, Car
+
+STRETCH = 28.0
+"""Length of a stretch in metres."""
+_OUTER = 8.0
+"""Where the houses begin."""
+
+
+class Thing(Protocol):
+    """Something that can be drawn; things are drawn by falling `order`, their distance along the street."""
+
+    @property
+    def order(self) -> float: ...
+
+    def draw(self, canvas: Canvas, camera: Camera, shade: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The things on a street at a moment: `behind` lines the street, `before` stands in front of it."""
+
+    behind: tuple[Thing, ...]
+    before: tuple[Thing, ...]
+
+
+def scene_at(seed: int, time: float, z: float, sight: float) -> Scene:
+    """What is there at `time` seconds between Z = `z` - 10 and `z` + `sight`."""
+    behind: list[Thing] = []
+    before: list[Thing] = []
+    for number in range(math.floor((z - 10) / STRETCH), math.ceil((z + sight) / STRETCH)):
+        for side in (-1, 1):
+            rng = np.random.default_rng((seed, 1, number + 1_000_000, side + 1))
+            lining, standing = _stretch(rng, side, number * STRETCH, time)
+            behind += lining
+            before += standing
+    before += _traffic(seed, time, z, sight)
+    return Scene(tuple(_far_first(behind)), tuple(_far_first(before)))
+
+
+def _far_first(things: list[Thing]) -> list[Thing]:
+    return sorted(things, key=lambda thing: -thing.order)
+
+
+def _stretch(rng: np.random.Generator, side: int, start: float, time: float) -> tuple[list[Thing], list[Thing]]:
+    built = rng.random() < 0.72
+    behind: list[Thing] = _houses(rng, side, start) if built else _park(rng, side, start)
+    before: list[Thing] = [] if built else [Fence(side * (_OUTER - 0.3), start, start + STRETCH, 1.25, _railing(rng))]
+    before.append(Lamp(side * (ROAD + 0.6), start + rng.uniform(0, 6), rng.uniform(6.5, 8.5)))
+    if rng.random() < 0.5:
+        before += [Tree(side * 6.3, start + rng.uniform(2, 26), rng.uniform(5, 8.5), int(rng.integers(LOOKS)))]
+    if rng.random() < 0.7:
+        before.append(_sign(rng, side, start))
+    if rng.random() < 0.25:
+        before.append(
+            Fence(side * (ROAD + 0.45), start + 9, start + 9 + float(rng.integers(6, 14)), 1.05, _railing(rng))
+        )
+    for _ in range(int(rng.poisson(1.7))):
+        before.append(_walker(rng, side, start, time))
+    for place in np.arange(start + 1, start + STRETCH - 5, 6.2):
+        if rng.random() < 0.42:
+            shape = SHAPES[int(rng.integers(len(SHAPES)))]
+            before.append(Car(side * (ROAD - 0.98), float(place + rng.uniform(0, 0.8)), shape, _paint(rng), side > 0))
+    return behind, before
+
+
+def _houses(rng: np.random.Generator, side: int, start: float) -> list[Thing]:
+    x = side * _OUTER
+    cuts = [start, start + float(rng.uniform(8, 11)), start + float(rng.uniform(17, 20)), start + STRETCH]
+    return [
+        Building(x + side * float(rng.uniform(0, 0.5)), a, b, float(rng.uniform(6.5, 13)), int(rng.integers(1 << 16)))
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+    ]
+
+
+def _park(rng: np.random.Generator, side: int, start: float) -> list[Thing]:
+    far = Building(side * 24.0, start, start + STRETCH, float(rng.uniform(6, 11)), int(rng.integers(1 << 16)))
+    rows = [(9.5, 4.5), (13.0, 6.5), (17.0, 8.0)]
+    trees = [
+        Tree(
+            side * (x + float(rng.uniform(0, 2))),
+            start + float(along),
+            float(rng.uniform(4, 6) + tall),
+            int(rng.integers(LOOKS)),
+        )
+        for x, tall in rows
+        for along in np.arange(rng.uniform(0, 3), STRETCH, 4.2)
+    ]
+    return [far, *trees]
+
+
+def _railing(rng: np.random.Generator) -> tuple[float, float, float]:
+    shades = ((52.0, 56.0, 58.0), (66.0, 78.0, 70.0), (120.0, 122.0, 120.0))
+    return shades[int(rng.integers(len(shades)))]
+
+
+def _sign(rng: np.random.Generator, side: int, start: float) -> Sign:
+    face = list(Face)[int(rng.integers(4))]
+    colours = ((222.0, 222.0, 218.0), (34.0, 72.0, 150.0), (30.0, 96.0, 66.0))
+    return Sign(
+        side * (ROAD + 0.55), start + rng.uniform(8, 24), face, colours[int(rng.integers(3))], int(rng.integers(3))
+    )
+
+
+def _walker(rng: np.random.Generator, side: int, start: float, time: float) -> Pedestrian:
+    pace = float(rng.uniform(1.0, 1.6)) * (1 if rng.random() < 0.5 else -1)
+    coat, trousers = (CLOTHES[int(index)] for index in rng.integers(len(CLOTHES), size=2))
+    return Pedestrian(
+        side * float(rng.uniform(5.0, 7.2)),
+        start + float(rng.uniform(0, STRETCH)) + pace * time,
+        float(rng.uniform(1.6, 1.88)),
+        float(rng.uniform(0, 6)) + abs(pace) * 4.4 * time,
+        coat,
+        trousers,
+    )
+
+
+def _paint(rng: np.random.Generator) -> tuple[float, float, float]:
+    return PAINTS[int(rng.integers(len(PAINTS)))]
+
+
+def _traffic(seed: int, time: float, z: float, sight: float) -> Iterator[Thing]:
+    """Moving cars and cyclists: each of a repeating line of vehicles that drives at its own speed."""
+    rng = np.random.default_rng((seed, 2))
+    ahead = z + float(rng.uniform(16, 28)) + 3 * math.sin(time * 0.4)
+    yield Car(-1.3, ahead, SHAPES[int(rng.integers(len(SHAPES)))], _paint(rng), False)
+    if rng.random() < 0.8:
+        yield Cyclist(-1.95, z + float(rng.uniform(8, 13)) + 1.5 * math.sin(time * 0.5 + 1), 5 * time, CLOTHES[7])
+    gap, speed = 38.0, 9.0
+    first = math.floor((z + speed * time) / gap)
+    for number in range(first, first + math.ceil(sight / gap) + 1):
+        each = np.random.default_rng((seed, 3, number + 1_000_000))
+        place = number * gap + float(each.uniform(0, 20)) - speed * time
+        car = Car(1.3, place, SHAPES[int(each.integers(len(SHAPES)))], _paint(each), True)
+        if each.random() < 0.6 and place > z - 6:
+            yield car
