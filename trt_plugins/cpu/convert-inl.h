@@ -16,12 +16,20 @@ HWY_BEFORE_NAMESPACE();
 namespace hyperseg::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Copies [0, count) in vectors of D; the last one overlaps the one before. Needs count >= lanes.
+template <class D>
+HWY_INLINE void copy_overlapping(D d, const float* HWY_RESTRICT from, size_t count, float* HWY_RESTRICT to) {
+  const size_t lanes = hn::Lanes(d);
+  for (size_t i = 0; i + lanes < count; i += lanes) hn::StoreU(hn::LoadU(d, from + i), d, to + i);
+  hn::StoreU(hn::LoadU(d, from + count - lanes), d, to + count - lanes);
+}
+
 HWY_INLINE void load_row(const float* HWY_RESTRICT from, size_t count, float* HWY_RESTRICT to) {
   const hn::ScalableTag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::LoadU(d, from + i), d, to + i);
-  for (; i < count; ++i) to[i] = from[i];
+  const hn::CappedTag<float, 4> quarter;
+  if (count >= hn::Lanes(d)) return copy_overlapping(d, from, count, to);
+  if (count >= hn::Lanes(quarter)) return copy_overlapping(quarter, from, count, to);
+  for (size_t i = 0; i < count; ++i) to[i] = from[i];
 }
 
 HWY_INLINE void store_row(const float* HWY_RESTRICT from, size_t count, float* HWY_RESTRICT to) {

@@ -67,8 +67,8 @@ struct ConvBuffers {
   float* weights;
   float* bias;
   float* out;
-  float* coarse;
-  float* fine;
+  float* pixel;
+  UpsampleBuffers upsample;
 };
 
 /// Scalar products of kRows weight rows with the pixel `x`, both contiguous along the input channels.
@@ -106,8 +106,7 @@ HWY_INLINE void multiply_few_pixels(const ConvPlan& plan, const ConvBuffers& buf
   const size_t channels = params.out_channels;
   const bool has_bias = params.has_bias;
   for (size_t pixel = 0; pixel < plan.source.layout.span(); ++pixel) {
-    // `fine` is at least as long as a pixel's channels, see the layout of the buffers.
-    float* const x = buffers.fine;
+    float* const x = buffers.pixel;
     for (size_t k = 0; k < depth; ++k) x[k] = buffers.window[k * plane + pixel];
     float* const out = buffers.out + pixel;
     size_t m = 0;
@@ -157,13 +156,14 @@ HWY_INLINE void convolve_patch(const ConvPlan& plan, const ConvInputs<T>& inputs
   memory.add(&buffers.weights, params.weights());
   memory.add(&buffers.bias, params.out_channels);
   memory.add(&buffers.out, params.out_channels * plan.out_plane());
-  memory.add(&buffers.coarse, plan.source.row_size());
-  memory.add(&buffers.fine, std::max<size_t>(2 * plan.source.row_size(), params.in_channels()));
+  memory.add(&buffers.pixel, params.in_channels());
+  memory.add(&buffers.upsample.coarse, plan.source.coarse_size());
+  memory.add(&buffers.upsample.fine, plan.source.fine_size());
   memory.commit();
 
   gather_weights(params.theta, inputs.theta, patch, 0, params.weights(), buffers.weights);
   if (params.has_bias) load_row(inputs.bias, params.out_channels, buffers.bias);
-  compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.coarse, buffers.fine, buffers.window);
+  compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.upsample, buffers.window);
   if (plan.few_pixels) {
     multiply_few_pixels(plan, buffers);
   } else {

@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "cpu/dpw_inverted_residual.cc"
 #include "hwy/foreach_target.h"
 //
+#include "cpu/filter-inl.h"
 #include "cpu/product-inl.h"
 #include "cpu/window-inl.h"
 #include "hwy/highway.h"
@@ -16,7 +17,6 @@
 #define HYPERSEG_CPU_DPW_INVERTED_RESIDUAL_ONCE
 
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "cpu/kernels.h"
@@ -32,16 +32,12 @@ struct ResidualPlan {
   DPWInvertedResidualParams params;
   WindowSource source;
   std::vector<std::int32_t> expand;   ///< offsets in the window, of each input channel
-  std::vector<std::int32_t> taps;     ///< offsets in an expanded channel, of each tap
   std::vector<std::int32_t> project;  ///< offsets in a run's depth-wise results, of each hidden channel
 
   explicit ResidualPlan(const DPWInvertedResidualParams& p)
       : params(p), source(p.input, {1, p.patch_height(), p.patch_width()}) {
     const std::int32_t plane = static_cast<std::int32_t>(source.layout.plane());
     for (int c = 0; c < p.in_channels(); ++c) expand.push_back(c * plane);
-    for (int u = 0; u < 3; ++u) {
-      for (int v = 0; v < 3; ++v) taps.push_back(u * source.layout.row_stride() + v);
-    }
     for (int c = 0; c < p.hidden_channels; ++c) project.push_back(c * static_cast<std::int32_t>(kRun));
   }
 
@@ -62,8 +58,7 @@ struct ResidualBuffers {
   float* out;
   float* weights;
   float* biases;  // bias1, bias2, bias3
-  float* coarse;
-  float* fine;
+  UpsampleBuffers upsample;
 };
 
 HWY_INLINE void expand(const ResidualPlan& plan, const ResidualBuffers& buffers) {
@@ -85,20 +80,17 @@ HWY_INLINE void expand(const ResidualPlan& plan, const ResidualBuffers& buffers)
 
 /// Depth-wise convolution of the pixels [begin, begin + count) of every hidden channel into `run`.
 HWY_INLINE void filter_run(const ResidualPlan& plan, const ResidualBuffers& buffers, size_t begin, size_t count) {
-  Product product{};
-  product.weights_stride = product.depth = plan.taps.size();
-  product.offsets = plan.taps.data();
-  product.out_stride = ResidualPlan::kRun;
-  product.rows = 1;
-  product.columns = count;
-  product.lowest = 0.0f;
-  product.highest = 6.0f;
+  Filter filter{};
+  filter.row_stride = plan.source.layout.row_stride();
+  filter.columns = count;
+  filter.lowest = 0.0f;
+  filter.highest = 6.0f;
   for (int c = 0; c < plan.params.hidden_channels; ++c) {
-    product.weights = buffers.weights + plan.params.depthwise_begin() + 9 * c;
-    product.bias = buffers.biases + plan.params.hidden_channels + c;
-    product.window = buffers.expanded + c * plan.source.layout.plane() + begin;
-    product.out = buffers.run + c * ResidualPlan::kRun;
-    multiply(product);
+    filter.weights = buffers.weights + plan.params.depthwise_begin() + 9 * c;
+    filter.bias = buffers.biases[plan.params.hidden_channels + c];
+    filter.window = buffers.expanded + c * plan.source.layout.plane() + begin;
+    filter.out = buffers.run + c * ResidualPlan::kRun;
+    filter_3x3(filter);
   }
 }
 
@@ -142,15 +134,15 @@ HWY_INLINE void residual_patch(const ResidualPlan& plan, const InvertedResidualI
   memory.add(&buffers.out, params.out_channels * plan.out_plane());
   memory.add(&buffers.weights, params.weights());
   memory.add(&buffers.biases, 2 * hidden + params.out_channels);
-  memory.add(&buffers.coarse, plan.source.row_size());
-  memory.add(&buffers.fine, 2 * plan.source.row_size());
+  memory.add(&buffers.upsample.coarse, plan.source.coarse_size());
+  memory.add(&buffers.upsample.fine, plan.source.fine_size());
   memory.commit();
 
   gather_weights(params.theta, inputs.theta, patch, 0, params.weights(), buffers.weights);
   load_row(inputs.bias1, hidden, buffers.biases);
   load_row(inputs.bias2, hidden, buffers.biases + hidden);
   load_row(inputs.bias3, params.out_channels, buffers.biases + 2 * hidden);
-  compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.coarse, buffers.fine, buffers.window);
+  compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.upsample, buffers.window);
   expand(plan, buffers);
   const size_t span = layout.span();
   for (size_t begin = 0; begin < span; begin += ResidualPlan::kRun) {

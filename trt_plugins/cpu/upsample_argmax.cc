@@ -67,9 +67,13 @@ HWY_INLINE void label_row(const UpsampleArgmaxParams& params, const T* x, int32_
   const size_t stride = blended_stride(width);
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>()));
 
+  float* low = nullptr;
+  float* high = nullptr;
   float* blended = nullptr;
   float* phases = nullptr;  // [scale][lanes] labels
   Scratch::Layout memory(Scratch::of_this_thread());
+  memory.add(&low, stride);
+  memory.add(&high, stride);
   memory.add(&blended, params.channels * stride);
   memory.add(&phases, static_cast<size_t>(params.scale) * lanes);
   memory.commit();
@@ -78,8 +82,9 @@ HWY_INLINE void label_row(const UpsampleArgmaxParams& params, const T* x, int32_
   for (int c = 0; c < params.channels; ++c) {
     const T* plane = x + (static_cast<ptrdiff_t>(n) * params.channels + c) * params.height * width;
     float* to = blended + c * stride + 1;
-    blend_rows(plane + static_cast<ptrdiff_t>(rows.low) * width, plane + static_cast<ptrdiff_t>(rows.high) * width,
-               rows.weight, width, to);
+    load_row(plane + static_cast<ptrdiff_t>(rows.low) * width, width, low);
+    load_row(plane + static_cast<ptrdiff_t>(rows.high) * width, width, high);
+    blend_rows(low, high, rows.weight, width, to);
     to[-1] = to[0];
     to[width] = to[width - 1];
   }

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "cpu/convert-inl.h"
+#include "cpu/scratch.h"
 #include "cpu/window.h"
 #include "hwy/highway.h"
 
@@ -23,42 +24,32 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct Columns {
   int begin;
   int end;
-  int margin;  // columns of the window before `begin`, outside the image
+  int margin;   // columns of the window before `begin`, outside the image
+  bool inside;  // the whole window lies in the image
 
   Columns(const WindowSource& source, int patch_column) {
     const int first = patch_column * source.layout.patch_width - source.layout.padding;
     begin = std::max(first, 0);
     end = std::min(first + source.layout.row_stride(), source.input.width);
     margin = begin - first;
+    inside = end - begin == source.layout.row_stride();
   }
 };
 
-HWY_INLINE void mirror_margins(const Columns& columns, int row_stride, float* row) {
-  for (int i = 0; i < columns.margin; ++i) row[i] = row[2 * columns.margin - i];
-  const int past = columns.margin + columns.end - columns.begin;
-  for (int i = past; i < row_stride; ++i) row[i] = row[2 * (past - 1) - i];
-}
-
-/// Linear interpolation of two rows of storage: to[i] = low[i] + weight * (high[i] - low[i]).
-HWY_INLINE void blend_rows(const float* low, const float* high, float weight, int count, float* HWY_RESTRICT to) {
+/// to[i] = low[i] + weight * (high[i] - low[i]), in whole vectors: reads and writes past `count`.
+HWY_INLINE void blend_rows(const float* HWY_RESTRICT low, const float* HWY_RESTRICT high, float weight, int count,
+                           float* HWY_RESTRICT to) {
   const hn::ScalableTag<float> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const auto w = hn::Set(d, weight);
-  int i = 0;
-  for (; i + lanes <= count; i += lanes) {
+  for (int i = 0; i < count; i += lanes) {
     const auto a = hn::LoadU(d, low + i);
     hn::StoreU(hn::MulAdd(w, hn::Sub(hn::LoadU(d, high + i), a), a), d, to + i);
   }
-  for (; i < count; ++i) to[i] = low[i] + weight * (high[i] - low[i]);
-}
-
-HWY_INLINE void blend_rows(const Half* low, const Half* high, float weight, int count, float* HWY_RESTRICT to) {
-  load_row(low, count, to);
-  for (int i = 0; i < count; ++i) to[i] += weight * (load_one(high + i) - to[i]);
 }
 
 /// Upsamples one row by 2 horizontally. `row` holds one value before and one after the `count` that are upsampled;
-/// writes 2 * count values, and up to two vectors more.
+/// writes 2 * count values in whole vectors.
 HWY_INLINE void double_row(const float* HWY_RESTRICT row, int count, float* HWY_RESTRICT to) {
   const hn::ScalableTag<float> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
@@ -73,60 +64,83 @@ HWY_INLINE void double_row(const float* HWY_RESTRICT row, int count, float* HWY_
   }
 }
 
-/// One row of one channel of `previous`, upsampled, into the window's row.
+/// Composes a window's channels of `previous`: first every coarse row that the window touches is upsampled
+/// horizontally, once, then pairs of these rows are blended vertically.
 template <typename T>
-HWY_INLINE void upsample_into(const T* plane, int width, const Interpolation& rows, const Columns& columns,
-                              float* HWY_RESTRICT coarse, float* HWY_RESTRICT fine, float* HWY_RESTRICT to) {
+HWY_INLINE void upsample_window(const WindowSource& source, const T* previous, const PatchIndex& patch,
+                                const Columns& columns, const UpsampleBuffers& buffers, float* HWY_RESTRICT window) {
+  const LevelInput& input = source.input;
+  const WindowLayout& layout = source.layout;
+  const int height = input.height / 2, width = input.width / 2;
+  const int top = patch.i * layout.patch_height - layout.padding;
+  const int first_row = std::max(std::max(top, 0) - 1, 0) / 2;
+  const int last_row = std::min(std::min(top + layout.rows(), input.height) / 2, height - 1);
   const int first = columns.begin / 2;
-  const int last = (columns.end - 1) / 2;
-  const T* low = plane + static_cast<ptrdiff_t>(rows.low) * width;
-  const T* high = plane + static_cast<ptrdiff_t>(rows.high) * width;
-  const int begin = std::max(first - 1, 0);
-  const int end = std::min(last + 2, width);
-  float* const start = coarse + (begin - (first - 1));
-  blend_rows(low + begin, high + begin, rows.weight, end - begin, start);
-  if (first == 0) coarse[0] = coarse[1];
-  if (last == width - 1) start[end - begin] = start[end - begin - 1];
-  double_row(coarse, last - first + 1, fine);
-  load_row(fine + (columns.begin & 1), columns.end - columns.begin, to);
+  const int count = (columns.end - 1) / 2 - first + 1;
+  const int begin = std::max(first - 1, 0), end = std::min(first + count + 1, width);
+  const size_t fine_stride = source.fine_stride();
+  const T* plane = previous + static_cast<ptrdiff_t>(patch.n) * input.previous_channels * height * width;
+  for (int c = 0; c < input.previous_channels; ++c, plane += static_cast<ptrdiff_t>(height) * width) {
+    for (int row = first_row; row <= last_row; ++row) {
+      float* const coarse = buffers.coarse + (begin - (first - 1));
+      load_row(plane + static_cast<ptrdiff_t>(row) * width + begin, end - begin, coarse);
+      if (first == 0) buffers.coarse[0] = buffers.coarse[1];
+      if (first + count == width) coarse[end - begin] = coarse[end - begin - 1];
+      double_row(buffers.coarse, count, buffers.fine + (row - first_row) * fine_stride);
+    }
+    const float* const fine = buffers.fine + (columns.begin & 1);
+    float* to = window + c * layout.plane() + columns.margin;
+    for (int row = 0; row < layout.rows(); ++row, to += layout.row_stride()) {
+      const Interpolation rows = interpolate(reflect(top + row, input.height), height, 2);
+      blend_rows(fine + (rows.low - first_row) * fine_stride, fine + (rows.high - first_row) * fine_stride, rows.weight,
+                 columns.end - columns.begin, to);
+    }
+  }
 }
 
-/// Composes the window of one patch. `coarse` and `fine` are working memory of `row_size()` and twice
-/// that.
+/// Mirrors the columns outside the image, in every row of every channel.
+HWY_INLINE void mirror_columns(const WindowLayout& layout, const Columns& columns, int channels, float* window) {
+  if (columns.inside) return;
+  const int row_stride = layout.row_stride();
+  const int past = columns.margin + columns.end - columns.begin;
+  for (int c = 0; c < channels; ++c) {
+    float* row = window + c * layout.plane();
+    for (int r = 0; r < layout.rows(); ++r, row += row_stride) {
+      for (int i = 0; i < columns.margin; ++i) row[i] = row[2 * columns.margin - i];
+      for (int i = past; i < row_stride; ++i) row[i] = row[2 * (past - 1) - i];
+    }
+  }
+}
+
+/// Composes the window of one patch. Rows may be written past their ends: each next one is written later.
 template <typename T>
 HWY_INLINE void compose_window(const WindowSource& source, const T* x, const T* previous, const PatchIndex& patch,
-                               float* coarse, float* fine, float* HWY_RESTRICT window) {
+                               const UpsampleBuffers& buffers, float* HWY_RESTRICT window) {
   const LevelInput& input = source.input;
   const WindowLayout& layout = source.layout;
   const Columns columns(source, patch.j);
-  const size_t plane = layout.plane();
-  const int row_stride = layout.row_stride();
   const int count = columns.end - columns.begin;
+  const int top = patch.i * layout.patch_height - layout.padding;
+  float* to = window;
+  if (input.coordinates) {
+    for (int row = 0; row < layout.rows(); ++row) {
+      float* const across = to + static_cast<size_t>(row) * layout.row_stride();
+      load_row(source.across.data() + columns.begin, count, across + columns.margin);
+      std::fill_n(across + layout.plane(), layout.row_stride(),
+                  coordinate(reflect(top + row, input.height), input.height));
+    }
+    to += 2 * layout.plane();
+  }
   const ptrdiff_t x_plane = static_cast<ptrdiff_t>(input.height) * input.width;
-  const ptrdiff_t previous_plane = x_plane / 4;
-  const T* const x_image = x + patch.n * input.x_channels * x_plane;
-  for (int row = 0; row < layout.rows(); ++row) {
-    const int y = reflect(patch.i * layout.patch_height - layout.padding + row, input.height);
-    float* to = window + static_cast<size_t>(row) * row_stride;
-    if (input.coordinates) {
-      load_row(source.across.data() + columns.begin, count, to + columns.margin);
-      mirror_margins(columns, row_stride, to);
-      std::fill_n(to + plane, row_stride, coordinate(y, input.height));
-      to += 2 * plane;
-    }
-    const T* from = x_image + static_cast<ptrdiff_t>(y) * input.width + columns.begin;
-    for (int c = 0; c < input.x_channels; ++c, from += x_plane, to += plane) {
-      load_row(from, count, to + columns.margin);
-      mirror_margins(columns, row_stride, to);
-    }
-    if (input.previous_channels == 0) continue;
-    const Interpolation rows = interpolate(y, input.height / 2, 2);
-    const T* channel = previous + patch.n * input.previous_channels * previous_plane;
-    for (int c = 0; c < input.previous_channels; ++c, channel += previous_plane, to += plane) {
-      upsample_into(channel, input.width / 2, rows, columns, coarse, fine, to + columns.margin);
-      mirror_margins(columns, row_stride, to);
+  const T* from = x + patch.n * input.x_channels * x_plane + columns.begin;
+  for (int c = 0; c < input.x_channels; ++c, from += x_plane, to += layout.plane()) {
+    for (int row = 0; row < layout.rows(); ++row) {
+      const ptrdiff_t y = reflect(top + row, input.height);
+      load_row(from + y * input.width, count, to + static_cast<size_t>(row) * layout.row_stride() + columns.margin);
     }
   }
+  if (input.previous_channels > 0) upsample_window(source, previous, patch, columns, buffers, to);
+  mirror_columns(layout, columns, input.channels(), window);
 }
 
 /// Copies the patch's pixels of a buffer with the window's rows [channels][plane] to the map y.

@@ -60,8 +60,19 @@ struct WindowSource {
     for (int x = 0; x < level.width; ++x) across[x] = coordinate(x, level.width);
   }
 
-  /// Floats of working memory for one upsampled row of `previous` and the row that it is made from.
-  std::size_t row_size() const { return layout.row_stride() + 64; }
+  /// Floats of a row of `previous` that a window touches, and of that row upsampled; whole vectors may follow.
+  std::size_t coarse_size() const { return layout.row_stride() / 2 + 4 + 2 * kVector; }
+  std::size_t fine_stride() const { return layout.row_stride() + 4 + 4 * kVector; }
+  std::size_t fine_size() const { return input.previous_channels > 0 ? (layout.rows() / 2 + 3) * fine_stride() : 0; }
+
+ private:
+  static constexpr std::size_t kVector = 16;
+};
+
+/// Working memory for upsampling `previous`: one coarse row, and all fine rows of a channel.
+struct UpsampleBuffers {
+  float* coarse;
+  float* fine;
 };
 
 }  // namespace hyperseg::cpu
