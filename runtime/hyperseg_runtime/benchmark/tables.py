@@ -1,0 +1,65 @@
+"""A benchmark's record and a profile as text for a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from hyperseg_runtime import machine
+from hyperseg_runtime.benchmark.record import Record
+from hyperseg_runtime.profiling.profile import Profile
+
+
+def print_record(record: Record) -> None:
+    console = Console(soft_wrap=True)
+    console.print(f"{machine.cpu_name()}, {record.threads} threads, batch 1, warm-up {record.warm_up}", highlight=False)
+    for model in record.models:
+        height, width = model.resolution
+        kind = f"{height}x{width} {model.precision}, {model.input} -> {model.output}"
+        console.print(f"{model.name}: {kind}, {model.backend}", highlight=False)
+    _print_distributions(console, record)
+    if record.ratios:
+        table = _table(
+            f"time relative to {record.ratios[0].baseline} (below 1 is faster)", "model", "protocol", "ratio", "95 %"
+        )
+        for one in record.ratios:
+            table.add_row(one.name, one.protocol.value, f"{one.ratio:.3f}", f"{one.low:.3f} - {one.high:.3f}")
+        console.print(table)
+    if record.videos:
+        table = _table("C: video end to end", "model", "frames", "frames/s", "wall / inference", "stages, median ms")
+        for video in record.videos:
+            stages = " ".join(f"{name} {one.median_ms:.1f}" for name, one in video.stages.items())
+            rate, overhead = f"{video.frames_per_second:.2f}", f"{video.overhead:.3f}"
+            table.add_row(video.name, str(video.frames), rate, overhead, stages)
+        console.print(table)
+    for warning in record.warnings:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+
+
+def _print_distributions(console: Console, record: Record) -> None:
+    for protocol in dict.fromkeys(one.protocol for one in record.distributions):
+        title = f"{protocol.value}: {protocol.title}, ms"
+        table = _table(title, "model", "median", "5 %", "95 %", "99 %", "frames/s", "variation")
+        for one in record.distributions:
+            if one.protocol is protocol:
+                values = (one.median, one.percentile(5), one.percentile(95), one.percentile(99), one.frames_per_second)
+                table.add_row(one.name, *(f"{value:.2f}" for value in values), f"{one.variation:.1%}")
+        console.print(table)
+
+
+def print_profile(profile: Profile) -> None:
+    console = Console(soft_wrap=True)
+    console.print(f"{profile.model}: {profile.total_ms:.2f} ms in operators, {profile.runs} runs", highlight=False)
+    for title, shares in (("part of the network", profile.parts), ("operator", profile.operators)):
+        table = _table("", title, "ms", "share", "calls")
+        for share in shares:
+            table.add_row(share.name, f"{share.ms:.3f}", f"{share.ms / profile.total_ms:.1%}", f"{share.calls:g}")
+        console.print(table)
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
