@@ -1,7 +1,7 @@
 """The file beside an engine: what the engine is, and whether this machine may load it.
 
-A TensorRT plan runs code as soon as it is deserialised, and knows nothing of the model it came from. So nobody loads a
-plan whose sidecar does not vouch for it: `m.engine` goes with `m.engine.json`, the model's metadata and the facts below.
+A TensorRT plan runs code as soon as it is deserialised, and knows nothing of the model it came from. So no plan is
+loaded that its sidecar does not vouch for: `m.engine` goes with `m.engine.json`, the model's metadata and some facts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class EngineFacts:
     gpu: str | None
     """Name of the GPU it was timed on; None where it was built ahead of time, without one."""
     layers: int
-    """Of the built engine, after fusion."""
+    """Of the built engine, after fusion, that compute on floating-point numbers."""
     half_layers: int
     """Of these, how many compute in half precision."""
     plugin_layers: int

@@ -58,14 +58,12 @@ class EngineBuild:
     def _print(self, report: EngineReport) -> None:
         facts, audit = report.facts, report.audit
         targets = ", ".join(facts.compute_capabilities)
-        say(
-            f"{report.engine}: {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s, described by {report.sidecar.name}"
-        )
-        say(f"Built by {facts.flavour.title} {facts.version} for compute capability {targets}")
-        say(
-            f"Audit by {report.audited_by}: {audit.layers} layers, {audit.half_share:.0%} in half precision, "
-            f"{audit.plugin_layers} plugins; layers that only change layout: {audit.reformats}, {audit.plugin_reformats} at plugins"
-        )
+        size = f"{report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s"
+        say(f"{report.engine}: {size}, described by {report.sidecar.name}")
+        say(f"Built by {facts.flavour.label} {facts.version} for compute capability {targets}")
+        share = f"{audit.half_share:.0%} in half precision"
+        say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
+        say(f"Layers that only change memory layout: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:
@@ -78,9 +76,8 @@ class EngineBuild:
         kept = conversion.kept
         counts = ", ".join(f"{count} {name}" for name, count in Counter(node.operator for node in kept).most_common())
         hint = "" if self.list_kept or not kept else "; --keep-fp32 lists them"
-        say(
-            f"Converted {conversion.half_nodes} nodes to float16, kept {len(kept)} in float32 ({counts or 'none'}){hint}"
-        )
+        kept_text = f"{len(kept)} kept in float32 ({counts or 'none'}){hint}"
+        say(f"{conversion.half_nodes} nodes in float16, {kept_text}")
         for node in kept if self.list_kept else ():
             say(f"  {node.operator} {node.name}: {node.reason.value}")
 

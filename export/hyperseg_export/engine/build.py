@@ -22,7 +22,7 @@ from hyperseg_export.engine.lowering import lower
 from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.process import BuildOutcome, run_build
-from hyperseg_export.engine.report import EngineReport, Execution
+from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.engine.request import BuildRequest
 from hyperseg_export.engine.targets import Target
 from hyperseg_export.engine.trial import Trial, try_engine
@@ -65,10 +65,9 @@ def build_engine(
         replacing(sidecar.path_of(target), options.force) as description,
     ):
         outcome = _build(source, plan, options, chosen, listener or Silence())
-        trial = try_engine(source, plan, chosen) if options.verify else Trial(None, None, "switched off")
+        trial = try_engine(source, plan, chosen, options)
         counted, auditor = _audit(outcome, trial, options)
-        execution = _accept(trial.execution)
-        facts = _facts(source, plan, chosen, counted, execution is not None)
+        facts = _facts(source, plan, chosen, counted, trial.execution is not None)
         precision = Precision.FLOAT16 if options.half else source.metadata.precision
         text = Sidecar(replace(source.metadata, precision=precision), facts).to_json()
         description.write_text(text, encoding="utf-8")
@@ -82,7 +81,7 @@ def build_engine(
         seconds=time.monotonic() - started,
         bytes=size,
         conversion=conversion,
-        execution=execution,
+        execution=trial.execution,
         not_executed=trial.not_executed,
     )
 
@@ -158,17 +157,6 @@ def _audit(outcome: BuildOutcome, trial: Trial, options: EngineOptions) -> tuple
             "the engine was not kept. Please report this with the output of --verbose"
         )
     return counted, auditor
-
-
-def _accept(execution: Execution | None) -> Execution | None:
-    """Raises EngineError where the engine ran and disagreed."""
-    least = 0.99  # of the labels; half precision flips a few pixels on the borders of regions
-    if execution is not None and execution.label_agreement < least:
-        raise EngineError(
-            f"the engine agrees with ONNX Runtime on {execution.label_agreement:.2%} of the labels, less than "
-            f"{least:.0%}, and was not kept; build without --fp16, or keep more in float32 (--keep-fp32)"
-        )
-    return execution
 
 
 def _facts(source: ModelFile, plan: Path, target: Target, counted: Audit, executed: bool) -> EngineFacts:

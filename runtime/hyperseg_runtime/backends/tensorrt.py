@@ -28,7 +28,7 @@ def availability(name: BackendName) -> Availability:
     if libraries.find(libraries.Library.TENSORRT) is None:
         return Availability(False, f"{libraries.Library.TENSORRT.value} was not built; pip install . where nvcc is")
     gpus = ", ".join(f"{gpu.name} (compute capability {gpu.compute_capability})" for gpu in driver.gpus)
-    return Availability(True, f"{' and '.join(flavour.title for flavour in flavours)} on {gpus}")
+    return Availability(True, f"{' and '.join(flavour.label for flavour in flavours)} on {gpus}")
 
 
 def fits(model: Path) -> bool:
@@ -42,7 +42,8 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
 
     del name
     described, plan = sidecar.read_plan(model)
-    problem = misfit(model, described.engine, Machine.inspect(options.device))
+    machine = Machine.inspect(options.device)
+    problem = misfit(model, described.engine, machine)
     if problem is not None:
         raise BackendUnavailableError(problem)
     try:
@@ -52,8 +53,9 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
     needs_plugins = described.engine.plugin_layers > 0
     return TensorRTSession(
         model,
-        described,
+        described.metadata,
         plan,
+        gpu=machine.driver.gpus[options.device].name,
         tensorrt=tensorrt_flavour.load(described.engine.flavour),
         cuda=cuda,
         plugin_library=libraries.require(libraries.Library.TENSORRT) if needs_plugins else None,

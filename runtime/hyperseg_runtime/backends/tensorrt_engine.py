@@ -1,4 +1,4 @@
-"""A deserialised engine: what its tensors are, and an execution context. Every return is checked: TensorRT says None."""
+"""A deserialised engine: its tensors and an execution context. Every return is checked, since TensorRT says None."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Engine:
     """An engine in the current CUDA context. `close` it while that context is current."""
 
     def __init__(self, path: Path, tensorrt: TensorRT, plan: bytes, plugin_library: Path | None) -> None:
-        trt = tensorrt.module
+        self._trt = trt = tensorrt.module
         self._path = path
         self._messages: list[str] = []
         self._logger = _make_logger(trt, self._messages)
-        self._runtime = self._made(trt.Runtime(self._logger), "a runtime")
+        self._runtime = self._made(trt.Runtime(self._logger), "runtime")
         self._plugins = None
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
-        self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "an engine of the plan")
+        self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "engine of the plan")
         self.tensors = tuple(self._tensor(trt, index) for index in range(self._engine.num_io_tensors))
-        self.context = self._made(_create_context(trt, self._engine), "an execution context")
+        self.context = self._made(self._engine.create_execution_context(), "execution context")
 
     @property
     def static(self) -> bool:
@@ -87,6 +87,11 @@ class Engine:
     def enqueue(self, stream: int) -> bool:
         return bool(self.context.execute_async_v3(stream))
 
+    def layers(self) -> str:
+        """What the engine inspector says of the layers, as JSON."""
+        inspector = self._made(self._engine.create_engine_inspector(), "engine inspector")
+        return str(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
+
     def failure(self, what: str) -> ModelError:
         """An error with TensorRT's own reason, where it gave one."""
         said = " ".join("; ".join(self._messages[-2:]).split())
@@ -101,9 +106,7 @@ class Engine:
 
     def _made(self, thing: Any, what: str) -> Any:
         if thing is None:
-            raise self.failure(
-                f"TensorRT made no {what.removeprefix('an ').removeprefix('a ')}; build the engine again on this machine"
-            )
+            raise self.failure(f"TensorRT made no {what}; build the engine again on this machine")
         return thing
 
     def _tensor(self, trt: Any, index: int) -> EngineTensor:
@@ -118,11 +121,6 @@ class Engine:
             dtype=np.dtype(dtypes[kind]),
             shape=tuple(self._engine.get_tensor_shape(name)),
         )
-
-
-def _create_context(trt: Any, engine: Any) -> Any:
-    """TensorRT for RTX compiles kernels for dynamic shapes as they come; in the background unless told otherwise."""
-    return engine.create_execution_context()
 
 
 def _make_logger(trt: Any, messages: list[str]) -> Any:

@@ -23,7 +23,7 @@ class Flavour(str, Enum):
     RTX = "tensorrt-rtx"
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         return "TensorRT" if self is Flavour.TENSORRT else "TensorRT for RTX"
 
     @property
@@ -53,7 +53,7 @@ class TensorRT:
 
     @property
     def name(self) -> str:
-        return f"{self.flavour.title} {self.version}"
+        return f"{self.flavour.label} {self.version}"
 
 
 def module_name(flavour: Flavour) -> str | None:
@@ -73,14 +73,14 @@ def load(flavour: Flavour) -> TensorRT:
     """Imports a flavour. Raises LibraryMissingError where it is not installed, does not import or is too old."""
     name = module_name(flavour)
     if name is None:
-        raise LibraryMissingError(f"{flavour.title} is not installed; {flavour.extra}")
+        raise LibraryMissingError(f"{flavour.label} is not installed; {flavour.extra}")
     try:
         found = TensorRT(flavour, import_module(name))
         version = found.version
     except (ImportError, OSError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise LibraryMissingError(
-            f"{flavour.title} is installed but does not import ({reason}); {flavour.extra}"
+            f"{flavour.label} is installed but does not import ({reason}); {flavour.extra}"
         ) from error
     if flavour is Flavour.TENSORRT and int(version.split(".")[0]) < OLDEST_MAJOR:
         raise LibraryMissingError(f"TensorRT {version} is too old; install {OLDEST_MAJOR}.0 or newer ({flavour.extra})")

@@ -60,7 +60,8 @@ def _gpu_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | No
     gpu = gpus[machine.device]
     if gpu.compute_capability not in facts.compute_capabilities:
         built = ", ".join(facts.compute_capabilities)
-        return f"{engine} was built for compute capability {built}, but {gpu.name} has {gpu.compute_capability}; {_REBUILD}"
+        here = f"{gpu.name} has {gpu.compute_capability}"
+        return f"{engine} was built for compute capability {built}, but {here}; {_REBUILD}"
     if facts.gpu is not None and facts.gpu != gpu.name:
         return f"{engine} was built on {facts.gpu}, but this is {gpu.name}; {_REBUILD}"
     return None
@@ -69,9 +70,9 @@ def _gpu_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | No
 def _software_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | None:
     flavour = facts.flavour
     if flavour not in machine.flavours:
-        here = " and ".join(other.title for other in machine.flavours) or "none"
+        here = " and ".join(other.label for other in machine.flavours) or "none"
         return (
-            f"{engine} is an engine of {flavour.title} {facts.version}, which is not installed "
+            f"{engine} is an engine of {flavour.label} {facts.version}, which is not installed "
             f"(installed: {here}); {flavour.extra}, or {_REBUILD}"
         )
     try:
@@ -79,7 +80,7 @@ def _software_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str
     except LibraryMissingError as error:
         return str(error)
     if version != facts.version:
-        return f"{engine} was built with {flavour.title} {facts.version}, but {version} is installed; {_REBUILD}"
+        return f"{engine} was built with {flavour.label} {facts.version}, but {version} is installed; {_REBUILD}"
     if not machine.pycuda:
         return f"pycuda is not installed, which engines are run with; {flavour.extra}"
     return None

@@ -18,7 +18,6 @@ from hyperseg_runtime.backends.tensorrt_engine import Engine
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.metadata import Metadata
-from hyperseg_runtime.sidecar import Sidecar
 
 _INPUT = "image"
 
@@ -29,22 +28,23 @@ class TensorRTSession:
     def __init__(
         self,
         path: Path,
-        sidecar: Sidecar,
+        metadata: Metadata,
         plan: bytes,
         *,
+        gpu: str,
         tensorrt: TensorRT,
         cuda: Any,
         plugin_library: Path | None,
         options: SessionOptions,
         driver: Any = None,
     ) -> None:
-        """`cuda` is pycuda.driver; `driver` replaces libcuda where CUDA graphs are recorded."""
+        """`gpu` is its name, for people; `cuda` is pycuda.driver; `driver` replaces libcuda for CUDA graphs."""
         self._path = path
-        self._sidecar = sidecar
+        self._metadata = metadata
+        self._gpu = gpu
         self._tensorrt = tensorrt
         self._cuda = cuda
         self._driver = driver
-        self._device = options.device
         self._lock = threading.Lock()
         self._closed = False
         self._graph: CudaGraph | None = None
@@ -85,13 +85,17 @@ class TensorRTSession:
 
     @property
     def metadata(self) -> Metadata:
-        return self._sidecar.metadata
+        return self._metadata
 
     @property
     def description(self) -> str:
-        gpu = self._sidecar.engine.gpu or f"GPU {self._device}"
-        share = f"{self._sidecar.engine.half_share:.0%} half precision"
-        return f"{self._tensorrt.name} on {gpu}, {share}{', CUDA graph' if self._graph is not None else ''}"
+        graph = ", CUDA graph" if self._graph is not None else ""
+        return f"{self._tensorrt.name} on {self._gpu}, {self._metadata.precision.value}{graph}"
+
+    def layers(self) -> str:
+        """The engine inspector's list of layers, as JSON."""
+        with self._lock, self._context.current():
+            return self._engine.layers()
 
     def run(self, images: Images) -> Outputs:
         return self._run(images, timed=False)[0]
