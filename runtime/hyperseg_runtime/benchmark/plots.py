@@ -23,7 +23,7 @@ def latency(distributions: Sequence[Distribution]) -> str:
     drawing = Drawing(_WIDTH, bottom + 48, "Latency distribution")
     # Single stalls of the machine would squeeze everything else together: the axis ends at the 99th percentiles.
     low = min(one.percentile(0) for one in distributions)
-    high = max(max(one.percentile(99) for one in distributions), low * 1.02)
+    high = max(low * 1.02, *(one.percentile(99) for one in distributions))
     margin = 0.06 * (high - low)
     scale = Scale(low - margin, high + margin, _LEFT, _WIDTH - _RIGHT)
     drawing.bottom_axis(scale, top, bottom, "milliseconds for one image")

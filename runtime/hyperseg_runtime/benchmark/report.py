@@ -34,8 +34,9 @@ svg text { font-family: system-ui, sans-serif; fill: var(--ink); font-size: 13px
 svg .tick { fill: var(--soft); font-size: 12px; } svg .axis { fill: var(--soft); font-size: 13px; }
 svg .strong, svg .value { font-weight: 600; } svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .c0 { fill: var(--c0); } svg .c1 { fill: var(--c1); } svg .c2 { fill: var(--c2); } svg .c3 { fill: var(--c3); }
-svg .c4 { fill: var(--c4); } svg .other { fill: var(--other); } svg .faint { opacity: 0.45; } svg .band { opacity: 0.25; }
-figure { margin: 12px 0; } .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 20px; }
+svg .c4 { fill: var(--c4); } svg .other { fill: var(--other); } svg .faint { opacity: 0.45; }
+svg .band { opacity: 0.25; } figure { margin: 12px 0; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 20px; }
 figcaption { color: var(--soft); font-size: 13px; }
 """
 
@@ -55,10 +56,8 @@ def render_report(record: Record) -> str:
         _facts(record),
     ]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<title>HyperSeg benchmark</title><style>{_STYLE}</style></head>\n'
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    head += f"<title>HyperSeg benchmark</title><style>{_STYLE}</style>"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><main>{"".join(body)}</main></body></html>\n'
 
 
 def _headline(record: Record) -> str:
@@ -100,8 +99,8 @@ def _ratios(record: Record) -> str:
         (one.name, one.protocol.value, f"{one.ratio:.3f}", f"{one.low:.3f} to {one.high:.3f}") for one in record.ratios
     ]
     return (
-        f"<h2>Side by side</h2><p class='soft'>Time relative to {escape(record.ratios[0].baseline)}, interleaved on this "
-        "machine; below 1 is faster. 95 % confidence intervals by bootstrap over the rounds.</p>"
+        f"<h2>Side by side</h2><p class='soft'>Time relative to {escape(record.ratios[0].baseline)}, interleaved "
+        "on this machine; below 1 is faster. 95 % confidence intervals by bootstrap over the rounds.</p>"
         f"{_table(('model', 'protocol', 'time ratio', '95 % confidence'), rows)}"
     )
 
@@ -123,7 +122,8 @@ def _videos(record: Record) -> str:
 
 def _published() -> str:
     panels = "".join(
-        f"<figure>{plots.published(table)}<figcaption>{escape(table.title)}: {escape(table.source)}.</figcaption></figure>"
+        f"<figure>{plots.published(table)}"
+        f"<figcaption>{escape(table.title)}: {escape(table.source)}.</figcaption></figure>"
         for table in (published.CITYSCAPES, published.CAMVID)
     )
     return (
