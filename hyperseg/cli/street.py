@@ -21,7 +21,7 @@ Examples:
 _SPLITS = {"train": 96, "val": 16, "test": 16}
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[tuple[int, int]]):
     """HEIGHTxWIDTH."""
 
     name = "HxW"

@@ -31,9 +31,7 @@ Examples:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override an entry of the recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each process.")
-@click.option(
-    "--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N; a later call goes on."
-)
+@click.option("--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N.")
 @click.option("--force", is_flag=True, help="Start again: delete what --out holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print every record as a line of JSON.")
 @one_line_errors

@@ -1,7 +1,7 @@
 """Batches as a pure function of seed and iteration, which makes resuming exact and several processes equal to one.
 
-Sample p of the whole run (p counts over all processes) is picture p mod n of the permutation of epoch p // n, changed by
-the random numbers of (seed, p). A process of rank r takes every world-th share of each global batch.
+Sample p of the whole run (p counts over all processes) is picture p mod n of the permutation of epoch p // n, changed
+by the random numbers of (seed, p). A process of rank r takes every world-th share of each global batch.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """CamVid, in its two common layouts.
 
-*Index labels* (480x360, the SegNet split): `train/`, `trainannot/`, `val/`, `valannot/`, `test/`, `testannot/`; labels are
-PNG files of class indices 0..10, 11 and 255 being void.
+*Index labels* (480x360, the SegNet split): `train/`, `trainannot/`, `val/`, `valannot/`, `test/`, `testannot/`; labels
+are PNG files of class indices 0..10, 11 and 255 being void.
 
-*Colour labels* (the original 701 pictures, 960x720): `images/NAME.png` and `labels/NAME_L.png` in CamVid's 32 colours, with
-`train.txt`, `val.txt` and `test.txt` listing names, or the folders `train/`, `train_labels/` and so on.
+*Colour labels* (the original 701 pictures, 960x720): `images/NAME.png` and `labels/NAME_L.png` in CamVid's 32 colours,
+with `train.txt`, `val.txt` and `test.txt` listing names, or the folders `train/`, `train_labels/` and so on.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def colour_decoder(num_classes: int) -> Decoder:
         if pixels.ndim != 3:
             raise DataError(f"{path} has one channel; this layout's labels are colour pictures (see label_colors.txt)")
         code = pixels[..., 2].astype(np.int32) << 16 | pixels[..., 1].astype(np.int32) << 8 | pixels[..., 0]
-        label = table[code]
+        label: Pixels = table[code]
         if (label == 254).any():
             blue, green, red = (int(value) for value in pixels[label == 254][0][:3])
             raise DataError(f"{path} has the colour ({red}, {green}, {blue}), which is none of CamVid's 32")

@@ -1,6 +1,6 @@
 """Names and colours of the classes of each data set, in the order of the networks' outputs.
 
-Sources: CamVid's `label_colors.txt` grouped into the 11 classes every paper scores, Cityscapes' `labels.py` (train ids),
+Sources: CamVid's `label_colors.txt` grouped into the 11 classes that papers score, Cityscapes' `labels.py` (train ids),
 and PASCAL VOC's colour map.
 """
 

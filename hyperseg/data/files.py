@@ -13,9 +13,9 @@ def require_folder(folder: Path) -> Path:
     """The folder itself, or a `DataError` that names the part of the path that is missing."""
     if folder.is_dir():
         return folder
-    first = next(
-        (parent for parent in (folder, *folder.parents) if not parent.is_dir() and parent.parent.is_dir()), folder
-    )
+    first = folder
+    while not first.parent.is_dir():
+        first = first.parent
     raise DataError(f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)"))
 
 

@@ -47,7 +47,7 @@ class Pair:
 
 
 Decoder = Callable[[Pixels, Path], Pixels]
-"""From the label file's pixels (uint8 [H, W] or BGR [H, W, 3]) to class indices; raises `DataError` on values unknown to it."""
+"""From a label file's pixels (uint8 [H, W] or BGR [H, W, 3]) to class indices; `DataError` on unknown values."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """PASCAL VOC 2012 segmentation, with SBD's labels.
 
-The root is the devkit's `VOC2012` folder: `JPEGImages/`, `SegmentationClass/`, `ImageSets/Segmentation/{train,val}.txt`. The
+The root is the devkit's `VOC2012` folder: `JPEGImages/`, `SegmentationClass/`, `ImageSets/Segmentation/*.txt`. The
 split `trainaug` (10,582 pictures) needs SBD as well: its labels as PNG files in `SegmentationClassAug/`, and
 `ImageSets/Segmentation/trainaug.txt`; the original `SegmentationClass/` is preferred where it has the picture.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hyperseg.data.classes import VOC, VOID, Classes
@@ -49,7 +48,7 @@ def _label(name: str, folders: list[Path], listing: Path) -> Path:
 def decode(pixels: Pixels, path: Path) -> Pixels:
     """VOC's own files are colour-mapped PNGs, SBD's are plain indices: accept both."""
     if pixels.ndim == 3:
-        pixels = _indices(cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB), VOC, path)
+        pixels = _indices(np.asarray(pixels[..., 2::-1], np.uint8), VOC, path)
     return _decode_indices(pixels, path)
 
 
@@ -59,7 +58,7 @@ def _indices(pixels: Pixels, classes: Classes, path: Path) -> Pixels:
         table[red << 16 | green << 8 | blue] = index
     table[224 << 16 | 224 << 8 | 192] = VOID
     code = pixels[..., 0].astype(np.int32) << 16 | pixels[..., 1].astype(np.int32) << 8 | pixels[..., 2]
-    label = table[code]
+    label: Pixels = table[code]
     if (label == 254).any():
         raise DataError(
             f"{path} has the colour {tuple(map(int, pixels[label == 254][0]))}, which is not in VOC's colour map"

@@ -13,7 +13,7 @@ Labels = NDArray[np.integer]
 
 @dataclass
 class Confusion:
-    """`counts[truth, prediction]` over `num_classes` classes; pixels whose truth is no class are void and not counted."""
+    """`counts[truth, prediction]` over `num_classes` classes; pixels whose truth is no class are not counted."""
 
     num_classes: int
     counts: Counts = field(init=False)
@@ -43,7 +43,8 @@ class Confusion:
         """Intersection over union of each class; NaN where a class neither occurs nor is predicted."""
         hits = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(0) + self.counts.sum(1) - hits
-        return np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        return iou
 
     @property
     def mean_iou(self) -> float:

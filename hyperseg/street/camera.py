@@ -15,7 +15,7 @@ NEAR = 0.6
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera is and how it sees: `focal` and `horizon` (the row of the horizon) in pixels, `yaw` in radians."""
+    """Where the camera is and how it sees: `focal` and `horizon` (its row) in pixels, `yaw` in radians."""
 
     x: float
     y: float

@@ -96,8 +96,8 @@ class Canvas:
             return
         inside = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
         share = self.light.fade(depth)
-        haze = tuple(share * value for value in self.light.colour)
-        hazy = cv2.add(cv2.convertScaleAbs(picture[inside], alpha=1 - share), (*haze, 0.0))
+        haze = np.array([share * value for value in self.light.colour], np.uint8)
+        hazy = cv2.convertScaleAbs(picture[inside], alpha=1 - share) + haze
         self.image[y0:y1, x0:x1][mask[inside]] = hazy[mask[inside]]
         self.label[y0:y1, x0:x1][solid[inside]] = label
 

@@ -58,7 +58,7 @@ def write_clip(drive: Drive, clip: Path, labels: Path | None, progress: Progress
 
 
 def write_dataset(folder: Path, counts: dict[str, int], size: tuple[int, int], seed: int, progress: Progress) -> None:
-    """Write `SPLIT/` and `SPLITannot/` for every split, each picture of a street of its own; `size` is (height, width)."""
+    """Write `SPLIT/` and `SPLITannot/` for every split, each picture of its own street; `size` is (height, width)."""
     done = 0
     for number, (split, count) in enumerate(counts.items()):
         images, labels = folder / split, folder / f"{split}annot"

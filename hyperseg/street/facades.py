@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from hyperseg.data.sample import Pixels
-from hyperseg.street.camera import NEAR, Camera
+from hyperseg.street.camera import NEAR, Camera, Points
 from hyperseg.street.canvas import Canvas, Colour
 from hyperseg.street.labels import Label
 from hyperseg.street.noise import fractal
@@ -55,12 +55,12 @@ class Building:
             canvas, camera, texture, None, self._corners(start), self._cut(start, texture), Label.BUILDING, shade
         )
 
-    def _corners(self, start: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    def _corners(self, start: float) -> Points:
         x, top = self.x, self.height
         return np.array([[x, top, start], [x, top, self.end], [x, 0, self.end], [x, 0, start]])
 
     def _cut(self, start: float, texture: Pixels) -> float:
-        return (start - self.start) / (self.end - self.start) * texture.shape[1]
+        return (start - self.start) / (self.end - self.start) * float(texture.shape[1])
 
     def _draw_end(self, canvas: Canvas, camera: Camera, shade: float) -> None:
         """The side wall that faces the camera, seen where the next house is lower or missing."""
@@ -79,12 +79,12 @@ def paste_plane(
     camera: Camera,
     texture: Pixels,
     holes: Pixels | None,
-    corners: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    corners: Points,
     cut: float,
     label: int,
     shade: float,
 ) -> None:
-    """Map a texture, from column `cut` on, onto a rectangle given by its corners (near top, far top, far bottom, near bottom).
+    """Map a texture, from column `cut` on, onto a rectangle: `corners` near top, far top, far bottom, near bottom.
 
     Where `holes` is 0 what lies behind shows through in the picture; the label covers the rectangle.
     """
@@ -98,7 +98,7 @@ def paste_plane(
         return
     height, width = texture.shape[:2]
     source = np.array([[cut, 0], [width, 0], [width, height], [cut, height]], np.float32)
-    matrix = cv2.getPerspectiveTransform(source, (pixels - low).astype(np.float32))
+    matrix = np.asarray(cv2.getPerspectiveTransform(source, (pixels - low).astype(np.float32)), np.float64)
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     if pixels[0, 1] < pixels[3, 1] and abs(pixels[3, 1] - pixels[0, 1]) * 3 < height:
         texture, matrix = _smaller(texture, matrix)
@@ -113,7 +113,7 @@ def paste_plane(
     canvas.paste(picture, seen, mask, (int(low[0]), int(low[1])), label, depth)
 
 
-def _smaller(texture: Pixels, matrix: np.ndarray) -> tuple[Pixels, np.ndarray]:  # type: ignore[type-arg]
+def _smaller(texture: Pixels, matrix: Points) -> tuple[Pixels, Points]:
     """A quarter-size texture for what is far away, against aliasing."""
     small = cv2.resize(texture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     grow = np.diag([texture.shape[1] / small.shape[1], texture.shape[0] / small.shape[0], 1.0])

@@ -50,7 +50,7 @@ class Ground:
 
         `shadows` is how dark shade is, `light_from` the side of the street (-1 or 1) whose houses throw it.
         """
-        top = max(0, int(math.ceil(camera.horizon + camera.focal * camera.y / _FAR)))
+        top = max(0, math.ceil(camera.horizon + camera.focal * camera.y / _FAR))
         rows = np.arange(top, camera.height, dtype=np.float32)[:, None] + 0.5
         columns = np.arange(camera.width, dtype=np.float32)[None] + 0.5 - camera.width / 2
         depth = camera.focal * camera.y / (rows - camera.horizon)

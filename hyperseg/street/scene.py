@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -86,7 +87,7 @@ def _houses(rng: np.random.Generator, side: int, start: float) -> list[Thing]:
     cuts = [start, start + float(rng.uniform(8, 11)), start + float(rng.uniform(17, 20)), start + STRETCH]
     return [
         Building(x + side * float(rng.uniform(0, 0.5)), a, b, float(rng.uniform(6.5, 13)), int(rng.integers(1 << 16)))
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in pairwise(cuts)
     ]
 
 

@@ -48,8 +48,8 @@ class Tree:
             picture, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         mask = cv2.warpAffine(cover, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR) > 127
-        seen = np.asarray(cv2.convertScaleAbs(seen, alpha=shade), np.uint8)
-        canvas.paste(seen, mask, mask, (x0, y0), Label.TREE, camera.distance(self.x, self.z))
+        lit = np.asarray(cv2.convertScaleAbs(seen, alpha=shade), np.uint8)
+        canvas.paste(lit, mask, mask, (x0, y0), Label.TREE, camera.distance(self.x, self.z))
 
 
 @lru_cache(maxsize=8 * LOOKS)

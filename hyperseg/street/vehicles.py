@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,14 +24,16 @@ PAINTS: tuple[Colour, ...] = (
 _GLASS: Colour = (44, 52, 60)
 _TYRE: Colour = (28, 28, 30)
 
+Outline = tuple[tuple[float, float], ...]
+
 
 @dataclass(frozen=True)
 class Shape:
-    """A car's measures in metres, and its outline from the side: `hull` and `cabin` as (along, up) from the rear end."""
+    """A car's measures in metres, and its outline from the side: `hull` and `cabin` as (along, up) from the rear."""
 
     width: float
-    hull: tuple[tuple[float, float], ...]
-    cabin: tuple[tuple[float, float], ...]
+    hull: Outline
+    cabin: Outline
     wheels: tuple[float, float] = (0.8, 3.3)
 
     @property
@@ -97,7 +100,7 @@ class Car:
         self,
         canvas: Canvas,
         camera: Camera,
-        outline: tuple[tuple[float, float], ...],
+        outline: Outline,
         x: float,
         colour: Colour,
         depth: float,
@@ -113,7 +116,7 @@ class Car:
 
     def _roof(self, canvas: Canvas, camera: Camera, colour: Colour, depth: float) -> None:
         cabin = self.shape.cabin
-        for low, high in zip(cabin[1:-1], cabin[2:-1], strict=False):
+        for low, high in pairwise(cabin[1:-1]):
             canvas.polygon(camera.polygon(self._across(low, high, 0.12)), colour, Label.CAR, depth)
 
     def _end(self, canvas: Canvas, camera: Camera, colour: Colour, depth: float) -> None:
@@ -185,7 +188,7 @@ def _times(colour: Colour | list[float], factor: float) -> Colour:
     return red, green, blue
 
 
-def _shrunk(outline: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+def _shrunk(outline: Outline) -> Outline:
     """An outline drawn in a little: the windows inside the cabin."""
     centre = np.mean(outline, axis=0)
     inner = (np.array(outline) - centre) * [0.86, 0.74] + centre

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,11 @@ from hyperseg.checkpoint.names import efficientnet_name
 from hyperseg.errors import CheckpointError
 
 _HEADS = ("_fc.", "fc.", "classifier.")
+
+
+def is_pretrained(name: str) -> bool:
+    """Whether a state-dict entry belongs to the backbone proper, and not to a layer that HyperSeg adds."""
+    return name.startswith("backbone.") and ".reduce." not in name
 
 
 def load_backbone_weights(model: nn.Module, path: Path) -> frozenset[str]:
@@ -23,11 +29,7 @@ def load_backbone_weights(model: nn.Module, path: Path) -> frozenset[str]:
         CheckpointError: the file cannot be read, or lacks an entry, or has one of another shape.
     """
     entries = _read(path)
-    wanted = {
-        name: value
-        for name, value in model.state_dict().items()
-        if name.startswith("backbone.") and ".reduce." not in name
-    }
+    wanted = {name: value for name, value in model.state_dict().items() if is_pretrained(name)}
     filled: dict[str, Tensor] = {}
     for name, value in wanted.items():
         inner = name.removeprefix("backbone.")
@@ -50,7 +52,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            content = load_file(path)
+            content: Any = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -61,7 +61,8 @@ def synchronise_norms(model: nn.Module, team: Team) -> nn.Module:
     if team.world == 1:
         return model
     if team.device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return synchronised
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.__class__ = SynchronisedNorm
@@ -91,4 +92,5 @@ class SynchronisedNorm(nn.BatchNorm2d):
         normal = (values - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1)
         if self.weight is not None and self.bias is not None:
             normal = normal * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
-        return normal.to(input.dtype)
+        result: Tensor = normal.to(input.dtype)
+        return result

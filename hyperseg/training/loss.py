@@ -12,7 +12,7 @@ from hyperseg.data import VOID, DataSet
 
 
 def bootstrapped(losses: Tensor, valid: Tensor, threshold: float, minimum: int) -> Tensor:
-    """Mean over images of the mean of each image's pixel losses above `threshold`, but of at least its `minimum` largest.
+    """Mean over images of the mean of each one's pixel losses above `threshold`, or of its `minimum` largest if more.
 
     `losses` float [N, H, W], `valid` bool [N, H, W]; an image without a valid pixel counts as 0.
     """
@@ -31,8 +31,8 @@ def bootstrapped(losses: Tensor, valid: Tensor, threshold: float, minimum: int) 
 def soft_jaccard(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     """One minus the mean, over the classes present in the batch, of the soft intersection over union.
 
-    `probabilities` [N, C, H, W], `labels` int64 [N, H, W], `valid` bool [N, H, W]. With one-hot labels this is the Jaccard
-    metric loss, whose minimum is where mIoU is greatest.
+    `probabilities` [N, C, H, W], `labels` int64 [N, H, W], `valid` bool [N, H, W]. With one-hot labels this is the
+    Jaccard metric loss, whose minimum is where mIoU is greatest.
     """
     shown = probabilities * valid.unsqueeze(1)
     truth = functional.one_hot(labels.masked_fill(~valid, 0), shown.shape[1]).permute(0, 3, 1, 2) * valid.unsqueeze(1)

@@ -26,7 +26,7 @@ def recipes() -> tuple[str, ...]:
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe by name or from a file, with overrides such as `optimiser.iterations=100` (TOML values; text needs no quotes)."""
+    """A recipe by name or from a file, with overrides such as `optimiser.iterations=100` (TOML values)."""
     path = Path(name_or_path)
     if name_or_path in recipes():
         text = (importlib.resources.files("hyperseg") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")

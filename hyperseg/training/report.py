@@ -69,7 +69,7 @@ def _open_board(folder: Path, iteration: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=iteration + 1, flush_secs=30)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=iteration + 1, flush_secs=30)
 
 
 def _row(prediction: Prediction, classes: Classes) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,29 +12,34 @@ from torch.nn import functional
 from hyperseg.layers.convolution import ConvBN
 
 
+def freeze_norms(model: nn.Module, names: Collection[str]) -> None:
+    """Let the BatchNorms whose weights are named use their running statistics in training as well."""
+    for name, module in model.named_modules():
+        if type(module) is ConvBN and f"{name}.norm.weight" in names:
+            module.__class__ = FrozenUnit
+
+
 def suit_to_device(model: nn.Module, device: torch.device, compute: torch.dtype) -> None:
     """Rewrite, in place, the convolutions whose usual form is slow; names and values of the weights stay.
 
-    - A BatchNorm that keeps its statistics in training is an affine map: its factor goes into the convolution's weights,
-      which saves a pass over the activations forward and two backward. Gradients are those of the separate layers.
-    - On CPUs, oneDNN's bfloat16 gradient of depth-wise convolutions takes five times as long as its float32 one.
+    On CPUs, oneDNN's bfloat16 gradient of depth-wise convolutions takes five times as long as its float32 one.
     """
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mixed = device.type == "cpu" and compute == torch.bfloat16
     for module in model.modules():
-        if type(module) is ConvBN and isinstance(module.norm, nn.BatchNorm2d):
-            if not module.norm.training and module.norm.track_running_stats:
-                module.__class__ = FrozenUnit
-            if mixed and module.conv.groups == module.conv.in_channels > 1:
-                module.conv.__class__ = MixedDepthwise
+        if mixed and isinstance(module, ConvBN) and module.conv.groups == module.conv.in_channels > 1:
+            module.conv.__class__ = MixedDepthwise
 
 
 class FrozenUnit(ConvBN):
-    """`ConvBN` with frozen statistics: the BatchNorm's factor multiplies the weights, its shift is the bias."""
+    """`ConvBN` with frozen statistics, which make its BatchNorm an affine map: a factor on the weights, and a bias.
+
+    That saves a pass over the activations forward and two backward; gradients are those of the separate layers.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        norm, conv = self.norm, self.conv
-        assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+        conv = self.conv
+        norm: Any = self.norm
         if self.pad is not None:
             x = functional.pad(x, self.pad)
         factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
@@ -52,7 +58,7 @@ class MixedDepthwise(nn.Conv2d):
 def convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`conv` with other weights; asymmetric zero padding must have been applied."""
     if isinstance(conv, MixedDepthwise) and torch.is_grad_enabled():
-        result: Tensor = _DepthwiseMixed.apply(x, weight, bias, conv.stride, conv.padding)
+        result: Tensor = _DepthwiseMixed.apply(x, weight, bias, conv.stride, conv.padding)  # type: ignore[no-untyped-call]
         return result
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
@@ -70,7 +76,7 @@ class _DepthwiseMixed(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         channels = weight.shape[0]
         d_x, d_weight, d_bias = torch.ops.aten.convolution_backward(

@@ -1,4 +1,4 @@
-"""From a recipe and folders to a running trainer: what `hyperseg-train` does between its options and its progress bar."""
+"""From a recipe and folders to a running trainer: what `hyperseg-train` does behind its options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 import hyperseg
 from hyperseg.data import Cached, DataSet, Joined, open_split
 from hyperseg.errors import CheckpointError
-from hyperseg.training.backbone_weights import load_backbone_weights
+from hyperseg.training.backbone_weights import is_pretrained, load_backbone_weights
 from hyperseg.training.checkpoint_file import StateError
 from hyperseg.training.distributed import Team, join_team
 from hyperseg.training.recipe import Data, Recipe
@@ -75,8 +75,7 @@ def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset
         loaded = hyperseg.load(start.weights)
         if loaded.config != model.config:
             raise CheckpointError(f"{start.weights} is not a {recipe.network} network, which the recipe trains")
-        names = frozenset(n for n in model.state_dict() if n.startswith("backbone.") and ".reduce." not in n)
-        return loaded, names
+        return loaded, frozenset(filter(is_pretrained, model.state_dict()))
     if start.backbone_weights is not None:
         return model, load_backbone_weights(model, start.backbone_weights)
     return model, frozenset()

@@ -25,7 +25,7 @@ from hyperseg.training.recipe import Recipe
 from hyperseg.training.recipe_file import recipe_table
 from hyperseg.training.report import Report
 from hyperseg.training.schedule import Schedule
-from hyperseg.training.speed import suit_to_device
+from hyperseg.training.speed import freeze_norms, suit_to_device
 from hyperseg.training.step import ForwardLoss, compute_type
 from hyperseg.training.validate import predictions, score
 
@@ -47,12 +47,15 @@ class Pictures:
 
 
 class Trainer:
-    """Trains `model` by a recipe. Files in `folder`: last.pt (state), best.pth and last.pth (models), log.jsonl, pictures."""
+    """Trains `model` by a recipe.
+
+    Writes into `folder`: last.pt (the state), best.pth and last.pth (models), log.jsonl, tensorboard/, pictures.
+    """
 
     def __init__(
         self,
         recipe: Recipe,
-        model: nn.Module,
+        model: hyperseg.HyperSeg,
         pretrained: Collection[str],
         pictures: Pictures,
         folder: Path,
@@ -62,10 +65,11 @@ class Trainer:
             raise TrainingError(f"batch is {recipe.batch}; it must be a multiple of the {team.world} processes")
         self.recipe, self.pictures, self.folder, self.team = recipe, pictures, folder, team
         self.iteration, self.skipped, self.best = 0, 0, -math.inf
-        self.config: Any = model.config
-        self.model = synchronise_norms(model.to(team.device), team)
+        self.config = model.config
         if recipe.freeze_backbone_norm:
-            _freeze_norms(self.model, pretrained)
+            freeze_norms(model, pretrained)
+        synchronise_norms(model.to(team.device), team)
+        self.model = model
         compute = compute_type(recipe.precision, team.device)
         suit_to_device(self.model, team.device, compute)
         exponent = recipe.loss.class_weight_exponent
@@ -154,19 +158,11 @@ class Trainer:
         confusion = score(self.step, data, size, self.team)
         if report is None:
             return
-        mean = confusion.mean_iou
+        mean, accuracy = confusion.mean_iou, confusion.pixel_accuracy
         per_class = {f"iou_{name}": float(v) for name, v in zip(data.classes.names, confusion.iou, strict=True)}
-        report.record(
-            self.iteration,
-            mean_iou=mean,
-            unseen=float(self.honest),
-            pixel_accuracy=confusion.pixel_accuracy,
-            **per_class,
-        )
-        alone = Team(0, 1, self.team.device)
-        report.picture(
-            self.iteration, list(itertools.islice(predictions(self.step, data, size, alone), 4)), data.classes
-        )
+        report.record(self.iteration, mean_iou=mean, unseen=float(self.honest), pixel_accuracy=accuracy, **per_class)
+        shown = predictions(self.step, data, size, Team(0, 1, self.team.device))
+        report.picture(self.iteration, list(itertools.islice(shown, 4)), data.classes)
         # Once the late splits train as well their score says nothing: the latest model is then the best there is.
         if mean > self.best or not self.honest:
             self.best = mean
@@ -210,7 +206,7 @@ class Trainer:
         }
 
 
-def save_model(model: nn.Module, path: Path) -> None:
+def save_model(model: hyperseg.HyperSeg, path: Path) -> None:
     """`hyperseg.save`, but beside and then renamed."""
     beside = path.with_name("part-" + path.name)
     try:
@@ -219,11 +215,3 @@ def save_model(model: nn.Module, path: Path) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise StateError(f"{path} could not be written ({error.strerror or error})") from error
-
-
-def _freeze_norms(model: nn.Module, pretrained: Collection[str]) -> None:
-    """Make the BatchNorms whose weights are pre-trained use their running statistics, in training as well."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d) and f"{name}.weight" in pretrained:
-            module.eval()
-            module.train = lambda mode=True, kept=module: kept  # type: ignore[method-assign,misc]
