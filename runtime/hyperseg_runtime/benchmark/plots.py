@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from hyperseg_runtime.benchmark.measure import Distribution
-from hyperseg_runtime.benchmark.published import PublishedPoint, PublishedTable
+from hyperseg_runtime.benchmark.published import PublishedTable
 from hyperseg_runtime.benchmark.svg import Drawing, Scale
 from hyperseg_runtime.benchmark.video import VideoResult
 from hyperseg_runtime.stages import Stage
@@ -25,22 +26,19 @@ def latency(distributions: Sequence[Distribution]) -> str:
     low = min(one.percentile(0) for one in distributions)
     high = max(low * 1.02, *(one.percentile(99) for one in distributions))
     margin = 0.06 * (high - low)
-    scale = Scale(low - margin, high + margin, _LEFT, _WIDTH - _RIGHT)
+    scale = Scale(max(0.0, low - margin), high + margin, _LEFT, _WIDTH - _RIGHT)
     drawing.bottom_axis(scale, top, bottom, "milliseconds for one image")
     jitter = np.random.default_rng(0)
     for number, one in enumerate(distributions):
         colour = f"c{number % 5}"
         middle = top + row * number + row * 0.66
-        drawing.text(_LEFT, middle - 26, one.name, "label")
+        drawing.text(_LEFT, middle - 22, f"{one.name}: median {one.median:.2f} ms", "label")
         spread = scale(one.percentile(95)) - scale(one.percentile(5))
         drawing.bar(scale(one.percentile(5)), middle - 9, spread, 18, f"{colour} band", "5th to 95th percentile")
         for ms in one.ms:
             if ms <= scale.high:
                 drawing.dot(scale(ms), middle + jitter.uniform(-7, 7), 2, f"{colour} faint", f"{ms:.2f} ms")
         drawing.bar(scale(one.median) - 1.5, middle - 13, 3, 26, colour, f"median {one.median:.2f} ms")
-        place = scale(one.median)
-        anchor = "end" if place > _WIDTH * 0.8 else "start"
-        drawing.text(place + (6 if anchor == "start" else -6), middle - 17, f"{one.median:.1f} ms", "value", anchor)
     return drawing.render()
 
 
@@ -67,30 +65,51 @@ def stages(videos: Sequence[VideoResult]) -> str:
 
 def published(table: PublishedTable) -> str:
     """Accuracy over frame rate, as printed in the paper."""
-    width, height, left, bottom = 560.0, 400.0, 44.0, 352.0
-    drawing = Drawing(width, height, f"Published: {table.title}")
+    left, top, bottom = 44.0, 36.0, 372.0
+    drawing = Drawing(_WIDTH, bottom + 48, f"Published: {table.title}")
     rates = [point.frames_per_second for point in table.points]
     scores = [point.miou for point in table.points]
-    x = Scale(0, max(rates) * 1.12, left, width - 12)
-    y = Scale(min(scores) - 1.5, max(scores) + 1.5, bottom, 36)
-    drawing.bottom_axis(x, 36, bottom, "published frames per second")
-    drawing.left_axis(y, left, width - 12, "mIoU % (test)")
-    taken: list[tuple[float, float]] = []
-    for point in sorted(table.points, key=lambda one: -one.miou):
-        _published_point(drawing, point, x(point.frames_per_second), y(point.miou), taken)
+    x = Scale(0, max(rates) * 1.12, left, _WIDTH - 12)
+    y = Scale(min(scores) - 1.5, max(scores) + 1.5, bottom, top)
+    drawing.bottom_axis(x, top, bottom, "published frames per second")
+    drawing.left_axis(y, left, _WIDTH - 12, "mIoU % (test)")
+    places = [(x(point.frames_per_second), y(point.miou)) for point in table.points]
+    taken = [_Box(px - 5, py - 5, px + 5, py + 5) for px, py in places]
+    for point, (px, py) in zip(table.points, places, strict=True):
+        tip = f"{point.name}: {point.miou} %, {point.frames_per_second} frames/s (published)"
+        drawing.dot(px, py, 6 if point.hyperseg else 4, "c1" if point.hyperseg else "other", tip)
+    for point, (px, py) in sorted(zip(table.points, places, strict=True), key=lambda pair: not pair[0].hyperseg):
+        box = _free_place((8.0 if point.hyperseg else 7.0) * len(point.name), px, py, taken)
+        taken.append(box)
+        drawing.text(box.left, box.bottom - 3, point.name, "strong" if point.hyperseg else "tick")
     return drawing.render()
 
 
-def _published_point(
-    drawing: Drawing, point: PublishedPoint, x: float, y: float, taken: list[tuple[float, float]]
-) -> None:
-    tip = f"{point.name}: {point.miou} %, {point.frames_per_second} frames/s (published)"
-    drawing.dot(x, y, 6 if point.hyperseg else 4, "c1" if point.hyperseg else "other", tip)
-    anchor = "end" if x > drawing.width * 0.72 else "start"
-    offset = -9 if anchor == "end" else 9
-    line = y + 4
-    # Names of neighbouring points would lie on each other: move this one down until it is free.
-    while any(abs(line - other_y) < 12 and abs(x - other_x) < 110 for other_x, other_y in taken):
-        line += 6
-    taken.append((x, line))
-    drawing.text(x + offset, line, point.name, "strong" if point.hyperseg else "tick", anchor)
+@dataclass(frozen=True)
+class _Box:
+    """A rectangle that a label or a dot covers."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: _Box) -> bool:
+        apart = (
+            self.right <= other.left or other.right <= self.left or self.bottom <= other.top or other.bottom <= self.top
+        )
+        return not apart
+
+
+def _free_place(width: float, x: float, y: float, taken: Sequence[_Box]) -> _Box:
+    """Where a point's name goes: the first place around it that covers nothing, else to its right."""
+    sides = [
+        (x + 9, 7.0),
+        (x - 9 - width, 7.0),
+        (x + 6, 20.0),
+        (x + 6, -7.0),
+        (x - 6 - width, 20.0),
+        (x - 6 - width, -7.0),
+    ]
+    boxes = [_Box(left, y + below - 14, left + width, y + below) for left, below in sides]
+    return next((box for box in boxes if not any(box.meets(other) for other in taken)), boxes[0])

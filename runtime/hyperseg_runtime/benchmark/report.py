@@ -32,11 +32,10 @@ th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child { te
 .facts td { text-align: left; white-space: normal; } svg { width: 100%; height: auto; display: block; }
 svg text { font-family: system-ui, sans-serif; fill: var(--ink); font-size: 13px; }
 svg .tick { fill: var(--soft); font-size: 12px; } svg .axis { fill: var(--soft); font-size: 13px; }
-svg .strong, svg .value { font-weight: 600; } svg .grid { stroke: var(--rule); stroke-width: 1; }
+svg .strong { font-weight: 600; } svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .c0 { fill: var(--c0); } svg .c1 { fill: var(--c1); } svg .c2 { fill: var(--c2); } svg .c3 { fill: var(--c3); }
 svg .c4 { fill: var(--c4); } svg .other { fill: var(--other); } svg .faint { opacity: 0.45; }
 svg .band { opacity: 0.25; } figure { margin: 12px 0; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 20px; }
 figcaption { color: var(--soft); font-size: 13px; }
 """
 
@@ -63,7 +62,7 @@ def render_report(record: Record) -> str:
 def _headline(record: Record) -> str:
     cards = [
         f'<div class="head">{escape(one.name)}<b>{one.frames_per_second:.1f} frames/s</b>'
-        f'<span class="soft">{one.median:.1f} ms median, protocol A</span></div>'
+        f'<span class="soft">{one.median:.2f} ms median, protocol A</span></div>'
         for one in record.distributions
         if one.protocol is Protocol.UPLOAD_TO_DOWNLOAD
     ]
@@ -129,7 +128,7 @@ def _published() -> str:
     return (
         "<h2>Published frame rate and accuracy</h2>"
         f"<p class='soft'>Printed in the paper and not measured here: {escape(published.HARDWARE)}. Figures of other "
-        f"hardware; nothing above can be divided by them.</p><div class='pair'>{panels}</div>"
+        f"hardware; nothing above can be divided by them.</p>{panels}"
     )
 
 

@@ -1,0 +1,145 @@
+"""What this machine can run, and why not the rest."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from hyperseg_runtime import libraries, machine
+from hyperseg_runtime.backends.protocol import BackendName
+from hyperseg_runtime.backends.selection import availability
+from hyperseg_runtime.discovery import find_model
+from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.libraries import Library
+
+
+class Verdict(str, Enum):
+    """OK: works. MISSING: does not, and need not for a plain CPU run. BROKEN: installed, but does not work."""
+
+    OK = "ok"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"subject": self.subject, "verdict": self.verdict.value, "detail": self.detail}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, by chapter."""
+
+    system: tuple[Finding, ...]
+    packages: tuple[Finding, ...]
+    libraries: tuple[Finding, ...]
+    backends: tuple[Finding, ...]
+    model: Finding
+
+    @property
+    def can_run(self) -> bool:
+        """Whether at least one backend works and nothing is broken that it stands on."""
+        return any(finding.verdict is Verdict.OK for finding in self.backends)
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "can_run": self.can_run,
+            "system": [finding.to_dict() for finding in self.system],
+            "packages": [finding.to_dict() for finding in self.packages],
+            "libraries": [finding.to_dict() for finding in self.libraries],
+            "backends": [finding.to_dict() for finding in self.backends],
+            "model": self.model.to_dict(),
+        }
+
+
+def examine(folder: Path | None = None) -> Diagnosis:
+    """Looks at everything a run can depend on. Raises nothing: what fails is a finding."""
+    return Diagnosis(
+        system=_system(),
+        packages=tuple(_package(module, distributions) for module, distributions in _MODULES.items()),
+        libraries=tuple(_library(library) for library in Library),
+        backends=tuple(_backend(name) for name in BackendName),
+        model=_model(folder),
+    )
+
+
+_MODULES = {
+    "numpy": ("numpy",),
+    "cv2": ("opencv-python-headless", "opencv-python"),
+    "av": ("av",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+}
+
+
+def _system() -> tuple[Finding, ...]:
+    gpus = machine.gpus()
+    features = machine.cpu_features()
+    return (
+        Finding("CPU", Verdict.OK, f"{machine.cpu_name()}, {machine.available_cpus()} for this process"),
+        Finding("CPU features", Verdict.OK if features else Verdict.MISSING, " ".join(features) or "none known"),
+        Finding(
+            "GPU", Verdict.OK if gpus else Verdict.MISSING, "; ".join(gpus) or "no NVIDIA GPU answers to nvidia-smi"
+        ),
+        Finding("Python", Verdict.OK, machine.versions()["python"]),
+    )
+
+
+def _package(module: str, distributions: tuple[str, ...]) -> Finding:
+    installed = [f"{name} {found}" for name in distributions if (found := machine.version(name)) is not None]
+    if not installed:
+        return Finding(module, Verdict.MISSING, f"pip install {distributions[0]}")
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a broken installation fails in its own ways
+        return Finding(module, Verdict.BROKEN, f"{', '.join(installed)}: {_one_line(error)}{_import_remedy(error)}")
+    if len(installed) > 1 and module == "onnxruntime":
+        return Finding(
+            module, Verdict.BROKEN, f"{' and '.join(installed)} overwrite each other; uninstall both, keep one"
+        )
+    return Finding(module, Verdict.OK, ", ".join(installed))
+
+
+def _import_remedy(error: Exception) -> str:
+    if "libGL" in str(error):
+        return "; apt-get install libgl1, or use opencv-python-headless instead of opencv-python"
+    return ""
+
+
+def _library(library: Library) -> Finding:
+    path = libraries.find(library)
+    if path is None:
+        folders = ", ".join(str(folder) for folder in libraries.search_path())
+        return Finding(library.value, Verdict.MISSING, f"not in {folders}; pip install . builds it where it can")
+    error = libraries.load_error(library)
+    if error is not None:
+        return Finding(library.value, Verdict.BROKEN, f"{path}: {error}")
+    return Finding(library.value, Verdict.OK, str(path))
+
+
+def _backend(name: BackendName) -> Finding:
+    try:
+        found = availability(name)
+    except Exception as error:  # whatever a half-installed GPU stack raises is what the user wants to know
+        return Finding(name.value, Verdict.BROKEN, _one_line(error))
+    return Finding(name.value, Verdict.OK if found.available else Verdict.MISSING, found.detail)
+
+
+def _model(folder: Path | None) -> Finding:
+    try:
+        found = find_model(folder)
+    except HyperSegError as error:
+        return Finding("model", Verdict.MISSING, str(error))
+    return Finding("model", Verdict.OK, f"{found.path} ({found.reason})")
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
