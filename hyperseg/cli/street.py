@@ -21,18 +21,12 @@ Examples:
 _SPLITS = {"train": 96, "val": 16, "test": 16}
 
 
-class Size(click.ParamType[tuple[int, int]]):
-    """HEIGHTxWIDTH."""
-
-    name = "HxW"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        height, _, width = str(value).partition("x")
-        if not (height.isdigit() and width.isdigit()) or min(int(height), int(width)) < 32:
-            self.fail(f"{value!r} is not HEIGHTxWIDTH of at least 32x32, for example 480x640", param, ctx)
-        return int(height), int(width)
+def height_and_width(text: str) -> tuple[int, int]:
+    """From "HEIGHTxWIDTH"."""
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()) or min(int(height), int(width)) < 32:
+        raise click.BadParameter(f"{text!r} is not HEIGHTxWIDTH of at least 32x32, for example 480x640")
+    return int(height), int(width)
 
 
 @click.command(epilog=EXAMPLES)
@@ -43,7 +37,9 @@ class Size(click.ParamType[tuple[int, int]]):
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=6.0, show_default=True)
 @click.option("--frames", type=click.IntRange(min=1), help="Number of frames, instead of --seconds.")
 @click.option("--rate", type=click.FloatRange(1, 60), default=15.0, show_default=True, help="Frames a second.")
-@click.option("--size", type=Size(), default="480x640", show_default=True, help="Of the pictures.")
+@click.option(
+    "--size", type=height_and_width, metavar="HxW", default="480x640", show_default=True, help="Of the pictures."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, another street.")
 @click.option("--force", is_flag=True, help="Replace what is there.")
 @one_line_errors
