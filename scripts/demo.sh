@@ -44,7 +44,7 @@ if [ -z "$clip" ]; then
   clip=$output/street.mp4
   if [ ! -f "$clip" ]; then
     say "Rendering a clip"
-    "$venv/bin/hyperseg-street" --clip "$clip"
+    "$venv/bin/hyperseg-street" "$clip"
   fi
 fi
 

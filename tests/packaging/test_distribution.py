@@ -97,7 +97,7 @@ def test_the_wheel_carries_libraries_model_and_types_in_30_megabytes(wheel: Path
 
 def test_the_wheel_segments_a_clip_in_a_clean_environment(installed: Path, tmp_path: Path) -> None:
     without_tools = f"{installed / 'bin'}:/nonexistent"  # no compiler, no cmake, no ffmpeg
-    run(installed / "bin/hyperseg-street", "--clip", "street.mp4", "--seconds", "0.5", cwd=tmp_path, PATH=without_tools)
+    run(installed / "bin/hyperseg-street", "street.mp4", "--seconds", "0.5", cwd=tmp_path, PATH=without_tools)
     run(installed / "bin/hyperseg-run", "street.mp4", cwd=tmp_path, PATH=without_tools)
     assert (tmp_path / "street.segmented.mp4").stat().st_size > 0
     run(installed / "bin/python", "-c", "import sys; sys.modules['torch'] = None; import hyperseg", cwd=tmp_path)

@@ -62,7 +62,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     source = tmp_path_factory.mktemp("source")
     torch.manual_seed(0)
     hyperseg.save(hyperseg.create("camvid-lite"), source / "m.pt")
-    clip = ["hyperseg-street", "--clip", str(source / "video.mp4"), "--seconds", "0.5"]
+    clip = ["hyperseg-street", str(source / "video.mp4"), "--seconds", "0.5"]
     subprocess.run(clip, env=environment, check=True, capture_output=True, timeout=SECONDS)
 
     made = {}
