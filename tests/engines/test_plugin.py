@@ -48,7 +48,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         ("ints kernel_shape 1 1", "ints kernel_shape 2 2", "must be square and odd"),
         ("ints kernel_shape 1 1", "ints kernel_shape 1", "has 1 values; expected 2"),
         ("ints kernel_shape 1 1", "text kernel_shape 11", "is not an integer"),
-        ("ints kernel_shape 1 1", "", "field kernel_shape is missing"),
+        ("ints kernel_shape 1 1\n", "", "field kernel_shape is missing"),
         ("ints kernel_shape 1 1", "ints kernel_shape 1 1\nints kernel_shape 1 1", "is given twice"),
         ("ints group 1", "ints group 0", "group is 0; it must lie between 1 and"),
         ("ints group 1", "ints group 1\nints grouping 1", "field grouping is unknown"),

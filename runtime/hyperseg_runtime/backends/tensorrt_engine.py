@@ -17,6 +17,7 @@ from hyperseg_runtime.metadata import Metadata
 _OPEN = -1
 _ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 _KEPT_MESSAGES = 20
+_NAMESPACE = "hyperseg"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Engine:
         self._plugins = None
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
+            if not _has_plugins(self._runtime.get_plugin_registry()):
+                raise self.failure(f"TensorRT did not take the plugin library {plugin_library}; pip install . again")
         self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "engine of the plan")
         self.tensors = tuple(self._tensor(trt, index) for index in range(self._engine.num_io_tensors))
         self.context = self._made(self._engine.create_execution_context(), "execution context")
@@ -121,6 +124,11 @@ class Engine:
             dtype=np.dtype(dtypes[kind]),
             shape=tuple(self._engine.get_tensor_shape(name)),
         )
+
+
+def _has_plugins(registry: Any) -> bool:
+    """What load_library returns does not tell: it is a handle whose value means nothing."""
+    return any(creator.plugin_namespace == _NAMESPACE for creator in registry.all_creators)
 
 
 def _make_logger(trt: Any, messages: list[str]) -> Any:

@@ -1,11 +1,15 @@
 // run_plugins FILE...: takes the plug-in of every request file (see request.h) through its life and writes the result
 // to FILE.out. Prints what went wrong, by file, and ends with the number of requests that failed.
+#include <cuda_runtime.h>
+
 #include <cstdio>
 #include <exception>
 #include <fstream>
 
 #include "lifecycle.h"
 #include "request.h"
+
+CUDA_ON_CPU_SHARED_MEMORY(hyperseg::cuda, shared_memory)
 
 int main(int count, char** arguments) {
   int failures = 0;

@@ -1,0 +1,75 @@
+"""Sessions on the doubles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from hyperseg_runtime import libraries
+from hyperseg_runtime.backends.protocol import Images, SessionOptions
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
+from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
+from hyperseg_runtime.metadata import KEY, Metadata
+
+from .doubles.cuda import Device, FakeCuda, FakeDriver
+from .doubles.tensorrt import FakeTensorRT, make_plan
+
+VERSION = "10.16.1.11"
+
+
+@dataclass
+class Machine:
+    """A doubled GPU with a doubled TensorRT."""
+
+    version: str = VERSION
+    device: Device = field(default_factory=Device)
+    loads_plugins: bool = True
+    records_graphs: bool = True
+
+    def __post_init__(self) -> None:
+        self.cuda = FakeCuda(self.device)
+        self.module = FakeTensorRT(self.version, self.device, loads_plugins=self.loads_plugins)
+        self.driver = FakeDriver(self.device, refuses=not self.records_graphs)
+
+    @property
+    def tensorrt(self) -> TensorRT:
+        return TensorRT(Flavour.TENSORRT, self.module)
+
+    def plan(self, model: onnx.ModelProto, profile: dict[str, Any] | None = None) -> bytes:
+        return make_plan(self.version, model.SerializeToString(), profile)
+
+    def open(self, model: onnx.ModelProto, plan: bytes, metadata: Metadata | None = None) -> TensorRTSession:
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        return TensorRTSession(
+            Path("m.engine"),
+            metadata or Metadata.from_json(properties[KEY]),
+            plan,
+            gpu="Double",
+            tensorrt=self.tensorrt,
+            cuda=self.cuda,
+            plugin_library=Path(__file__),  # any file: the double only looks whether it is there
+            options=SessionOptions(),
+            driver=self.driver,
+        )
+
+    def assert_all_released(self) -> None:
+        device = self.device
+        assert not device.memory and not device.pinned and not device.graphs
+        assert device.retained == 0
+        assert device.stack == []
+
+
+def labels_of(model: onnx.ModelProto, images: Images) -> Any:
+    """ONNX Runtime's labels."""
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(str(libraries.require(libraries.Library.ONNXRUNTIME)))
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(["labels"], {"image": images})[0]
+
+
+def pictures(height: int, width: int, batch: int = 1, seed: int = 0) -> Images:
+    return np.random.default_rng(seed).integers(0, 256, (batch, height, width, 3), np.uint8)
