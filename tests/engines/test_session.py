@@ -18,7 +18,7 @@ PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
 
 pytestmark = pytest.mark.skipif(
     libraries.find(libraries.Library.ONNXRUNTIME) is None,
-    reason="libhyperseg_ort.so, the doubles' kernels, is not built",
+    reason="libhyperseg_ort.so is not built, which the doubles compute with",
 )
 
 
@@ -123,7 +123,7 @@ def test_a_failed_run_says_why_and_releases_everything() -> None:
     model = miniature()
     session = machine.open(model, machine.plan(model))
     machine.module.failures.add("execute")
-    with pytest.raises(ModelError, match="TensorRT did not run it.*illegal memory access"):
+    with pytest.raises(ModelError, match=r"TensorRT did not run it.*illegal memory access"):
         session.run(pictures(HEIGHT, WIDTH))
     machine.assert_all_released()
     with pytest.raises(ModelError, match="closed"):
@@ -189,7 +189,7 @@ def test_no_execution_context() -> None:
     machine = Machine()
     machine.module.failures.add("context")
     model = miniature()
-    with pytest.raises(ModelError, match="made no execution context.*out of memory"):
+    with pytest.raises(ModelError, match=r"made no execution context.*out of memory"):
         machine.open(model, machine.plan(model))
     machine.assert_all_released()
 

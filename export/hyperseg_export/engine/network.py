@@ -34,8 +34,7 @@ def load_plugins(builder: Any, library: str | None) -> Any:
 
 def plugin_names(builder: Any) -> set[str]:
     """The operators that the registry has plugins for, in our namespace."""
-    registry = builder.get_plugin_registry()
-    creators = getattr(registry, "all_creators", None) or registry.plugin_creator_list
+    creators = builder.get_plugin_registry().all_creators
     return {creator.name for creator in creators if creator.plugin_namespace == DOMAIN}
 
 
