@@ -40,9 +40,11 @@ __device__ __forceinline__ float composed_value(const LevelInput& input, const L
 }
 
 constexpr int kConvolutionThreads = 128;
+constexpr int kConvolutionBlocks = 4;  // a multiprocessor; bounds the registers
 
 template <typename T>
-__global__ void __launch_bounds__(kConvolutionThreads) convolution(const __grid_constant__ ConvArguments<T> arguments) {
+__global__ void __launch_bounds__(kConvolutionThreads, kConvolutionBlocks)
+    convolution(const __grid_constant__ ConvArguments<T> arguments) {
   const DPWConvParams& params = arguments.params;
   const int kernel = params.kernel;
   const int row_weights = static_cast<int>(arguments.row_weights.divisor);

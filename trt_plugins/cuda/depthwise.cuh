@@ -19,6 +19,7 @@ template <typename Tile>
 struct Depthwise {
   using Shape = Tile;
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 6;  ///< a multiprocessor; bounds the registers
   static constexpr int kChannels = kThreads / Shape::kWidth;
   /// Channels lie as many banks apart as the tile has columns, so that a warp's columns share no bank.
   static constexpr int kLeading = round_up(Shape::kWindow - Shape::kWidth, 32) + Shape::kWidth;
@@ -30,7 +31,8 @@ struct Depthwise {
 };
 
 template <typename Variant, typename T>
-__global__ void __launch_bounds__(Variant::kThreads) depthwise(const __grid_constant__ ConvArguments<T> arguments) {
+__global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
+    depthwise(const __grid_constant__ ConvArguments<T> arguments) {
   using Shape = typename Variant::Shape;
   const int channels = arguments.outs();
   float* window = shared<float>();

@@ -6,15 +6,18 @@
 namespace hyperseg::cuda {
 namespace {
 
-// Which variant runs a shape. Tiles of 8x8 waste nothing on the patches of level 3 and less memory on many channels.
+// Which variant runs a shape: the first line that fits the patch and 64 KiB of shared memory, or else the last.
 //
-//   type   patch            tile (rows x columns)  threads  output channels a block
-//   float  up to 8x8        8x8                    128      8, 12, 16, 20 or 24: the fewest that hold all
-//   float  larger           16x16                  256      the same
-//   half   up to 8x8        8x8                    128      16 or 32
-//   half   larger           8x16                   128      16 or 32
+//   type   patch           tile (rows x columns)  threads  output channels a block
+//   float  beyond 8x8      16x16                  256      8, 12, 16, 20 or 24: the fewest that hold all
+//   float  beyond 8x8      8x16                   128      the same
+//   float  any             8x8                    128      the same
+//   half   beyond 8x8      8x16                   128      16 or 32
+//   half   any             8x8                    128      16 or 32
 template <int kOuts>
 using FloatSmall = FloatResidual<TileShape<8, 8, 1>, 4, 16, kOuts>;
+template <int kOuts>
+using FloatMedium = FloatResidual<TileShape<8, 16, 1>, 2, 8, kOuts>;
 template <int kOuts>
 using FloatLarge = FloatResidual<TileShape<16, 16, 1>, 2, 8, kOuts>;
 template <int kRowTiles>
@@ -24,25 +27,36 @@ using TensorLarge = TensorResidual<TileShape<8, 16, 1>, kRowTiles>;
 
 constexpr std::size_t kSharedBytesEverywhere = 64 << 10;  // what a block may have on every architecture from sm_75 on
 
-template <template <int> typename Small, template <int> typename Large, int kOuts, typename Visit>
-auto with_tile(const DPWInvertedResidualParams& params, Visit visit) {
-  const bool small_patch = params.patch_height() <= 8 && params.patch_width() <= 8;
-  const bool fits = Large<kOuts>::shared_bytes(params) <= kSharedBytesEverywhere;
-  return small_patch || !fits ? visit(Small<kOuts>{}) : visit(Large<kOuts>{});
+template <typename Variant>
+bool suits(const DPWInvertedResidualParams& params) {
+  const bool beyond_small = params.patch_height() > 8 || params.patch_width() > 8;
+  return beyond_small && Variant::shared_bytes(params) <= kSharedBytesEverywhere;
+}
+
+template <int kOuts, typename Visit>
+auto with_float_tile(const DPWInvertedResidualParams& params, Visit visit) {
+  if (suits<FloatLarge<kOuts>>(params)) return visit(FloatLarge<kOuts>{});
+  if (suits<FloatMedium<kOuts>>(params)) return visit(FloatMedium<kOuts>{});
+  return visit(FloatSmall<kOuts>{});
+}
+
+template <int kRowTiles, typename Visit>
+auto with_tensor_tile(const DPWInvertedResidualParams& params, Visit visit) {
+  if (suits<TensorLarge<kRowTiles>>(params)) return visit(TensorLarge<kRowTiles>{});
+  return visit(TensorSmall<kRowTiles>{});
 }
 
 template <typename Visit>
 auto with_variant(const DPWInvertedResidualParams& params, DataType type, Visit visit) {
   const int outs = params.out_channels;
   if (type == DataType::kFloat16) {
-    if (outs <= kSide) return with_tile<TensorSmall, TensorLarge, 1>(params, visit);
-    return with_tile<TensorSmall, TensorLarge, 2>(params, visit);
+    return outs <= kSide ? with_tensor_tile<1>(params, visit) : with_tensor_tile<2>(params, visit);
   }
-  if (outs <= 8) return with_tile<FloatSmall, FloatLarge, 8>(params, visit);
-  if (outs <= 12) return with_tile<FloatSmall, FloatLarge, 12>(params, visit);
-  if (outs <= 16) return with_tile<FloatSmall, FloatLarge, 16>(params, visit);
-  if (outs <= 20) return with_tile<FloatSmall, FloatLarge, 20>(params, visit);
-  return with_tile<FloatSmall, FloatLarge, 24>(params, visit);
+  if (outs <= 8) return with_float_tile<8>(params, visit);
+  if (outs <= 12) return with_float_tile<12>(params, visit);
+  if (outs <= 16) return with_float_tile<16>(params, visit);
+  if (outs <= 20) return with_float_tile<20>(params, visit);
+  return with_float_tile<24>(params, visit);
 }
 
 template <typename Tile, int kSlices, int kChunk, int kOuts>

@@ -108,7 +108,7 @@ __device__ __forceinline__ void expand_chunk(const float* window, const float* e
     float sums[4][4];
 #pragma unroll
     for (int p = 0; p < 4; ++p) sums[0][p] = bias.x, sums[1][p] = bias.y, sums[2][p] = bias.z, sums[3][p] = bias.w;
-#pragma unroll 4
+#pragma unroll 2
     for (int c = 0; c < in; ++c) {
       const float4 w = *reinterpret_cast<const float4*>(weights + c * expand_leading);
       const float4 x = *reinterpret_cast<const float4*>(window + c * Variant::kLeading + pixel);
@@ -218,8 +218,11 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
     }
     __syncthreads();
     if (slice == 0 && column < tile.width) {
+      // One pointer that walks: an address for every channel would cost more registers than there are.
+      float* target = arguments.output(tile, first_out, row, column);
+      const std::int64_t plane = static_cast<std::int64_t>(params.input.height) * params.input.width;
 #pragma unroll
-      for (int m = 0; m < kOuts; ++m) {
+      for (int m = 0; m < kOuts; ++m, target += plane) {
         if (m >= outs) break;
 #pragma unroll
         for (int p = 0; p < 2; ++p) {
@@ -228,7 +231,7 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
           for (int s = 0; s < Variant::kSlices - 1; ++s) {
             sum += others[(s * kOuts + m) * Shape::kPixels + p * Shape::kWidth];
           }
-          store_one(arguments.output(tile, first_out + m, row + p, column), sum);
+          store_one(target + p * params.input.width, sum);
         }
       }
     }

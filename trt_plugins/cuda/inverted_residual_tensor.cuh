@@ -20,6 +20,7 @@
 //   expand  half  [up(C_h)][half_leading(up(C_in + 1))]  pw1 | bias1 | zeros
 //   project half  [16 * kRowTiles][half_leading(up(C_h))]
 //   filter  float [up(C_h)][12]                          dw's 9 weights, bias2, two unused
+//   bias    float [16 * kRowTiles]                       bias3
 //   hidden  float [16][kHiddenLeading]                   the expanded chunk; in turns the window of `previous`, the
 //                                                        filtered chunk (half [2][16][kFilteredLeading]), and the
 //                                                        output tiles of the warps
@@ -51,6 +52,7 @@ struct TensorResidual {
     int expand;
     int project;
     int filter;
+    int bias;
     int hidden;
     int end;
 
@@ -62,7 +64,8 @@ struct TensorResidual {
       expand = depth * kWindowLeading * 2;
       project = expand + hidden_rows * expand_leading * 2;
       filter = project + kOuts * project_leading * 2;
-      hidden = filter + hidden_rows * 12 * 4;
+      bias = filter + hidden_rows * 12 * 4;
+      hidden = bias + kOuts * 4;
       const int chunk = kSide * kHiddenLeading * 4;
       const int previous = params.input.previous_channels * Shape::kPreviousWindow * 2;
       end = hidden + (chunk > previous ? chunk : previous);
@@ -104,6 +107,9 @@ __device__ __forceinline__ void stage_tensor_weights(const ResidualArguments<__h
   for (int h = threadIdx.x; h < hidden; h += blockDim.x) {
     expand[h * map.expand_leading + in] = load_one(arguments.bias1 + h);
     filter[h * 12 + 9] = to_float(load_one(arguments.bias2 + h));
+  }
+  for (int m = threadIdx.x; m < outs; m += blockDim.x) {
+    reinterpret_cast<float*>(memory + map.bias)[m] = to_float(load_one(arguments.bias3 + first_out + m));
   }
   arguments.for_weights(
       patch, [&](int h, int c, __half weight) { expand[h * map.expand_leading + c] = weight; },
@@ -188,6 +194,7 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
   const __half* expand = reinterpret_cast<const __half*>(memory + map.expand);
   const __half* project = reinterpret_cast<const __half*>(memory + map.project);
   const float* filter = reinterpret_cast<const float*>(memory + map.filter);
+  const float* bias = reinterpret_cast<const float*>(memory + map.bias);
   float* hidden = reinterpret_cast<float*>(memory + map.hidden);
   const __half* filtered = reinterpret_cast<const __half*>(hidden);
 
@@ -220,13 +227,12 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
       const int row = pixel / Shape::kWidth;
       const int column = pixel % Shape::kWidth;
       if (m >= outs || row >= tile.height || column >= tile.width) return;
-      const float bias = to_float(load_one(arguments.bias3 + first_out + m));
       const __half* skipped =
           window + (first_out + m) * Variant::kWindowLeading + (row + 1) * Shape::kColumns + column + 1;
       Pack<__half, kRun> pack;
 #pragma unroll
       for (int p = 0; p < kRun; ++p) {
-        pack.values[p] = __float2half_rn(run[p] + bias + (params.residual() ? to_float(skipped[p]) : 0.0f));
+        pack.values[p] = __float2half_rn(run[p] + bias[m] + (params.residual() ? to_float(skipped[p]) : 0.0f));
       }
       store_row(arguments.output(tile, first_out + m, row, column), pack, tile.width - column);
     });

@@ -20,6 +20,7 @@ struct PointwiseSmall {
   static constexpr int kPixels = kPatch * kPatch;
   static constexpr int kLanes = 8;
   static constexpr int kThreadsMax = 256;
+  static constexpr int kBlocks = 3;  ///< a multiprocessor; bounds the registers
   /// Lanes read channels that lie two apart; the padding keeps them off each other's banks.
   static constexpr int kLeading = kPixels == 16 ? 20 : kPixels;
   static constexpr int kFinished = kPixels > kLanes ? kPixels / kLanes : 1;
@@ -57,7 +58,8 @@ __device__ __forceinline__ int add_over_lanes(float (&sums)[Variant::kPixels]) {
 }
 
 template <int kPatch, int kVector, typename T>
-__global__ void __launch_bounds__(256) pointwise_small(const __grid_constant__ ConvArguments<T> arguments) {
+__global__ void __launch_bounds__(PointwiseSmall<kPatch>::kThreadsMax, PointwiseSmall<kPatch>::kBlocks)
+    pointwise_small(const __grid_constant__ ConvArguments<T> arguments) {
   using Variant = PointwiseSmall<kPatch>;
   using Shape = typename Variant::Shape;
   constexpr int kPixels = Variant::kPixels;

@@ -11,6 +11,7 @@
 // Shared memory (up(n) rounds up to a multiple of 16):
 //   weights half [up(outs_per_block)][half_leading(up(C_in))]   what no weight fills is zero
 //   window  half [up(C_in)][kLeading]                           the tile's composed input, zeros
+//   bias    float [up(outs_per_block)]
 //   scratch      the window of `previous`; then the hand-over of sums to lanes
 
 namespace hyperseg::cuda {
@@ -19,6 +20,7 @@ template <typename Tile>
 struct PointwiseTensor {
   using Shape = Tile;
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 4;  ///< a multiprocessor; bounds the registers
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kPixelTiles = Shape::kPixels / kSide;
   static constexpr int kLeading = half_leading(Shape::kPixels);
@@ -29,6 +31,7 @@ struct PointwiseTensor {
     int rows;
     int weight_leading;
     int window;
+    int bias;
     int scratch;
     int end;
 
@@ -37,7 +40,8 @@ struct PointwiseTensor {
       rows = (outs + kSide - 1) / kSide * kSide;
       weight_leading = half_leading(depth);
       window = rows * weight_leading * 2;
-      scratch = window + depth * kLeading * 2;
+      bias = window + depth * kLeading * 2;
+      scratch = bias + rows * 4;
       const int previous = params.input.previous_channels * Shape::kPreviousWindow * 2;
       const int hand_over = kWarps * kHandOver * 4;
       end = scratch + (previous > hand_over ? previous : hand_over);
@@ -50,7 +54,7 @@ struct PointwiseTensor {
 };
 
 template <typename Variant>
-__global__ void __launch_bounds__(Variant::kThreads)
+__global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
     pointwise_tensor(const __grid_constant__ ConvArguments<__half> arguments) {
   using Shape = typename Variant::Shape;
   const int in = arguments.params.in_channels();
@@ -59,10 +63,12 @@ __global__ void __launch_bounds__(Variant::kThreads)
   unsigned char* memory = shared<unsigned char>();
   __half* weights = reinterpret_cast<__half*>(memory);
   __half* window = reinterpret_cast<__half*>(memory + map.window);
+  float* bias = reinterpret_cast<float*>(memory + map.bias);
   const __half zero = __float2half_rn(0.0f);
 
   const PatchPlace patch(arguments.params.theta, arguments.tiling);
   arguments.for_weights(patch, [&](int m, int c, __half weight) { weights[m * map.weight_leading + c] = weight; });
+  for (int m = threadIdx.x; m < outs; m += blockDim.x) bias[m] = arguments.bias_of(arguments.first_out() + m);
   for (int item = threadIdx.x; item < map.rows * map.depth; item += blockDim.x) {
     const int m = item / map.depth;
     const int c = item % map.depth;
@@ -90,10 +96,10 @@ __global__ void __launch_bounds__(Variant::kThreads)
                      const int column = pixel % Shape::kWidth;
                      if (first + m >= outs || row >= tile.height || column >= tile.width) return;
                      const int channel = arguments.first_out() + first + m;
-                     const float bias = arguments.bias_of(channel);
                      Pack<__half, kRun> pack;
 #pragma unroll
-                     for (int p = 0; p < kRun; ++p) pack.values[p] = __float2half_rn(arguments.finish(run[p] + bias));
+                     for (int p = 0; p < kRun; ++p)
+                       pack.values[p] = __float2half_rn(arguments.finish(run[p] + bias[first + m]));
                      store_row(arguments.output(tile, channel, row, column), pack, tile.width - column);
                    });
     }

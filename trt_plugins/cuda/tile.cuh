@@ -41,7 +41,7 @@ struct Tiling {
   int blocks;  ///< a patch
 
   /// Few tiles a block for parallelism, yet so many that reading the patch's weights again in every block costs at
-  /// most an eighth of what a tile reads and writes (`tile_elements`).
+  /// most a sixteenth of what a tile reads and writes (`tile_elements`).
   template <typename Shape>
   static Tiling of(int patch_height, int patch_width, Shape, std::int64_t weights, std::int64_t tile_elements) {
     Tiling t{};
@@ -50,7 +50,7 @@ struct Tiling {
     t.across = (patch_width + Shape::kWidth - 1) / Shape::kWidth;
     t.tiles = t.across * ((patch_height + Shape::kHeight - 1) / Shape::kHeight);
     t.tiles_per_block = 1;
-    while (t.tiles_per_block < t.tiles && weights * 8 > tile_elements * t.tiles_per_block) t.tiles_per_block *= 2;
+    while (t.tiles_per_block < t.tiles && weights * 16 > tile_elements * t.tiles_per_block) t.tiles_per_block *= 2;
     t.blocks = (t.tiles + t.tiles_per_block - 1) / t.tiles_per_block;
     return t;
   }
