@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from hyperseg_export.operators import DOMAIN
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto
+
+_MOVING = ("Reshape", "Transpose")
 
 PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 """The operators that have a TensorRT plugin. Others of ours exist for the CPU only and are lowered below."""
@@ -16,6 +18,7 @@ PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 def lower(model: ModelProto) -> None:
     """Rewrites `model` in place so that TensorRT's parser takes it."""
     _drop_absent_inputs(model)
+    _cast_bytes_first(model)
 
 
 def _drop_absent_inputs(model: ModelProto) -> None:
@@ -26,3 +29,37 @@ def _drop_absent_inputs(model: ModelProto) -> None:
             present = [name for name in node.input if name]
             del node.input[:]
             node.input.extend(present)
+
+
+def _cast_bytes_first(model: ModelProto) -> None:
+    """TensorRT has uint8 at the network's edge only: whatever is done with the image, a Cast has to come first."""
+    from onnx import TensorProto, helper
+
+    for value in model.graph.input:
+        if value.type.tensor_type.elem_type != TensorProto.UINT8:
+            continue
+        readers = [node for node in model.graph.node if value.name in node.input]
+        if all(node.op_type == "Cast" for node in readers):
+            continue
+        name = f"{value.name}_float"
+        for node in readers:
+            node.input[:] = [name if given == value.name else given for given in node.input]
+        cast = helper.make_node("Cast", [value.name], [name], name=f"{name}_cast", to=TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+        _drop_second_casts(model.graph, name)
+
+
+def _drop_second_casts(graph: GraphProto, source: str) -> None:
+    """Casts of what is float32 already, behind nodes that only move values."""
+    from onnx import TensorProto
+
+    floats = {source}
+    for node in list(graph.node):
+        if floats.isdisjoint(node.input):
+            continue
+        if node.op_type in _MOVING:
+            floats.update(node.output)
+        elif node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT:
+            for reader in graph.node:
+                reader.input[:] = [node.input[0] if name == node.output[0] else name for name in reader.input]
+            graph.node.remove(node)

@@ -100,7 +100,7 @@ def check_outputs(network: Any, model: Any, trt: Any) -> None:
 
 def _describe(error: Any) -> str:
     """A parser error as one line."""
-    text = " ".join(str(error.desc()).split())
+    text = " ".join(str(error.desc()).split()).split(" [checkMacros")[0]  # what follows says that there is no GPU
     node = getattr(error, "node_name", None)
     where = f"node {node()}: " if callable(node) and node() else ""
     return f"{where}{text}"

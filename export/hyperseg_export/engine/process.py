@@ -130,7 +130,7 @@ class _Conversation:
                 "nothing was written. Try another --optimization-level or --workspace, or another TensorRT"
             )
         if self._failure is not None:
-            because = f": {_line(reasons[0])}" if reasons else ""
+            because = f": {_line(reasons[0])}" if reasons and _line(reasons[0])[:60] not in self._failure else ""
             raise EngineError(f"{self._failure}{because}")
         if status != 0 or not self._done:
             last = (output.strip().splitlines() or ["it gave no reason"])[-1]
