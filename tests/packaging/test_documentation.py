@@ -57,8 +57,9 @@ def blocks() -> list[Block]:
 def folders(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> dict[Path, Path]:
     """A working folder per document."""
     pytest.importorskip("torch", reason="the documentation's checkpoint is made with PyTorch")
-    import hyperseg
     from hyperseg_export.random_network import random_network
+
+    import hyperseg
 
     source = tmp_path_factory.mktemp("source")
     hyperseg.save(random_network("camvid-lite"), source / "m.pt")
