@@ -1,4 +1,4 @@
-"""Reads an ONNX file's metadata_props without loading its graph, and without the onnx package.
+"""Reads an ONNX file's metadata_props and node names without loading its weights, and without the onnx package.
 
 An ONNX file is one protocol-buffers message. Its fields are walked by their lengths, so that a model of hundreds of
 megabytes answers in a millisecond.
@@ -6,64 +6,96 @@ megabytes answers in a millisecond.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from hyperseg_runtime.errors import ModelError
 
-_METADATA_PROPS = 14  # ModelProto.metadata_props, a repeated StringStringEntryProto {1: key, 2: value}
+Content = TypeVar("Content")
+
+# Field numbers of onnx.proto
+_MODEL_GRAPH, _MODEL_METADATA_PROPS = 7, 14
+_GRAPH_NODE = 1
+_NODE_OUTPUT, _NODE_NAME = 2, 3
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+# Wire types
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MAX_ENTRY = 1 << 24
+_MAX_TEXT = 1 << 24
 
 
 def read_properties(path: Path) -> dict[str, str]:
     """The file's metadata_props. Raises ModelError where the file cannot be read or is not an ONNX file."""
+    return _read(path, lambda file, size: dict(_properties(file, size)))
+
+
+def read_node_names(path: Path) -> dict[str, str]:
+    """From each value that a node of the graph puts out to the node's name. Raises ModelError as read_properties."""
+    return _read(path, lambda file, size: dict(_outputs_and_names(file, size)))
+
+
+def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             if size == 0:
                 raise ModelError(f"{path} is empty; export the model again")
-            return dict(_entries(file, size))
+            return read(file, size)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
         raise ModelError(f"{path} is not an ONNX file, or it is damaged; export the model again") from error
 
 
-def _entries(file: BinaryIO, size: int) -> list[tuple[str, str]]:
-    found = []
-    while file.tell() < size:
+def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
+    for number, end in _messages(file, size):
+        if number == _MODEL_METADATA_PROPS:
+            texts = {field: _text(file, stop) for field, stop in _messages(file, end)}
+            yield texts.get(_ENTRY_KEY, ""), texts.get(_ENTRY_VALUE, "")
+
+
+def _outputs_and_names(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
+    for number, graph_end in _messages(file, size):
+        if number != _MODEL_GRAPH:
+            continue
+        for field, node_end in _messages(file, graph_end):
+            if field != _GRAPH_NODE:
+                continue
+            name, outputs = "", []
+            for part, end in _messages(file, node_end):
+                if part == _NODE_NAME:
+                    name = _text(file, end)
+                elif part == _NODE_OUTPUT:
+                    outputs.append(_text(file, end))
+            yield from ((output, name) for output in outputs)
+
+
+def _messages(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
+    """Number and end of every length-delimited field up to `end`; whatever the caller leaves of one is skipped."""
+    while file.tell() < end:
         number, kind = divmod(_varint(file), 8)
         if number == 0:
             raise ValueError("field number 0")
         if kind == _BYTES:
             length = _varint(file)
-            end = file.tell() + length
-            if end > size or (number == _METADATA_PROPS and length > _MAX_ENTRY):
+            stop = file.tell() + length
+            if stop > end:
                 raise EOFError
-            if number == _METADATA_PROPS:
-                found.append(_entry(file, end))
-            file.seek(end)
+            yield number, stop
+            file.seek(stop)
         elif kind == _VARINT:
             _varint(file)
         elif kind in (_FIXED64, _FIXED32):
             file.seek(8 if kind == _FIXED64 else 4, 1)
         else:
             raise ValueError(f"wire type {kind}")
-    return found
 
 
-def _entry(file: BinaryIO, end: int) -> tuple[str, str]:
-    texts = {1: "", 2: ""}
-    while file.tell() < end:
-        number, kind = divmod(_varint(file), 8)
-        if kind != _BYTES:
-            raise ValueError(f"wire type {kind} in a property")
-        length = _varint(file)
-        if file.tell() + length > end:
-            raise EOFError
-        texts[number] = file.read(length).decode("utf-8")
-    return texts[1], texts[2]
+def _text(file: BinaryIO, end: int) -> str:
+    length = end - file.tell()
+    if length > _MAX_TEXT:
+        raise ValueError(f"a text of {length} bytes")
+    return file.read(length).decode("utf-8")
 
 
 def _varint(file: BinaryIO) -> int:

@@ -1,25 +1,59 @@
-"""The parts of a HyperSeg network, told from a node's name."""
+"""The parts of a HyperSeg network, told from where a node came from and what it does."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 OTHER = "other"
-_LEVEL = re.compile(r"(?:^|[/.])(?:decoder|level)s?(?:[/.]level)?[/._]?s?[/._]?(\d+)")
-_MARKS = (
-    ("weight mapper", re.compile(r"(?:^|[/.])(?:weight_mappers?|mappers?|w|out_conv)(?:[/._]|$)")),
-    ("context head", re.compile(r"(?:^|[/.])(?:context_head|context|head|hyper_head)(?:[/._]|$)")),
-    ("backbone", re.compile(r"(?:^|[/.])(?:backbone|encoder|stem|blocks?)(?:[/._]|$)")),
-    ("decoder", re.compile(r"(?:^|[/.])decoder(?:[/._]|$)")),
+_DYNAMIC = ("DPWConv", "DPWInvertedResidual")
+_MODULES = (
+    ("backbone", "backbone"),
+    ("context_head", "context head"),
+    ("weight_mapper", "weight mappers"),
+    ("decoder", "decoder"),
 )
+_END = ("UpsampleArgmax", "Resize", "ArgMax")
 
 
-def part_of(node: str) -> str:
-    """The part that a node belongs to, from its name, which begins with the modules it was exported from."""
-    for name, mark in _MARKS[:3]:
-        if mark.search(node):
-            return name
-    level = _LEVEL.search(node)
-    if level is not None:
-        return f"decoder level {level.group(1)}"
-    return "decoder" if _MARKS[3][1].search(node) else OTHER
+@dataclass(frozen=True)
+class NodeRun:
+    """One execution of one node."""
+
+    name: str
+    operator: str
+    ms: float
+    height: int | None
+    """Of its first output, where that is [N, C, H, W]."""
+
+
+def parts_of(run: Sequence[NodeRun], names: Mapping[str, str]) -> list[str]:
+    """The part of each node of one run, in the order of execution.
+
+    `names` leads from a value to the name of the exported node that makes it: ONNX Runtime names the convolutions that
+    it rewrites after their output. Nodes that it adds (layout reorders) count for the node before them.
+    """
+    levels = sorted({node.height for node in run if node.operator in _DYNAMIC and node.height is not None})
+    parts: list[str] = []
+    for node in run:
+        module = _module(node.name, names)
+        if module is None:
+            parts.append(parts[-1] if parts else OTHER)
+        elif node.operator in _DYNAMIC and node.height is not None:
+            parts.append(f"decoder level {levels.index(node.height)}")
+        elif module == "decoder" and node.operator != "UpsampleArgmax":
+            # What is left of the decoder in a graph with our operators makes the weights.
+            parts.append("weight mappers" if levels else "decoder")
+        elif module == OTHER:
+            parts.append("upsampling and argmax" if node.operator in _END else "input and output")
+        else:
+            parts.append(module)
+    return parts
+
+
+def _module(name: str, names: Mapping[str, str]) -> str | None:
+    """The part by the module in the node's name; None where ONNX Runtime made the node."""
+    original = name if "/" in name else names.get(name.removesuffix("_nchwc"))
+    if original is None or "/" not in original:
+        return None
+    return next((part for prefix, part in _MODULES if original.startswith(prefix)), OTHER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from hyperseg_runtime.backends.onnxruntime import open_session
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.onnx_file import read_node_names
 from hyperseg_runtime.preparation import prepare
-from hyperseg_runtime.profiling.parts import part_of
+from hyperseg_runtime.profiling.parts import NodeRun, parts_of
 
 _WARM_UP = 3
+_KERNEL = "_kernel_time"
 
 
 @dataclass(frozen=True)
@@ -73,26 +75,34 @@ def profile_model(model: Path, *, threads: int | None = None, repetitions: int =
             events = json.loads(session.end_profile().read_text(encoding="utf-8"))
         finally:
             session.close()
-    return summarise(str(model), events, _WARM_UP)
+    return summarise(str(model), runs_of(events)[_WARM_UP:], read_node_names(model))
 
 
-def summarise(model: str, events: Iterable[Mapping[str, Any]], warm_up: int) -> Profile:
-    """Adds up ONNX Runtime's events ("NODE_kernel_time", microseconds), leaving out each node's first runs."""
-    seen: dict[str, int] = defaultdict(int)
-    operators: dict[str, list[float]] = defaultdict(list)
-    parts: dict[str, list[float]] = defaultdict(list)
+def runs_of(events: Iterable[Mapping[str, Any]]) -> list[list[NodeRun]]:
+    """ONNX Runtime's events ("NODE_kernel_time", microseconds) as runs: a run ends where its first node comes again."""
+    runs: list[list[NodeRun]] = []
     for event in events:
         name = str(event.get("name", ""))
-        if event.get("cat") != "Node" or not name.endswith("_kernel_time"):
+        if event.get("cat") != "Node" or not name.endswith(_KERNEL):
             continue
-        node = name.removesuffix("_kernel_time")
-        seen[node] += 1
-        if seen[node] > warm_up:
-            ms = float(event["dur"]) / 1e3
-            operators[str(event["args"]["op_name"])].append(ms)
-            parts[part_of(node)].append(ms)
-    runs = max(1, max(seen.values(), default=0) - warm_up)
-    return Profile(model, runs, _shares(operators, runs), _shares(parts, runs))
+        shapes = [shape for output in event["args"].get("output_type_shape", []) for shape in output.values()]
+        height = shapes[0][2] if shapes and len(shapes[0]) == 4 else None
+        node = NodeRun(name.removesuffix(_KERNEL), str(event["args"]["op_name"]), float(event["dur"]) / 1e3, height)
+        if not runs or node.name == runs[-1][0].name:
+            runs.append([])
+        runs[-1].append(node)
+    return runs
+
+
+def summarise(model: str, runs: Sequence[Sequence[NodeRun]], names: Mapping[str, str]) -> Profile:
+    """Adds up the runs by operator and by part; `names` as parts_of takes them."""
+    operators: dict[str, list[float]] = defaultdict(list)
+    parts: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        for node, part in zip(run, parts_of(run, names), strict=True):
+            operators[node.operator].append(node.ms)
+            parts[part].append(node.ms)
+    return Profile(model, len(runs), _shares(operators, len(runs)), _shares(parts, len(runs)))
 
 
 def _shares(times: Mapping[str, list[float]], runs: int) -> tuple[Share, ...]:
