@@ -4,14 +4,24 @@
 `assert_matches` compares. Nothing here imports more than numpy.
 """
 
-from .cases import CASES, Case, DPWConvCase, DPWInvertedResidualCase, UpsampleArgmaxCase
+from .cases import (
+    CASES,
+    ENCODER_CASES,
+    Case,
+    DPWConvCase,
+    DPWInvertedResidualCase,
+    InvertedResidualCase,
+    UpsampleArgmaxCase,
+)
 from .compare import assert_matches, expected
 
 __all__ = [
     "CASES",
+    "ENCODER_CASES",
     "Case",
     "DPWConvCase",
     "DPWInvertedResidualCase",
+    "InvertedResidualCase",
     "UpsampleArgmaxCase",
     "assert_matches",
     "expected",

@@ -183,6 +183,71 @@ class UpsampleArgmaxCase:
         return {"X": x.astype(self.dtype)}
 
 
+@dataclass(frozen=True)
+class InvertedResidualCase:
+    """The encoder's block: on the CPU, and as the standard operators that it replaces."""
+
+    operator: ClassVar[str] = "InvertedResidual"
+    dtype: ClassVar[str] = "float32"
+
+    name: str
+    in_channels: int
+    hidden_channels: int
+    out_channels: int
+    height: int
+    width: int
+    kernel: int = 3
+    stride: int = 1
+    pads: tuple[int, int, int, int] = (1, 1, 1, 1)  # top, left, bottom, right
+    squeezed_channels: int = 3
+    batch: int = 1
+    expands: bool = True
+    residual: bool = False
+    seed: int = 0
+
+    @property
+    def attributes(self) -> Attributes:
+        return {
+            "kernel_shape": [self.kernel, self.kernel],
+            "strides": [self.stride, self.stride],
+            "pads": list(self.pads),
+            "residual": int(self.residual),
+        }
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        top, left, bottom, right = self.pads
+        height = (self.height + top + bottom - self.kernel) // self.stride + 1
+        return self.batch, self.out_channels, height, (self.width + left + right - self.kernel) // self.stride + 1
+
+    def inputs(self) -> Inputs:
+        """The node's inputs in order; None where an optional one is left out."""
+        rng = np.random.default_rng(self.seed)
+        hidden, squeezed, out = self.hidden_channels, self.squeezed_channels, self.out_channels
+
+        def weight(rows: int, columns: int, kernel: int = 1) -> Array:
+            drawn = rng.standard_normal((rows, columns, kernel, kernel)) / np.sqrt(columns * kernel**2)
+            return np.asarray(2.0 * drawn, np.float32)
+
+        def bias(count: int) -> Array:
+            return rng.standard_normal(count).astype(np.float32)
+
+        x = rng.standard_normal((self.batch, self.in_channels, self.height, self.width)).astype(np.float32)
+        return {
+            "X": x,
+            "expand_weight": weight(hidden, self.in_channels) if self.expands else None,
+            "expand_bias": bias(hidden) if self.expands else None,
+            "depthwise_weight": weight(hidden, 1, self.kernel),
+            "depthwise_bias": bias(hidden),
+            "reduce_weight": weight(squeezed, hidden),
+            "reduce_bias": bias(squeezed),
+            "gate_weight": weight(hidden, squeezed),
+            "gate_bias": bias(hidden),
+            "project_weight": weight(out, hidden),
+            "project_bias": bias(out),
+        }
+
+
 Case: TypeAlias = DPWConvCase | DPWInvertedResidualCase | UpsampleArgmaxCase
 
 
@@ -305,3 +370,33 @@ def _all_cases() -> Iterator[Case]:
 
 
 CASES: tuple[Case, ...] = tuple(_all_cases())
+
+
+def _encoder_cases() -> Iterator[InvertedResidualCase]:
+    def case(name: str, channels: tuple[int, int, int], size: tuple[int, int], **rest: object) -> InvertedResidualCase:
+        return replace(InvertedResidualCase(name, *channels, *size), **rest)  # type: ignore[arg-type]
+
+    yield case("kernel3", (4, 24, 6), (12, 16))
+    yield case("kernel5", (4, 24, 6), (12, 16), kernel=5, pads=(2, 2, 2, 2))
+    yield case("residual", (4, 24, 4), (12, 16), residual=True)
+    yield case("residual-many-channels", (26, 50, 26), (9, 13), residual=True)
+    yield case("no-expansion", (8, 8, 5), (12, 16), expands=False)
+    yield case("no-expansion-stride2", (8, 8, 5), (12, 16), expands=False, stride=2, pads=(0, 0, 1, 1))
+    yield case("stride2-even", (4, 24, 6), (12, 16), stride=2, pads=(0, 0, 1, 1))
+    yield case("stride2-kernel5-odd-padding", (4, 24, 6), (12, 16), kernel=5, stride=2, pads=(1, 1, 2, 2))
+    yield case("stride2-kernel5-even-padding", (4, 24, 6), (12, 16), kernel=5, stride=2, pads=(2, 2, 2, 2))
+    yield case("stride2-odd-size", (4, 24, 6), (13, 17), stride=2)
+    yield case("odd-sizes", (5, 13, 7), (11, 7), squeezed_channels=1)
+    yield case("narrow", (3, 5, 7), (9, 1), kernel=5, pads=(2, 2, 2, 2))
+    yield case("one-pixel", (3, 5, 7), (1, 1))
+    yield case("unpadded", (3, 5, 7), (6, 8), pads=(0, 0, 0, 0))
+    yield case("batch", (4, 24, 6), (12, 16), batch=3)
+    yield case("strips", (4, 24, 30), (70, 520))
+    yield case("strips-direct", (16, 20, 16), (68, 400), residual=True)
+    yield case("strips-stride2", (4, 24, 6), (140, 520), kernel=5, stride=2, pads=(2, 2, 2, 2))
+    yield case("late-stage", (40, 240, 100), (6, 8), squeezed_channels=10)
+
+
+ENCODER_CASES: tuple[InvertedResidualCase, ...] = tuple(
+    replace(case, name=f"InvertedResidual-{case.name}", seed=seed) for seed, case in enumerate(_encoder_cases())
+)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -103,7 +106,7 @@ def dpw_conv(
     return np.asarray(_ACTIVATIONS[activation](y))
 
 
-def dpw_inverted_residual(  # noqa: PLR0917 - the operator's inputs, in its order
+def dpw_inverted_residual(
     x: Doubles,
     theta: Doubles,
     bias1: Doubles,
@@ -142,3 +145,38 @@ def upsample_argmax(x: Doubles, *, scale: int = 1) -> NDArray[np.int32]:
     """labels [N, h * scale, w * scale]; ties go to the lowest channel."""
     labels: NDArray[np.int32] = np.argmax(upsample(x, scale), axis=1).astype(np.int32)
     return labels
+
+
+def _sigmoid(x: Doubles) -> Doubles:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def _dense(weight: Doubles, bias: Doubles, x: Doubles) -> Doubles:
+    """A 1x1 convolution of [N, C, H, W]."""
+    return np.asarray(np.einsum("oc,nchw->nohw", weight[:, :, 0, 0], x) + bias[:, None, None])
+
+
+def inverted_residual(
+    inputs: Mapping[str, Any],
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    residual: int,
+) -> Doubles:
+    """The encoder's block [N, C_out, H', W']; inputs by name, in the operator's order."""
+    x, expand_weight, expand_bias, dw_weight, dw_bias, reduce_weight, reduce_bias, *rest = inputs.values()
+    gate_weight, gate_bias, project_weight, project_bias = rest
+    h = x
+    if expand_weight is not None:
+        h = _dense(expand_weight, expand_bias, x)
+        h = h * _sigmoid(h)
+    padded = np.pad(h, ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
+    d = np.stack([_convolve(image, dw_weight) for image in padded])[:, :, :: strides[0], :: strides[1]]
+    d = d + dw_bias[:, None, None]
+    d = d * _sigmoid(d)
+    squeezed = _dense(reduce_weight, reduce_bias, d.mean(axis=(2, 3), keepdims=True))
+    gate = _sigmoid(_dense(gate_weight, gate_bias, squeezed * _sigmoid(squeezed)))
+    y = _dense(project_weight, project_bias, gate * d)
+    assert list(kernel_shape) == list(dw_weight.shape[2:])
+    return np.asarray(y + x if residual else y)

@@ -6,6 +6,7 @@
 #include "cpu/workers.h"
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
+#include "hyperseg/inverted_residual.h"
 #include "hyperseg/upsample_argmax.h"
 
 /// The operators on the CPU. Contracts are in hyperseg/*.h; parameters come from `validate`, pointers are to dense
@@ -36,5 +37,26 @@ void dpw_inverted_residual(const DPWInvertedResidualParams& params, const Invert
 
 void upsample_argmax(const UpsampleArgmaxParams& params, const float* x, std::int32_t* labels, const Workers& workers);
 void upsample_argmax(const UpsampleArgmaxParams& params, const Half* x, std::int32_t* labels, const Workers& workers);
+
+/// The inputs of InvertedResidual; expand_weight and expand_bias may be null.
+struct EncoderBlockInputs {
+  const float* x;
+  const float* expand_weight;
+  const float* expand_bias;
+  const float* depthwise_weight;
+  const float* depthwise_bias;
+  const float* reduce_weight;
+  const float* reduce_bias;
+  const float* gate_weight;
+  const float* gate_bias;
+  const float* project_weight;
+  const float* project_bias;
+};
+
+/// Floats of working memory that `inverted_residual` needs beside its threads' own: one image's depth-wise result.
+std::size_t working_floats(const InvertedResidualParams& params);
+
+void inverted_residual(const InvertedResidualParams& params, const EncoderBlockInputs& inputs, float* working, float* y,
+                       const Workers& workers);
 
 }  // namespace hyperseg::cpu

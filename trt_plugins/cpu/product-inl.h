@@ -1,6 +1,6 @@
 // The one inner loop of all convolutions: a matrix product whose right-hand rows lie anywhere in a window.
 //
-//   out[m][n] = clamp(bias[m] + sum_k weights[m * weights_stride + k] * window[offsets[k] + n])
+//   out[m][n] = clamp(addend[m][n] + bias[m] + sum_k weights[m * weights_stride + k] * window[offsets[k] + n])
 //
 // A 1x1 convolution has one row per input channel. A KxK one has K*K rows per channel, each the same plane shifted by
 // its tap: with the window's rows stored one after the other, a tap is a constant shift, and the values that wrap
@@ -34,8 +34,9 @@ struct Product {
   size_t out_stride;
   size_t rows;
   size_t columns;  // rounded up to whole vectors: `out` and `window` have room for that
-  float lowest;
+  float lowest;    // -infinity: not clamped
   float highest;
+  const float* addend;  // null, or a map like `out`, added before the clamp
 };
 
 // Rows and vectors of the block that is kept in registers: block + one row of the window + one weight fit the file.
@@ -67,13 +68,23 @@ HWY_INLINE void multiply_block(const Product& p, size_t row, size_t column) {
       for (size_t v = 0; v < kVectors; ++v) sum[m][v] = hn::MulAdd(weight, x[v], sum[m][v]);
     }
   }
-  const V lowest = hn::Set(d, p.lowest);
-  const V highest = hn::Set(d, p.highest);
-  for (size_t m = 0; m < kRows; ++m) {
-    float* HWY_RESTRICT out = p.out + (row + m) * p.out_stride + column;
-    for (size_t v = 0; v < kVectors; ++v) {
-      hn::StoreU(hn::Min(highest, hn::Max(lowest, sum[m][v])), d, out + v * lanes);
+  const size_t at = row * p.out_stride + column;
+  if (p.addend != nullptr) {
+    for (size_t m = 0; m < kRows; ++m) {
+      const float* HWY_RESTRICT addend = p.addend + at + m * p.out_stride;
+      for (size_t v = 0; v < kVectors; ++v) sum[m][v] = hn::Add(sum[m][v], hn::LoadU(d, addend + v * lanes));
     }
+  }
+  if (p.lowest > -std::numeric_limits<float>::infinity()) {
+    const V lowest = hn::Set(d, p.lowest);
+    const V highest = hn::Set(d, p.highest);
+    for (size_t m = 0; m < kRows; ++m) {
+      for (size_t v = 0; v < kVectors; ++v) sum[m][v] = hn::Min(highest, hn::Max(lowest, sum[m][v]));
+    }
+  }
+  for (size_t m = 0; m < kRows; ++m) {
+    float* HWY_RESTRICT out = p.out + at + m * p.out_stride;
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(sum[m][v], d, out + v * lanes);
   }
 }
 

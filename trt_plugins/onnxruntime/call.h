@@ -115,6 +115,36 @@ class SessionWorkers final : public cpu::Workers {
   const Call& call_;
 };
 
+/// Memory of the session's own allocator for the duration of a call.
+class WorkingMemory {
+ public:
+  WorkingMemory(const Call& call, std::size_t bytes) : api_(call.api()) {
+    OrtMemoryInfo* info = nullptr;
+    check(api_, api_.CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &info));
+    const auto release = [this](OrtMemoryInfo* owned) { api_.ReleaseMemoryInfo(owned); };
+    const std::unique_ptr<OrtMemoryInfo, decltype(release)> owner(info, release);
+    check(api_, api_.KernelContext_GetAllocator(call.context(), info, &allocator_));
+    data_ = allocator_->Alloc(allocator_, bytes);
+    if (data_ == nullptr) {
+      api_.ReleaseAllocator(allocator_);
+      throw std::bad_alloc();
+    }
+  }
+  ~WorkingMemory() {
+    allocator_->Free(allocator_, data_);
+    api_.ReleaseAllocator(allocator_);
+  }
+  WorkingMemory(const WorkingMemory&) = delete;
+  WorkingMemory& operator=(const WorkingMemory&) = delete;
+
+  void* data() const { return data_; }
+
+ private:
+  const OrtApi& api_;
+  OrtAllocator* allocator_ = nullptr;
+  void* data_ = nullptr;
+};
+
 /// Reports what `validate` found as a wrong argument.
 inline void require(const Error& error) {
   if (!error.empty()) throw std::invalid_argument(error);

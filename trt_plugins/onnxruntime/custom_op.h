@@ -9,7 +9,7 @@
 namespace hyperseg::ort {
 
 /// Describes `Operator` to ONNX Runtime and forwards its callbacks. An Operator has
-///   kName, kInputs, kRequired (inputs before the optional ones), kProvider (null: CPU);
+///   kName, kInputs, `optional(input)`, kProvider (null: CPU);
 ///   types Input and Output of its tensors' elements;
 ///   a constructor from a Node, which reads attributes, and `compute(Call&)`.
 template <typename Operator>
@@ -26,7 +26,7 @@ class CustomOp final : public OrtCustomOp {
       return kElementType<typename Operator::Output>;
     };
     OrtCustomOp::GetInputCharacteristic = [](const OrtCustomOp*, std::size_t index) {
-      return index < Operator::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+      return Operator::optional(index) ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
     };
     OrtCustomOp::GetOutputCharacteristic = [](const OrtCustomOp*, std::size_t) { return INPUT_OUTPUT_REQUIRED; };
     OrtCustomOp::GetInputMemoryType = [](const OrtCustomOp*, std::size_t) { return OrtMemTypeDefault; };

@@ -26,17 +26,26 @@ class Node {
     return narrowed(attribute, value);
   }
 
-  /// Two integers, such as a kernel's height and width.
-  void pair(const char* attribute, int* first, int* second) const {
+  /// As many integers as `fallback` has, which is what a node without the attribute gets.
+  std::vector<int> integers(const char* attribute, const std::vector<int>& fallback) const {
     std::size_t count = 0;
-    if (!found(attribute, api_.KernelInfoGetAttributeArray_int64(info_, attribute, nullptr, &count))) return;
+    if (!found(attribute, api_.KernelInfoGetAttributeArray_int64(info_, attribute, nullptr, &count))) return fallback;
     std::vector<std::int64_t> values(count);
     check(api_, api_.KernelInfoGetAttributeArray_int64(info_, attribute, values.data(), &count));
-    if (count != 2) {
-      throw std::invalid_argument(about(attribute) + " has " + std::to_string(count) + " values; expected 2");
+    if (count != fallback.size()) {
+      throw std::invalid_argument(about(attribute) + " has " + std::to_string(count) + " values; expected " +
+                                  std::to_string(fallback.size()));
     }
-    *first = narrowed(attribute, values[0]);
-    *second = narrowed(attribute, values[1]);
+    std::vector<int> result;
+    for (std::int64_t value : values) result.push_back(narrowed(attribute, value));
+    return result;
+  }
+
+  /// Two integers, such as a kernel's height and width.
+  void pair(const char* attribute, int* first, int* second) const {
+    const std::vector<int> values = integers(attribute, {*first, *second});
+    *first = values[0];
+    *second = values[1];
   }
 
   std::string text(const char* attribute, const char* fallback) const {

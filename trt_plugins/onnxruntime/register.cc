@@ -18,7 +18,7 @@ void register_operators(const OrtApi& api, OrtSessionOptions* options) {
   // Sessions keep pointers to domain and operators and may outlive their options: these live as long as the process.
   static OrtCustomOpDomain* const domain =
       make_domain<DPWConv<float>, DPWConv<cpu::Half>, DPWInvertedResidual<float>, DPWInvertedResidual<cpu::Half>,
-                  UpsampleArgmax<float>, UpsampleArgmax<cpu::Half>>(api);
+                  UpsampleArgmax<float>, UpsampleArgmax<cpu::Half>, InvertedResidual>(api);
   check(api, api.AddCustomOpDomain(options, domain));
 }
 
