@@ -90,6 +90,8 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             traceback.print_exc()
         elif isinstance(error, (HyperSegError, click.ClickException)):
             complain(name, str(error))
+        elif isinstance(error, ImportError):
+            complain(name, f"{error}; hyperseg-doctor says what is missing and how to install it")
         else:
             complain(name, f"{type(error).__name__}: {error}; this should not happen, --debug shows where it did")
         return FAILURE

@@ -1,0 +1,108 @@
+"""hyperseg-run on pictures, folders and globs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hyperseg_runtime.errors import OutputError
+from hyperseg_runtime.output.render import Renderer, Style
+from hyperseg_runtime.segmenter import Segmenter
+
+from .clips import pictures, write_clip
+from .conftest import Finished
+
+Run = Callable[..., Finished]
+
+
+def write_pictures(folder: Path, *names: str) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    for name, picture in zip(names, pictures(len(names), (40, 60)), strict=True):
+        cv2.imwrite(str(folder / name), picture)
+    return [folder / name for name in names]
+
+
+def test_one_picture(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_pictures(tmp_path, "a.png")
+    assert hyperseg_run("a.png").code == 0
+    assert cv2.imread("a.segmented.png").shape == (40, 60, 3)
+    again = hyperseg_run("a.png")
+    again.failed_with("a.segmented.png exists", "--force")
+    assert hyperseg_run("a.png", "--force").code == 0
+
+
+def test_a_folder_with_a_video_in_it(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", "b.jpg", "a.png")
+    write_clip(tmp_path / "in" / "c.mp4", count=3)
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    done = hyperseg_run("in", "--labels", "labels", "--stats", "shares.csv")
+    assert done.code == 0, done
+    assert sorted(path.name for path in Path("in.segmented").iterdir()) == ["a.png", "b.jpg", "c.mp4"]
+    assert len(list(Path("labels").iterdir())) == 5
+    rows = list(csv.DictReader(Path("shares.csv").read_text().splitlines()))
+    assert [Path(row["source"]).name for row in rows] == ["a.png", "b.jpg", "c.mp4", "c.mp4", "c.mp4"]
+
+
+def test_a_glob_leaves_out_earlier_results(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_pictures(tmp_path, "a.png", "b.png")
+    assert hyperseg_run("*.png").code == 0
+    assert hyperseg_run("*.png", "--force").code == 0
+    assert not list(tmp_path.glob("*.segmented.segmented.png"))
+
+
+def test_a_bad_picture_does_not_stop_the_others(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", "a.png", "c.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"not a picture")
+    done = hyperseg_run("in", "-o", "out")
+    done.failed_with("b.png is not a picture")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((5, 7), np.uint8),
+        np.zeros((5, 7, 4), np.uint8),
+        np.zeros((5, 7, 3), np.uint16),
+        np.zeros((1, 1, 3), np.uint8),
+    ],
+    ids=["grey", "alpha", "16-bit", "1x1"],
+)
+def test_every_kind_of_picture(hyperseg_run: Run, tmp_path: Path, picture: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    assert hyperseg_run("a.png").code == 0
+    assert cv2.imread("a.segmented.png").shape[:2] == picture.shape[:2]
+
+
+def test_styles(segmenter: Segmenter) -> None:
+    frame = pictures(1, (64, 96))[0]
+    labels = segmenter(frame)
+    colours = np.asarray(segmenter.metadata.palette, np.uint8)[:, ::-1][labels]
+    draw = {style: Renderer(segmenter.metadata, style, alpha=0.25)(frame, labels) for style in Style}
+    assert (draw[Style.MASK] == colours).all()
+    mixed = 0.25 * colours + 0.75 * frame
+    assert np.abs(draw[Style.OVERLAY] - mixed).max() <= 0.5
+    assert (draw[Style.SIDE_BY_SIDE] == np.hstack([frame, draw[Style.OVERLAY]])).all()
+    edges = (draw[Style.CONTOUR] != frame).any(axis=2)
+    assert 0 < edges.mean() < 0.5
+    assert (draw[Style.CONTOUR][edges] == colours[edges]).all()
+
+
+def test_a_legend_only_where_it_fits(segmenter: Segmenter) -> None:
+    draw = Renderer(segmenter.metadata, Style.OVERLAY, legend=True)
+    plain = Renderer(segmenter.metadata, Style.OVERLAY)
+    for size, fits in {(360, 480): True, (20, 30): False, (1, 1): False}.items():
+        frame = np.full((*size, 3), 200, np.uint8)
+        labels = np.zeros(size, np.uint8)
+        assert bool((draw(frame, labels) != plain(frame, labels)).any()) is fits
+
+
+def test_unknown_picture_format(tmp_path: Path) -> None:
+    from hyperseg_runtime.output.pictures import write_picture
+
+    with pytest.raises(OutputError, match="choose one of these"):
+        write_picture(tmp_path / "a.gif", np.zeros((2, 2, 3), np.uint8))
