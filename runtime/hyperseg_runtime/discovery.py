@@ -8,8 +8,11 @@ from pathlib import Path
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX, availability, backend
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.libraries import Library, find
 
 PACKAGED_MODELS = Path(__file__).parent / "models"
+PORTABLE_SUFFIX = ".portable.onnx"
+"""NAME.portable.onnx beside NAME.onnx is the same network in standard operators; it borrows the other's weights."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ def find_model(folder: Path | None = None, packaged: Path = PACKAGED_MODELS) -> 
     shipped = onnx_models(packaged)
     if not shipped:
         raise ModelError(f"there is no model in {place.resolve()} and none ships with this package; use --model FILE")
+    portable = find(Library.ONNXRUNTIME) is None
+    shipped = [path for path in shipped if path.name.endswith(PORTABLE_SUFFIX) == portable] or shipped
     return FoundModel(_single(shipped, packaged), f"ships with the package; {place.resolve()} has no model")
 
 

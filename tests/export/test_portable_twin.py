@@ -1,0 +1,50 @@
+"""The portable twin computes what the model does, borrows its weights, and is taken where the library is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from hyperseg_export import ExportOptions, Resolution, export_onnx
+from hyperseg_export.errors import ExportError
+from hyperseg_export.portable_twin import write_portable_twin
+from hyperseg_export.random_network import random_network
+from hyperseg_runtime import Segmenter, discovery
+from hyperseg_runtime.libraries import Library, find
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    model = tmp_path_factory.mktemp("models") / "small.onnx"
+    export_onnx(random_network("camvid-lite"), model, ExportOptions(resolution=Resolution(64, 128), verify=False))
+    return model, write_portable_twin(model)
+
+
+def test_the_twin_is_small_and_computes_the_same(pair: tuple[Path, Path]) -> None:
+    if find(Library.ONNXRUNTIME) is None:
+        pytest.skip("libhyperseg_ort.so is not built")
+    model, twin = pair
+    assert twin.stat().st_size < 0.02 * model.stat().st_size
+    picture = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    with Segmenter(model) as ours, Segmenter(twin) as standard:
+        # Sums in another order may turn near-ties.
+        assert np.mean(ours(picture) == standard(picture)) >= 0.999
+
+
+def test_the_twin_is_taken_where_the_library_is_missing(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, twin = pair
+    monkeypatch.setattr(discovery, "find", lambda _library: None)
+    assert discovery.find_model(tmp_path, packaged=model.parent).path == twin
+    monkeypatch.setattr(discovery, "find", lambda library: Path(library.value))
+    assert discovery.find_model(tmp_path, packaged=model.parent).path == model
+
+
+def test_a_portable_model_needs_no_twin(pair: tuple[Path, Path]) -> None:
+    with pytest.raises(ExportError, match="portable already"):
+        write_portable_twin(pair[1])
