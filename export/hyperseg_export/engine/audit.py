@@ -85,7 +85,8 @@ def audit(layers: Iterable[Layer]) -> Audit:
         raise EngineError("the built engine lists no layers, so it could not be audited; see --verbose")
     plugins = [layer for layer in found if layer.plugin]
     around = {tensor.name for layer in plugins for tensor in (*layer.inputs, *layer.outputs)}
-    reformats = [layer for layer in found if not layer.of_model]
+    # Signals and waits between streams are listed as layers too; they have no tensors.
+    reformats = [layer for layer in found if not layer.of_model and layer.inputs and layer.outputs]
     beside = [layer for layer in reformats if around & {tensor.name for tensor in (*layer.inputs, *layer.outputs)}]
     return Audit(
         layers=len(floating),
@@ -118,7 +119,7 @@ def _tensors(text: str) -> tuple[Tensor, ...]:
 def layers_from_inspector(text: str) -> list[Layer]:
     """From `EngineInspector.get_engine_information(LayerInformationFormat.JSON)`."""
     try:
-        entries = json.loads(text)["Layers"]
+        entries = list(json.loads(text)["Layers"])
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError("the engine inspector's answer is not understood; see --verbose") from error
     return [_from_json(entry) for entry in entries if isinstance(entry, dict)]

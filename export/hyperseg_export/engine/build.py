@@ -58,7 +58,7 @@ def build_engine(
     for path in (target, sidecar.path_of(target)):
         check_target(path, options.force)
     started = time.monotonic()
-    conversion = _prepare(source, options)
+    conversion = prepare(source, options)
     chosen = targets.choose(options)
     with (
         replacing(target, options.force) as plan,
@@ -86,7 +86,7 @@ def build_engine(
     )
 
 
-def _prepare(source: ModelFile, options: EngineOptions) -> Conversion | None:
+def prepare(source: ModelFile, options: EngineOptions) -> Conversion | None:
     """Turns the graph into what TensorRT is to build."""
     if options.has_profile and not (source.metadata.input.dynamic_batch or source.metadata.input.dynamic_size):
         raise EngineError(

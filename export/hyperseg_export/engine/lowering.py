@@ -17,8 +17,22 @@ PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 
 def lower(model: ModelProto) -> None:
     """Rewrites `model` in place so that TensorRT's parser takes it."""
+    _unfuse(model)
     _drop_absent_inputs(model)
     _cast_bytes_first(model)
+
+
+def _unfuse(model: ModelProto) -> None:
+    """Operators without a plugin become standard ones again."""
+    if all(node.domain != DOMAIN or node.op_type in PLUGINS for node in model.graph.node):
+        return
+    import onnx_ir as ir
+
+    from hyperseg_export.lowering import lower as lower_operators
+
+    graph = ir.from_proto(model)
+    lower_operators(graph, keep=PLUGINS)
+    model.CopyFrom(ir.to_proto(graph))
 
 
 def _drop_absent_inputs(model: ModelProto) -> None:

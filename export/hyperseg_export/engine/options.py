@@ -108,6 +108,6 @@ class EngineOptions:
         """The profile for a model with this input. Raises EngineError."""
         own = Resolution(spec.height, spec.width)
         best = self.best or self.most or self.least or own
-        profile = Profile(self.least or best, best, self.most or best, self.batch or 1)
+        profile = Profile(self.least or best, best, self.most or best, 1 if self.batch is None else self.batch)
         profile.check(spec)
         return profile

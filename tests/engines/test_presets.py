@@ -1,0 +1,66 @@
+"""Every published network: exported, built, audited; and its labels through the session on the doubles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hyperseg_export import ExportOptions, export_onnx
+from hyperseg_export.engine import EngineOptions, build_engine
+from hyperseg_export.engine import model_file as models
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.options import Resolution
+from hyperseg_runtime import libraries, sidecar
+
+from .sessions import Machine, labels_of, pictures
+
+hyperseg = pytest.importorskip("hyperseg")
+pytest.importorskip("torch")
+
+PLUGINS = {"camvid-s": 6, "camvid-l": 7, "cityscapes-m": 6, "cityscapes-s": 6, "voc-l": 15}
+SMALL = Resolution(128, 256)
+"""Every preset's unit divides it. The channels, and so the kernels, are those of the published resolution."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(libraries.find(libraries.Library.ONNXRUNTIME) is None, reason="libhyperseg_ort.so is not built"),
+]
+
+
+@pytest.fixture(scope="module", params=PLUGINS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    path = tmp_path_factory.mktemp(request.param) / "m.onnx"
+    network = hyperseg.create(request.param)
+    export_onnx(network, path, ExportOptions(resolution=SMALL, verify=False))
+    return request.param, path
+
+
+@pytest.mark.usefixtures("builder", "no_gpu")
+@pytest.mark.parametrize("half", [False, True])
+def test_an_engine_with_our_plugins(exported: tuple[str, Path], half: bool) -> None:
+    preset, path = exported
+    options = EngineOptions(half=half, compute_capabilities=("7.5", "8.6", "8.9", "12.0"), force=True)
+    report = build_engine(path, options=options)
+    assert report.audit.plugin_layers == PLUGINS[preset]
+    assert report.audit.half_share > 0.8 if half else report.audit.half_layers == 0
+    described, _ = sidecar.read_plan(report.engine)
+    assert described.metadata.preset == preset
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_labels_through_the_session(exported: tuple[str, Path], half: bool) -> None:
+    _, path = exported
+    source = models.read(path)
+    prepare(source, EngineOptions(half=half))
+    machine = Machine()
+    session = machine.open(source.proto, machine.plan(source.proto), replace(source.metadata))
+    images = pictures(SMALL.height, SMALL.width)
+    labels = session.run(images).labels
+    session.close()
+    machine.assert_all_released()
+    np.testing.assert_array_equal(labels, labels_of(source.proto, images))
+    if not half:
+        np.testing.assert_array_equal(labels, labels_of(onnx.load(str(path)), images))
