@@ -93,8 +93,8 @@ class DynamicLevel(nn.Module):
         pw1, dw, pw2 = split_weights(self.shape, theta)
         kernel, hidden, grid = (self.shape.kernel,) * 2, self.shape.hidden, reference.grid_of(theta)
         patches = windows(x, grid, self.shape.kernel // 2)
-        expanded = F.relu6(self.norms[0](pointwise(patches, pw1, hidden)))
-        filtered = F.relu6(self.norms[1](convolve(expanded, dw, hidden, kernel, hidden)))
+        expanded = F.relu6(self.norms[0](pointwise(patches, pw1, hidden)), inplace=True)
+        filtered = F.relu6(self.norms[1](convolve(expanded, dw, hidden, kernel, hidden)), inplace=True)
         return merge(self.norms[2](pointwise(filtered, pw2, self.shape.outputs)), grid)
 
     def _neighbours_halo(self, x: Tensor, theta: Tensor) -> Tensor:

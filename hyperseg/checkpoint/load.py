@@ -52,11 +52,8 @@ def _load_own(data: Any, state_dict: Mapping[str, Any]) -> HyperSeg:
 
 
 def _load_published(arch: object, state_dict: Mapping[str, Any]) -> HyperSeg:
-    entries = {
-        key.removeprefix("module."): value
-        for key, value in state_dict.items()
-        if isinstance(key, str) and not _COORDINATES.fullmatch(key.removeprefix("module."))
-    }
+    bare = {str(key).removeprefix("module."): value for key, value in state_dict.items()}
+    entries = {key: value for key, value in bare.items() if not _COORDINATES.fullmatch(key)}
     models = [_empty(config) for config in configs_from_arch(arch)]
     names = published_names(models[0].config, models[0].state_dict())
     fitting = [model for model in models if _mappers_fit(model, names, entries)]
@@ -85,10 +82,14 @@ def _fill(model: HyperSeg, entries: Mapping[str, Any], names: Mapping[str, str])
 
 
 def _check_names(wanted: set[str], entries: Mapping[str, Any]) -> None:
-    if missing := sorted(wanted - set(entries)):
-        raise CheckpointError(f"entries are missing from the state dict: {listed(missing)}")
-    if extra := sorted(str(key) for key in set(entries) - wanted):
-        raise CheckpointError(f"the state dict has entries that its network does not: {listed(extra)}")
+    missing, extra = sorted(wanted - set(entries)), sorted(set(entries) - wanted)
+    problems = []
+    if missing:
+        problems.append(f"the state dict lacks entries of its network ({listed(missing)})")
+    if extra:
+        problems.append(f"{'it' if missing else 'the state dict'} has entries that its network does not ({listed(extra)})")
+    if problems:
+        raise CheckpointError(" and ".join(problems))
 
 
 def listed(names: list[str]) -> str:

@@ -15,17 +15,17 @@ def grid_of(theta: Tensor) -> Grid:
 
 
 def activate(x: Tensor, activation: str) -> Tensor:
-    """`none`, `relu` or `relu6`."""
+    """`none`, `relu` or `relu6`, in place."""
     if activation == "relu":
-        return F.relu(x)
+        return F.relu(x, inplace=True)
     if activation == "relu6":
-        return F.relu6(x)
+        return F.relu6(x, inplace=True)
     return x
 
 
 def add_bias(x: Tensor, bias: Tensor | None) -> Tensor:
-    """Add a per-channel bias [C] to [B, C, h, w]."""
-    return x if bias is None else x + bias.to(x.dtype)[:, None, None]
+    """Add a per-channel bias [C] to [B, C, h, w], in place."""
+    return x if bias is None else x.add_(bias[:, None, None])
 
 
 def dpw_conv(
@@ -71,8 +71,8 @@ def dpw_inverted_residual(
     counts = [hidden * composed.shape[1], hidden * kernel[0] * kernel[1], outputs * hidden]
     pw1, dw, pw2 = patch_weights(theta, offset, sum(counts)).split(counts, dim=1)
     patches = windows(composed, grid, kernel[0] // 2)
-    expanded = F.relu6(add_bias(pointwise(patches, pw1, hidden), biases[0]))
-    filtered = F.relu6(add_bias(convolve(expanded, dw, hidden, kernel, hidden), biases[1]))
+    expanded = activate(add_bias(pointwise(patches, pw1, hidden), biases[0]), "relu6")
+    filtered = activate(add_bias(convolve(expanded, dw, hidden, kernel, hidden), biases[1]), "relu6")
     result = merge(add_bias(pointwise(filtered, pw2, outputs), biases[2]), grid)
     return result + composed if composed.shape[1] == outputs else result
 

@@ -1,0 +1,178 @@
+"""Bad checkpoints end in a CheckpointError of one sentence, and nothing in them runs."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+import hyperseg
+from hyperseg import CheckpointError
+from hyperseg.checkpoint.arch import configs_from_arch, parse_arch
+
+ARCH = (
+    "hyperseg.models.hyperseg_v1_0.hyperseg_efficientnet('efficientnet-b1',pretrained=True,levels=2,"
+    "kernel_sizes=(1,1,1,3,3),level_channels=[64,32,16,16,16],expand_ratio=2,inference_hflip=True,with_out_fc=False,"
+    "decoder_dropout=None,weight_groups=[64,32,32,16,8],coords_res=[(576,576),(576,768)],num_classes=12)"
+)
+
+
+class Hostile:
+    """Unpickled carelessly, it makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.trace}",)
+
+
+def message(path: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        hyperseg.load(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="bad.pth"):
+        torch.save(content, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("hyperseg_efficientnet(", "main("), "main"),
+        (("hyperseg_v1_0.", "hyperseg_v9_0."), "hyperseg_v9_0"),
+        (("hyperseg.models.hyperseg_v1_0.hyperseg_efficientnet", "os.system"), "os.system"),
+        (("pretrained=True", "pretrained=open('x')"), "pretrained"),
+        (("levels=2", "levels=[i for i in (2,)]"), "levels"),
+        (("num_classes=12", "num_classes=10**99"), "num_classes"),
+        (("num_classes=12", "**{'num_classes': 12}"), "unpacks"),
+        (("num_classes=12", "*[12]"), "positional"),
+        (("num_classes=12)", "num_classes=12).eval()"), "by its name"),
+        (("num_classes=12", "num_classes=12,num_classes=12"), "twice"),
+        (("num_classes=12", "num_classes='12'"), "num_classes"),
+        (("num_classes=12", "num_classes=12,surprise=1"), "surprise"),
+        (("with_out_fc=False", "with_out_fc=True"), "with_out_fc"),
+        (("with_out_fc=False", "decoder_groups=2"), "decoder_groups"),
+        (("with_out_fc=False", "level_layers=[1,1,1,2,1]"), "level_layers"),
+        (("'efficientnet-b1'", "'resnet50'"), "resnet50"),
+        (("kernel_sizes=(1,1,1,3,3)", "kernel_sizes=(1,1,1,5,3)"), "kernel_sizes"),
+        (("weight_groups=[64,32,32,16,8]", "weight_groups=[64]"), "weight_groups"),
+        (("weight_groups=[64,32,32,16,8]", "weight_groups=[63,32,32,16,8]"), "1280"),
+        (("expand_ratio=2", "expand_ratio=1e999"), "infinity"),
+        (("coords_res=[(576,576),(576,768)]", "coords_res=3"), "coords_res"),
+    ],
+)
+def test_arch_is_data(change, named):
+    assert ARCH.count(change[0]) == 1
+    with pytest.raises(CheckpointError, match=named.replace("*", r"\*")) as caught:
+        configs_from_arch(ARCH.replace(*change))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arch", [None, 3, "", "1 + 1", "f", "(" * 5000, "a" * 20000, "__import__('os').getcwd()", "x = 1"]
+)
+def test_arch_is_no_call_of_a_network(arch):
+    with pytest.raises(CheckpointError):
+        parse_arch(arch)
+
+
+def test_options_without_influence_are_accepted():
+    changed = ARCH.replace("inference_hflip=True", "inference_hflip=False,inference_gather='max'")
+    assert configs_from_arch(changed) == configs_from_arch(ARCH)
+
+
+@pytest.mark.parametrize("place", ["arch", "extra", "state_dict"])
+def test_hostile_pickle(write, tmp_path, place):
+    content = {"arch": ARCH, "state_dict": {}, place: Hostile(tmp_path / "trace")}
+    assert "not loaded" in message(write(content))
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(content))
+    message(tmp_path / "plain.pth")
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, -10, 0.5])
+def test_truncated(write, camvid_s, tmp_path, keep):
+    whole = write(camvid_s.checkpoint()).read_bytes()
+    (tmp_path / "cut.pth").write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    assert "cut.pth" in message(tmp_path / "cut.pth")
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b'{"arch": 1}', b"\x89PNG\r\n\x1a\n" + bytes(50), b"PK\x03\x04" + bytes(50)]
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_no_checkpoint(tmp_path, content, suffix):
+    path = tmp_path / f"picture{suffix}"
+    path.write_bytes(content)
+    assert "picture" in message(path)
+
+
+def test_not_there(tmp_path):
+    assert "no such file" in message(tmp_path / "missing.pth")
+    assert "folder" in message(tmp_path)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(2), [1], {"arch": ARCH}, {"arch": ARCH, "state_dict": [1]}])
+def test_other_data(write, content):
+    assert "state_dict" in message(write(content))
+
+
+def test_missing_arch(write):
+    assert "arch" in message(write({"state_dict": {}}))
+
+
+STEM = "backbone._conv_stem.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({STEM: None}, STEM),
+        ({"decoder.surprise": torch.zeros(1)}, "decoder.surprise"),
+        ({STEM: torch.zeros(32, 3, 5, 5)}, STEM),
+        ({STEM: torch.zeros(32, 3, 3, 3, dtype=torch.int64)}, STEM),
+        ({STEM: torch.full((32, 3, 3, 3), float("nan"))}, STEM),
+        ({STEM: torch.full((32, 3, 3, 3), float("inf"))}, STEM),
+        ({STEM: "weights"}, STEM),
+    ],
+)
+def test_bad_entries_are_named(camvid_s, write, change, named):
+    entries = {**camvid_s.state_dict, **change}
+    entries = {key: value for key, value in entries.items() if value is not None}
+    assert named in message(write(camvid_s.checkpoint(state_dict=entries)))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"surprise": 1}, "surprise"),
+        ({"backbone": "vgg"}, "vgg"),
+        ({"num_classes": "many"}, "config"),
+        ({"halo": "other"}, "other"),
+        ({"resolution": [1]}, "resolution"),
+        (None, "config"),
+    ],
+)
+def test_bad_configuration_of_our_files(write, change, named):
+    config = hyperseg.preset("camvid-lite").to_dict()
+    content = {"config": None if change is None else {**config, **change}, "state_dict": {}}
+    assert named in message(write(content))
+
+
+def test_save_refuses_what_load_cannot_read(tmp_path):
+    model = hyperseg.create("camvid-lite")
+    with pytest.raises(ValueError, match=r"\.safetensors"):
+        hyperseg.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="unfolded"):
+        hyperseg.save(hyperseg.fold(model), tmp_path / "model.pth")
+    assert list(tmp_path.iterdir()) == []
