@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, cast
@@ -11,19 +10,23 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg_runtime.backends.names import BackendName
 from hyperseg_runtime.metadata import Metadata, Precision
+
+__all__ = [
+    "Availability",
+    "Backend",
+    "BackendName",
+    "Images",
+    "Outputs",
+    "Session",
+    "SessionOptions",
+    "TimedOutputs",
+    "as_backend",
+]
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 """uint8 [N, H, W, 3] RGB, or normalised float32 [N, 3, H, W]: whichever `metadata.input.dtype` says."""
-
-
-class BackendName(str, Enum):
-    """The ways to run a model, by the names that `--backend` takes."""
-
-    TENSORRT = "tensorrt"
-    ONNXRUNTIME_CUDA = "onnxruntime-cuda"
-    ONNXRUNTIME_OPENVINO = "onnxruntime-openvino"
-    ONNXRUNTIME = "onnxruntime"
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from hyperseg_runtime.backends.protocol import Availability, Backend, BackendName, Session, SessionOptions, as_backend
+from hyperseg_runtime.backends.names import AUTO, BACKEND_CHOICES, BackendName
+from hyperseg_runtime.backends.protocol import Availability, Backend, Session, SessionOptions, as_backend
 from hyperseg_runtime.errors import BackendUnavailableError, ModelError
 
 ENGINE_SUFFIX = ".engine"
-AUTO = "auto"
-BACKEND_CHOICES = (AUTO, *(name.value for name in BackendName))
 
 _AUTO_ORDER = (BackendName.ONNXRUNTIME_CUDA, BackendName.ONNXRUNTIME)
 """For ONNX files. OpenVINO is taken only when asked for: with our operators it is not always the faster one."""
