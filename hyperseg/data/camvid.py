@@ -31,7 +31,7 @@ GROUPS: dict[str, tuple[Colour, ...]] = {
     "fence": ((64, 64, 128),),
     "car": ((64, 0, 128), (64, 128, 192), (192, 128, 192), (192, 64, 128), (128, 64, 64)),
     "pedestrian": ((64, 64, 0), (192, 128, 64), (64, 0, 192), (64, 128, 64)),
-    "bicyclist": ((0, 128, 192), (192, 0, 192)),
+    "cyclist": ((0, 128, 192), (192, 0, 192)),
     "void": ((0, 0, 0), (64, 0, 64)),
 }
 """CamVid's 32 colours grouped into the scored classes: cars with trucks and buses, walls with buildings, and so on."""

@@ -26,13 +26,13 @@ class Classes:
 
 
 CAMVID_11 = Classes(
-    ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
+    ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "cyclist"),
     (
         (128, 128, 128),
         (128, 0, 0),
         (192, 192, 128),
         (128, 64, 128),
-        (0, 0, 192),
+        (60, 40, 222),
         (128, 128, 0),
         (192, 128, 128),
         (64, 64, 128),
@@ -100,7 +100,7 @@ def _voc_colour(index: int) -> Colour:
 
 
 _VOC_NAMES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor"
+    "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,dining table,dog,horse,motorbike,person,"
+    "potted plant,sheep,sofa,train,tv monitor"
 )
-VOC = Classes(tuple(_VOC_NAMES.split()), tuple(_voc_colour(index) for index in range(21)))
+VOC = Classes(tuple(_VOC_NAMES.split(",")), tuple(_voc_colour(index) for index in range(21)))

@@ -13,26 +13,27 @@ Labels = NDArray[np.integer]
 
 @dataclass
 class Confusion:
-    """`counts[truth, prediction]` over `num_classes` classes; pixels whose truth is no class are not counted."""
+    """`counts[truth, prediction]`; pixels whose truth is none of the `num_classes` classes are not counted.
+
+    The last of the num_classes + 1 columns counts predictions that are no class (void, where a network has it): misses.
+    """
 
     num_classes: int
     counts: Counts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.counts = np.zeros((self.num_classes, self.num_classes), np.int64)
+        self.counts = np.zeros((self.num_classes, self.num_classes + 1), np.int64)
 
     def add(self, truth: Labels, prediction: Labels) -> None:
-        """Count a picture. Both label arrays have the same shape; predictions outside the classes are an error."""
+        """Count a picture. Both label arrays have the same shape."""
         if truth.shape != prediction.shape:
             raise ValueError(
                 f"the prediction is {prediction.shape}, the label {truth.shape}; they must be of one shape"
             )
         scored = truth < self.num_classes
-        predicted = prediction[scored].astype(np.int64)
-        if predicted.size and (predicted.min() < 0 or predicted.max() >= self.num_classes):
-            raise ValueError(f"the prediction has the label {int(predicted.max())} of {self.num_classes} classes")
-        pairs = truth[scored].astype(np.int64) * self.num_classes + predicted
-        self.counts += np.bincount(pairs, minlength=self.num_classes**2).reshape(self.counts.shape)
+        predicted = np.minimum(prediction[scored].astype(np.int64), self.num_classes)
+        pairs = truth[scored].astype(np.int64) * (self.num_classes + 1) + predicted
+        self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
 
     def merge(self, other: Confusion) -> None:
         """Add the counts of another part of the split."""
@@ -42,7 +43,7 @@ class Confusion:
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class; NaN where a class neither occurs nor is predicted."""
         hits = np.diag(self.counts).astype(np.float64)
-        union = self.counts.sum(0) + self.counts.sum(1) - hits
+        union = self.counts[:, :-1].sum(0) + self.counts.sum(1) - hits
         iou: NDArray[np.float64] = np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)
         return iou
 

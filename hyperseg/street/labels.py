@@ -18,4 +18,4 @@ class Label(IntEnum):
     FENCE = 7
     CAR = 8
     PEDESTRIAN = 9
-    BICYCLIST = 10
+    CYCLIST = 10

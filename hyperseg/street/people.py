@@ -72,7 +72,7 @@ class Cyclist:
         if found is None:
             return
         body = _Body(
-            canvas, (found[0], found[1]), found[2] * 1.75, camera.distance(self.x, self.z), shade, Label.BICYCLIST
+            canvas, (found[0], found[1]), found[2] * 1.75, camera.distance(self.x, self.z), shade, Label.CYCLIST
         )
         body.limb((0, 0.0), (0, 0.42), 0.05, (30, 30, 32))
         body.limb((-0.16, 0.6), (0.16, 0.6), 0.03, (60, 60, 62))

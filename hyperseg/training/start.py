@@ -13,7 +13,6 @@ import torch
 import hyperseg
 from hyperseg.data import Cached, DataSet, Joined, open_split
 from hyperseg.errors import CheckpointError
-from hyperseg.training.backbone_weights import is_pretrained, load_backbone_weights
 from hyperseg.training.checkpoint_file import StateError
 from hyperseg.training.distributed import Team, join_team
 from hyperseg.training.recipe import Data, Recipe
@@ -75,10 +74,16 @@ def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset
         loaded = hyperseg.load(start.weights)
         if loaded.config != model.config:
             raise CheckpointError(f"{start.weights} is not a {recipe.network} network, which the recipe trains")
-        return loaded, frozenset(filter(is_pretrained, model.state_dict()))
+        return loaded, _pretrained(loaded)
     if start.backbone_weights is not None:
-        return model, load_backbone_weights(model, start.backbone_weights)
+        hyperseg.load_backbone_weights(model, start.backbone_weights)
+        return model, _pretrained(model)
     return model, frozenset()
+
+
+def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:
+    """The entries of the backbone proper, without the reductions that HyperSeg adds to its features."""
+    return frozenset(n for n in model.state_dict() if n.startswith("backbone.") and ".reduce." not in n)
 
 
 def _prepare_folder(start: Start, team: Team) -> None:

@@ -31,7 +31,9 @@ def predictions(step: ForwardLoss, data: DataSet, size: tuple[int, int], team: T
     step.eval()
     for index in range(team.rank, len(data), team.world):
         sample = data[index]
-        image = cv2.resize(sample.image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        shrinks = sample.image.shape[0] >= size[0] and sample.image.shape[1] >= size[1]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(sample.image, (size[1], size[0]), interpolation=interpolation)
         logits = step.logits(torch.from_numpy(np.ascontiguousarray(image))[None].to(team.device)).float()
         full = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         labels = full.argmax(1)[0].to(torch.uint8).cpu().numpy()

@@ -1,0 +1,65 @@
+"""`hyperseg-evaluate`: score checkpoints, ONNX files and engines on a labelled split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from hyperseg_runtime.cli import common
+
+EXAMPLES = """
+\b
+Examples:
+  hyperseg-evaluate m.pt --data camvid --split val
+  hyperseg-evaluate m.pt m.onnx m.fp16.engine --data camvid --split test     (side by side)
+  hyperseg-evaluate m.onnx --data cityscapes --layout cityscapes --split val --worst worst.png
+"""
+
+_LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("models", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
+@click.option("--split", default="val", show_default=True, help="Part of the data set; several joined by +.")
+@click.option("--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="How it is stored.")
+@click.option("--resolution", metavar="HxW", help="Of the network's input, where the model leaves it open.")
+@common.backend_option
+@common.threads_option
+@click.option("--confusion", type=click.Path(path_type=Path), help="Draw the confusion matrix into this PNG.")
+@click.option("--worst", type=click.Path(path_type=Path), help="Draw the eight worst pictures into this PNG.")
+@common.force_option
+@common.json_option
+@common.debug_option
+def evaluate(
+    models: tuple[Path, ...],
+    data: Path,
+    split: str,
+    layout: str,
+    resolution: str | None,
+    backend: str,
+    threads: int | None,
+    confusion: Path | None,
+    worst: Path | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Score MODELS on a split: mean IoU from one confusion matrix at the labels' size, void ignored, no mirroring.
+
+    Without MODELS, the model of the working folder or the one that ships with the package is taken. The pictures of
+    --confusion and --worst are of the first model.
+    """
+    # Only now, so that --help and wrong usage answer at once.
+    from hyperseg_export.cli.evaluation_session import EvaluationSession
+
+    size = None if resolution is None else common.parse_resolution(resolution)
+    session = EvaluationSession(data, layout, split, backend, threads, size, force=force, as_json=as_json)
+    return session.run(models, confusion, worst)
+
+
+def main() -> None:
+    common.execute(evaluate, "hyperseg-evaluate")
+
+
+if __name__ == "__main__":
+    main()

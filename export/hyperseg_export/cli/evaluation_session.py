@@ -1,0 +1,135 @@
+"""What `hyperseg-evaluate` does once its options are read."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from hyperseg_runtime.cli import common
+from hyperseg_runtime.discovery import find_model
+from hyperseg_runtime.errors import InputError, ModelError, OutputError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from hyperseg.data import DataError, DataSet, Layout, open_splits
+from hyperseg.data.sample import Pixels
+from hyperseg.errors import CheckpointError
+from hyperseg_export.evaluation.pictures import confusion_picture, worst_sheet
+from hyperseg_export.evaluation.predictors import Predictor, open_predictor
+from hyperseg_export.evaluation.scores import Evaluation
+from hyperseg_export.evaluation.scores import evaluate as score
+
+_WORST = 8
+
+
+@dataclass(frozen=True)
+class EvaluationSession:
+    """One call of the command."""
+
+    data: Path
+    layout: str
+    split: str
+    backend: str
+    threads: int | None
+    size: tuple[int, int] | None
+    force: bool
+    as_json: bool
+
+    def run(self, models: Sequence[Path], confusion: Path | None, worst: Path | None) -> int:
+        for picture in (confusion, worst):
+            if picture is not None and picture.exists() and not self.force:
+                raise OutputError(f"{picture} exists already; name another one, or replace it with --force")
+        data = self._open_data()
+        evaluations = []
+        for index, model in enumerate(models or [self._found()]):
+            predictor = self._open_model(model)
+            try:
+                done = self._score(model, predictor, data)
+                if index == 0 and confusion is not None:
+                    _write(confusion, confusion_picture(done.confusion, done.class_names))
+                if index == 0 and worst is not None:
+                    _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.picture_scores))
+            finally:
+                predictor.close()
+            evaluations.append(done)
+        self._tell(evaluations)
+        return 0
+
+    def _open_data(self) -> DataSet:
+        try:
+            return open_splits(Layout(self.layout), self.data, self.split.split("+"))
+        except DataError as error:
+            raise InputError(str(error)) from error
+
+    def _found(self) -> Path:
+        found = find_model()
+        if not self.as_json:
+            common.say(f"model: {found.path} ({found.reason})")
+        return found.path
+
+    def _open_model(self, model: Path) -> Predictor:
+        if not model.is_file():
+            raise ModelError(f"{model} does not exist")
+        try:
+            return open_predictor(model, self.backend, self.threads, self.size)
+        except CheckpointError as error:
+            raise ModelError(str(error)) from error
+
+    def _score(self, model: Path, predictor: Predictor, data: DataSet) -> Evaluation:
+        classes, given = len(data.classes), predictor.facts.num_classes
+        if given not in (classes, classes + 1):
+            raise ModelError(f"{model} has {given} classes, the labels of {self.layout} have {classes}; see --layout")
+        console = Console(stderr=True)
+        with Progress(console=console, disable=self.as_json or not sys.stdout.isatty(), transient=True) as bar:
+            task = bar.add_task(model.name, total=len(data))
+            try:
+                return score(model, predictor, data, lambda done: bar.update(task, completed=done))
+            except DataError as error:
+                raise InputError(str(error)) from error
+
+    def _tell(self, evaluations: Sequence[Evaluation]) -> None:
+        if self.as_json:
+            common.say(json.dumps({"split": self.split, "models": [done.to_dict() for done in evaluations]}))
+            return
+        table = Table("", *(done.model.name for done in evaluations))
+        for name, cells in _rows(evaluations):
+            table.add_row(name, *cells)
+        Console(width=None if sys.stdout.isatty() else 30 + 24 * len(evaluations)).print(table)
+
+
+def _rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
+    def row(name: str, values: Sequence[float | None], scale: float = 100, digits: int = 2) -> tuple[str, list[str]]:
+        return name, ["-" if v is None or np.isnan(v) else f"{v * scale:,.{digits}f}" for v in values]
+
+    rows = [
+        row("mIoU %", [done.confusion.mean_iou for done in evaluations]),
+        row("pixel accuracy %", [done.confusion.pixel_accuracy for done in evaluations]),
+    ]
+    for index, name in enumerate(evaluations[0].class_names):
+        rows.append(row(f"  {name}", [float(done.confusion.iou[index]) for done in evaluations]))
+    rows.append(row("parameters M", [done.facts.parameters for done in evaluations], 1e-6))
+    rows.append(row("MMAC", [done.facts.macs for done in evaluations], 1e-6, 0))
+    rows.append(("input", [f"{done.facts.size[0]}x{done.facts.size[1]}" for done in evaluations]))
+    rows.append(("precision", [done.facts.precision for done in evaluations]))
+    rows.append(row("pictures", [len(done.picture_scores) for done in evaluations], 1, 0))
+    return rows
+
+
+def _write(path: Path, picture: Pixels) -> None:
+    encoded, data = cv2.imencode(".png", picture)
+    if not encoded:
+        raise OutputError(f"{path} could not be encoded as PNG")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(np.asarray(data, np.uint8).tobytes())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,5 @@
+"""Scoring checkpoints, ONNX files and engines with one metric."""
+
+from hyperseg_export.evaluation.scores import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate"]

@@ -1,0 +1,108 @@
+"""Whatever file holds a network, as a function from a frame to its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from hyperseg_runtime.metadata import InputSpec, InputType
+from hyperseg_runtime.preparation import Frame, Labels, Size, prepare, restore
+from hyperseg_runtime.segmenter import Segmenter
+
+CHECKPOINTS = frozenset({".pth", ".pt", ".safetensors"})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network beside its predictions; None where the file does not tell."""
+
+    runner: str
+    precision: str
+    size: Size
+    num_classes: int
+    parameters: int | None
+    macs: int | None
+
+
+class Predictor(Protocol):
+    """uint8 [h, w, 3] BGR -> uint8 [h, w]."""
+
+    facts: Facts
+
+    def __call__(self, frame: Frame) -> Labels: ...
+
+    def close(self) -> None: ...
+
+
+def open_predictor(path: Path, backend: str, threads: int | None, size: Size | None) -> Predictor:
+    """The predictor for a file by its suffix. Raises what loading it raises."""
+    if path.suffix in CHECKPOINTS:
+        return CheckpointPredictor(path, threads, size)
+    return SegmenterPredictor(path, backend, threads, size)
+
+
+class SegmenterPredictor:
+    """An ONNX file or an engine in the runtime."""
+
+    def __init__(self, path: Path, backend: str, threads: int | None, size: Size | None) -> None:
+        self._segmenter = Segmenter(path, backend=backend, threads=threads, resolution=size)
+        metadata = self._segmenter.metadata
+        parameters, macs = _cost(metadata.preset, metadata.config, self._segmenter.size)
+        self.facts = Facts(
+            self._segmenter.description,
+            metadata.precision.value,
+            self._segmenter.size,
+            metadata.num_classes,
+            parameters,
+            macs,
+        )
+
+    def __call__(self, frame: Frame) -> Labels:
+        return self._segmenter(frame)
+
+    def close(self) -> None:
+        self._segmenter.close()
+
+
+class CheckpointPredictor:
+    """A checkpoint in PyTorch, with the frames prepared and the labels restored as the runtime does it."""
+
+    def __init__(self, path: Path, threads: int | None, size: Size | None) -> None:
+        import torch
+
+        import hyperseg
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._model = hyperseg.fold(hyperseg.load(path))
+        config = self._model.config
+        self._size = size or config.resolution
+        self._spec = InputSpec(*self._size, mean=config.mean, std=config.std, dtype=InputType.FLOAT)
+        parameters, macs = _cost(None, config.to_dict(), self._size)
+        runner = f"PyTorch {torch.__version__}"
+        self.facts = Facts(runner, "float32", self._size, config.num_classes, parameters, macs)
+
+    def __call__(self, frame: Frame) -> Labels:
+        import torch
+
+        with torch.inference_mode():
+            logits = self._model(torch.from_numpy(prepare(frame, self._spec, self._size)))
+        labels = np.asarray(logits[0].argmax(0).to(torch.uint8).numpy(), np.uint8)
+        return restore(labels, (frame.shape[0], frame.shape[1]))
+
+    def close(self) -> None:
+        del self._model
+
+
+def _cost(preset: str | None, config: object, size: Size) -> tuple[int | None, int | None]:
+    """Parameters and multiply-adds of the network that a file's metadata names; None without PyTorch to count them."""
+    try:
+        import hyperseg
+
+        chosen = hyperseg.Config.from_dict(dict(config)) if isinstance(config, dict) else hyperseg.preset(preset or "")
+        counted = hyperseg.summary(hyperseg.create(chosen), size)
+    except (ImportError, ValueError):
+        return None, None
+    return counted.parameters, counted.macs
