@@ -18,7 +18,8 @@ from hyperseg_export.random_network import random_network
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.config import Config, Halo, LevelShape
+from hyperseg.config import Config, Halo
+from hyperseg.shapes import LevelShape
 
 
 def unfold(x: Tensor, grid: tuple[int, int], halo: int) -> Tensor:

@@ -21,6 +21,9 @@ class Deployment(nn.Module):
         fused_end: upsampling and arg max as our one operator, which never makes logits of full size.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(
         self,
         network: Any,

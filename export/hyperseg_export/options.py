@@ -61,6 +61,7 @@ class ExportOptions:
         output: labels, logits, or both.
         precision: FLOAT32, FLOAT16, or INT8 (the encoder quantised; needs `calibration`).
         portable: standard ONNX operators only.
+        fuse: in float32, each block of the encoder as one operator, which only CPUs have; engines are built without.
         opset: of the standard operators.
         verify: run the file against PyTorch, and keep it only if they agree.
         force: replace an existing file.
@@ -74,6 +75,7 @@ class ExportOptions:
     output: OutputKind = OutputKind.LABELS
     precision: Precision = Precision.FLOAT32
     portable: bool = False
+    fuse: bool = True
     opset: int = DEFAULT_OPSET
     verify: bool = True
     force: bool = False

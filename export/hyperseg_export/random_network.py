@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-_PASSES = 2
+from hyperseg_export.pictures import test_pictures
 
 
 def random_network(preset: str, seed: int = 0) -> Any:
     """The preset with seeded weights, in evaluation mode.
 
     Freshly drawn weights shrink the signal layer by layer to nothing, and denormal numbers are slow; so the BatchNorms
-    take their statistics from noise, as training would have given them, and scales and shifts spread around 1 and 0.
+    take their statistics from pictures, as in training, and their scales and shifts spread around 1 and 0.
     """
     import hyperseg
 
@@ -36,8 +37,9 @@ def _calibrate(network: nn.Module, unit: int) -> None:
         nn.init.uniform_(norm.weight, 0.8, 1.2)
         nn.init.uniform_(norm.bias, -0.2, 0.2)
     network.train()
+    pictures = np.stack([picture for seed in range(2) for picture in test_pictures(2 * unit, 3 * unit, seed)])
+    images = (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255.0 - 0.45) / 0.225
     with torch.no_grad():
-        for _ in range(_PASSES):
-            network(torch.randn(2, 3, 2 * unit, 3 * unit))
+        network(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -5,35 +5,37 @@ For runtimes without our libraries; also the proof that the operators need nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import onnx_ir as ir
 
 from hyperseg_export.lowering.builder import Builder
-from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, upsample_argmax
+from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, inverted_residual, upsample_argmax
 from hyperseg_export.operators import DOMAIN
 
 _LOWERINGS: dict[str, Callable[[Builder, ir.Node], ir.Value]] = {
     "DPWConv": dpw_conv,
     "DPWInvertedResidual": dpw_inverted_residual,
+    "InvertedResidual": inverted_residual,
     "UpsampleArgmax": upsample_argmax,
 }
 
 
-def lower(model: ir.Model) -> int:
-    """Replaces our operators in place and returns how many there were.
+def lower(model: ir.Model, keep: Collection[str] = ()) -> int:
+    """Replaces our operators, but for those named in `keep`, in place; returns how many there were.
 
     Channels, T and L of the generated weights must be fixed in the graph; batch, height, width and grid may be
     dynamic. Raises ValueError for a node of our domain that has no lowering.
     """
     graph = model.graph
-    nodes = [node for node in graph if node.domain == DOMAIN]
+    nodes = [node for node in graph if node.domain == DOMAIN and node.op_type not in keep]
     for node in nodes:
         lowering = _LOWERINGS.get(node.op_type)
         if lowering is None:
             raise ValueError(f"{node.name}: {DOMAIN}.{node.op_type} has no lowering to standard operators")
         _replace(graph, node, lowering)
-    model.opset_imports.pop(DOMAIN, None)
+    if all(node.domain != DOMAIN for node in graph):
+        model.opset_imports.pop(DOMAIN, None)
     return len(nodes)
 
 

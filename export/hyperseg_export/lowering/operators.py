@@ -76,6 +76,25 @@ def upsample_argmax(builder: Builder, node: ir.Node) -> ir.Value:
     return builder.op("Cast", labels, to=ir.DataType.INT32)
 
 
+def inverted_residual(builder: Builder, node: ir.Node) -> ir.Value:
+    """The encoder's block as the convolutions that it was fused from."""
+    x, *parameters = _inputs(node, 11)
+    expand, depthwise, reduce, gate, project = (tuple(parameters[i : i + 2]) for i in range(0, 10, 2))
+    h = x if expand[0] is None else _silu(builder, builder.op("Conv", x, *expand, kernel_shape=[1, 1]))
+    window = {name: node.attributes[name].as_ints() for name in ("kernel_shape", "strides", "pads")}
+    filtered = builder.op("Conv", h, *depthwise, group=_size(depthwise[1], 0), **window)
+    d = _silu(builder, filtered)
+    mean = builder.op("GlobalAveragePool", d)
+    squeezed = _silu(builder, builder.op("Conv", mean, *reduce, kernel_shape=[1, 1]))
+    factor = builder.op("Sigmoid", builder.op("Conv", squeezed, *gate, kernel_shape=[1, 1]))
+    y = builder.op("Conv", builder.op("Mul", d, factor), *project, kernel_shape=[1, 1])
+    return builder.op("Add", y, x) if _integer(node, "residual", 0) else y
+
+
+def _silu(builder: Builder, x: ir.Value) -> ir.Value:
+    return builder.op("Mul", x, builder.op("Sigmoid", x))
+
+
 def _inputs(node: ir.Node, count: int) -> list[Any]:
     return [*node.inputs, *[None] * (count - len(node.inputs))]
 

@@ -16,13 +16,15 @@ _OPTIONAL = OpSchema.FormalParameterOption.Optional
 _COORDINATES = "1: the operator's real input is cat(x, y, X, upsampled previous), coordinates running from -1 to 1."
 _OFFSET = "Where this operator's weights begin in the sequence of pieces, for levels that share one weight mapper."
 _THETA = "[N, T, N_h, N_w, L]: the weights of each patch, cut into T consecutive pieces of L."
+_WINDOW = "Of the depth-wise convolution, as ONNX's Conv has it."
+_WINDOW_ATTRIBUTES = ("kernel_shape", "strides", "pads")
 _PREVIOUS = "[N, C_p, H/2, W/2]: upsampled bilinearly by two and appended to X."
 
 
 @cache
 def register() -> None:
     """Makes onnx know the operators; a second call does nothing."""
-    for schema in (_dpw_conv(), _dpw_inverted_residual(), _upsample_argmax()):
+    for schema in (_dpw_conv(), _dpw_inverted_residual(), _upsample_argmax(), _inverted_residual()):
         onnx.defs.register_schema(schema)
 
 
@@ -95,6 +97,37 @@ def _upsample_argmax() -> OpSchema:
     return schema
 
 
+def _inverted_residual() -> OpSchema:
+    names = ("expand", "depthwise", "reduce", "gate", "project")
+    schema = OpSchema(
+        "InvertedResidual",
+        DOMAIN,
+        VERSION,
+        "A block of the encoder, on the CPU: expand, depth-wise, squeeze-excite and project with their SiLUs.",
+        inputs=[
+            OpSchema.FormalParameter("X", "tensor(float)", "[N, C_in, H, W]"),
+            *(
+                OpSchema.FormalParameter(
+                    f"{name}_{kind}",
+                    "tensor(float)",
+                    "Of a convolution, as ONNX has it.",
+                    param_option=_OPTIONAL if name == "expand" else OpSchema.FormalParameterOption.Single,
+                )
+                for name in names
+                for kind in ("weight", "bias")
+            ),
+        ],
+        outputs=[OpSchema.FormalParameter("Y", "tensor(float)", "[N, C_out, H', W']")],
+        attributes=[
+            *(OpSchema.Attribute(name, OpSchema.AttrType.INTS, _WINDOW) for name in _WINDOW_ATTRIBUTES),
+            _integer("residual", 0, "1: X is added to the result."),
+            *_plugin(),
+        ],
+    )
+    schema.set_type_and_shape_inference_function(_infer_encoder_block)
+    return schema
+
+
 def _integer(name: str, default: int, doc: str) -> OpSchema.Attribute:
     return OpSchema.Attribute(name, onnx.helper.make_attribute(name, default), doc)
 
@@ -126,6 +159,26 @@ def _infer_dpw_conv(context: InferenceContext) -> None:
 
 def _infer_inverted_residual(context: InferenceContext) -> None:
     _infer_map(context, channels_of=4)
+
+
+def _infer_encoder_block(context: InferenceContext) -> None:
+    """Height and width as the depth-wise convolution makes them."""
+    given, kernel = context.get_input_type(0), context.get_attribute("kernel_shape")
+    strides, pads = context.get_attribute("strides"), context.get_attribute("pads")
+    if given is None or kernel is None or strides is None or pads is None:
+        return
+    _infer_map(context, channels_of=10)
+    result = context.get_output_type(0)
+    if result is None or not given.tensor_type.HasField("shape"):
+        return
+    for axis in range(2):
+        size = result.tensor_type.shape.dim[2 + axis]
+        if size.HasField("dim_value"):
+            padded = size.dim_value + pads.ints[axis] + pads.ints[axis + 2]
+            size.dim_value = (padded - kernel.ints[axis]) // strides.ints[axis] + 1
+        elif strides.ints[axis] != 1:
+            size.Clear()
+    context.set_output_type(0, result)
 
 
 def _infer_map(context: InferenceContext, channels_of: int | None = None, channels: int | None = None) -> None:

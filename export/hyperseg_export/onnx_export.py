@@ -1,0 +1,169 @@
+"""`export_onnx`: a network or checkpoint becomes a verified ONNX file that carries everything a device must know."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable
+from importlib import metadata as distributions
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from hyperseg_runtime.classes import class_set
+from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
+
+import hyperseg
+from hyperseg.configurations import preset, presets
+from hyperseg_export.errors import ExportError
+from hyperseg_export.files import check_target, replacing
+from hyperseg_export.graph import finish
+from hyperseg_export.operators import DOMAIN
+from hyperseg_export.operators.schemas import register
+from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.report import ExportReport
+from hyperseg_export.tracing import trace
+from hyperseg_export.verification import verify
+
+Progress = Callable[[str], None]
+
+_TOOLS = ("hyperseg", "torch", "onnx", "onnxscript")
+
+
+def export_onnx(
+    network: Any,
+    output: Path | str,
+    options: ExportOptions | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Writes a network as ONNX and, unless told otherwise, runs the file against it.
+
+    Args:
+        network: a module of `hyperseg`, or the path of a checkpoint.
+        output: the file to write; it is there in the end, whole, or not at all.
+        options: see ExportOptions.
+        progress: called with the name of each step.
+
+    Raises:
+        OptionError: a value that this network does not take, e.g. a resolution.
+        ExportError: an unreadable checkpoint, or a network that cannot be exported.
+        DisagreementError: the file does not compute what the network computes.
+        OutputError: `output` cannot be written.
+    """
+    started = time.perf_counter()
+    progress = progress or _silent
+    options, target = options or ExportOptions(), Path(output)
+    check_target(target, options.force)
+    digest = None
+    if isinstance(network, (str, Path)):
+        progress(f"reading {network}")
+        network, digest = _load(Path(network))
+    network = network.eval()
+    resolution = options.resolution or Resolution(*network.config.resolution)
+    resolution.check(network.config.unit)
+    progress(f"exporting {network_name(network.config)} at {resolution}")
+    graph = trace(hyperseg.fold(copy.deepcopy(network)), options, resolution)
+    finish(graph, options.portable, options.fuse and options.precision is Precision.FLOAT32)
+    described = describe(network.config, options, resolution, digest)
+    _stamp(graph, described)
+    model = ir.to_proto(graph)
+    _check(model)
+    verification = None
+    with replacing(target, options.force) as draft:
+        onnx.save_model(model, draft)
+        if options.verify:
+            verification = verify(draft, network, options, resolution, progress)
+            _write_property(model, described.verified(verification).to_json())
+            onnx.save_model(model, draft)
+        file_bytes = draft.stat().st_size
+    return ExportReport(
+        path=target,
+        file_bytes=file_bytes,
+        weight_bytes=sum(value.nbytes for value in _tensors(graph)),
+        nodes=len(model.graph.node),
+        own_nodes=sum(node.domain == DOMAIN for node in model.graph.node),
+        precision=options.precision,
+        seconds=time.perf_counter() - started,
+        verification=verification,
+    )
+
+
+def network_name(config: Any) -> str | None:
+    """The preset that this configuration is, if it is one."""
+    return next((name for name in presets() if preset(name) == config), None)
+
+
+def describe(config: Any, options: ExportOptions, resolution: Resolution, digest: str | None) -> Metadata:
+    """What the file says about itself."""
+    classes = class_set(config.dataset, config.num_classes)
+    return Metadata(
+        class_names=classes.names,
+        palette=classes.palette,
+        input=InputSpec(
+            height=resolution.height,
+            width=resolution.width,
+            mean=tuple(config.mean),
+            std=tuple(config.std),
+            dtype=options.input_type,
+            dynamic_batch=options.dynamic,
+            dynamic_size=options.dynamic,
+            multiple=config.unit,
+        ),
+        output=options.output,
+        precision=options.precision,
+        preset=network_name(config),
+        config=config.to_dict(),
+        checkpoint_sha256=digest,
+        versions=_versions(),
+    )
+
+
+def _silent(step: str) -> None:
+    del step
+
+
+def _load(path: Path) -> tuple[Any, str]:
+    try:
+        network = hyperseg.load(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except hyperseg.CheckpointError as error:
+        raise ExportError(str(error)) from error
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror or error}") from error
+    return network, digest
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for tool in _TOOLS:
+        try:
+            versions[tool] = distributions.version(tool)
+        except distributions.PackageNotFoundError:
+            versions[tool] = "source"
+    return versions
+
+
+def _stamp(graph: ir.Model, described: Metadata) -> None:
+    graph.producer_name = "hyperseg-export"
+    graph.producer_version = described.versions["hyperseg"]
+    graph.metadata_props[KEY] = described.to_json()
+
+
+def _write_property(model: onnx.ModelProto, text: str) -> None:
+    for entry in model.metadata_props:
+        if entry.key == KEY:
+            entry.value = text
+
+
+def _check(model: onnx.ModelProto) -> None:
+    register()
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the graph does not pass onnx.checker: {str(error).splitlines()[0]}") from error
+
+
+def _tensors(graph: ir.Model) -> list[Any]:
+    return [value.const_value for value in graph.graph.initializers.values() if value.const_value is not None]

@@ -1,0 +1,46 @@
+"""What an export did and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperseg_runtime.metadata import Precision, Verification
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The written file and how it compares with the PyTorch network.
+
+    Attributes:
+        path: of the ONNX file.
+        file_bytes: its size.
+        weight_bytes: size of the weights in it.
+        nodes: number of operators in the graph.
+        own_nodes: how many of them are ours (domain `hyperseg`).
+        precision: of the network's arithmetic.
+        seconds: that the export took, verification included.
+        verification: None where it was not asked for.
+    """
+
+    path: Path
+    file_bytes: int
+    weight_bytes: int
+    nodes: int
+    own_nodes: int
+    precision: Precision
+    seconds: float
+    verification: Verification | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "file_bytes": self.file_bytes,
+            "weight_bytes": self.weight_bytes,
+            "nodes": self.nodes,
+            "own_nodes": self.own_nodes,
+            "precision": self.precision.value,
+            "seconds": round(self.seconds, 3),
+            "verification": None if self.verification is None else self.verification.to_dict(),
+        }
