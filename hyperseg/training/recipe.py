@@ -74,7 +74,7 @@ class Recipe:
     """One run of training."""
 
     network: str
-    """A preset of `hyperseg.presets()`."""
+    """A preset of `hyperseg.presets()`, or a JSON file of a `hyperseg.Config`."""
     data: Data
     optimiser: Optimiser
     crops: tuple[Crop, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from hyperseg.data import Cached, DataSet, Joined, open_split
 from hyperseg.errors import CheckpointError
 from hyperseg.training.checkpoint_file import StateError
 from hyperseg.training.distributed import Team, join_team
-from hyperseg.training.recipe import Data, Recipe
+from hyperseg.training.recipe import Data, Recipe, RecipeError
 from hyperseg.training.report import Listener, Report
 from hyperseg.training.trainer import Pictures, Trainer
 
@@ -69,7 +70,7 @@ def open_pictures(data: Data, root: Path) -> Pictures:
 
 
 def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset[str]]:
-    model = hyperseg.create(recipe.network)
+    model = hyperseg.create(_configuration(recipe.network))
     if start.weights is not None:
         loaded = hyperseg.load(start.weights)
         if loaded.config != model.config:
@@ -79,6 +80,16 @@ def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset
         hyperseg.load_backbone_weights(model, start.backbone_weights)
         return model, _pretrained(model)
     return model, frozenset()
+
+
+def _configuration(network: str) -> hyperseg.Config:
+    """The configuration of a preset, or from a JSON file of `Config.to_dict`."""
+    if not network.endswith(".json"):
+        return hyperseg.preset(network)
+    try:
+        return hyperseg.Config.from_dict(json.loads(Path(network).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"network {network} is no configuration: {error}") from None
 
 
 def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:

@@ -1,0 +1,82 @@
+"""The rendered street: deterministic, and labelled as it is drawn."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hyperseg.data import CAMVID_11, Layout, open_split
+from hyperseg.street import Label, Street
+from hyperseg.street.clip import Drive, write_clip, write_dataset
+
+SIZE = (96, 128)
+
+
+def test_a_frame_is_a_function_of_seed_and_time() -> None:
+    first, again, other = (Street(seed, *SIZE).frame(1.0) for seed in (3, 3, 4))
+    assert np.array_equal(first.image, again.image) and np.array_equal(first.label, again.label)
+    assert not np.array_equal(first.label, other.label)
+    assert not np.array_equal(first.label, Street(3, *SIZE).frame(2.0).label)
+
+
+def test_every_pixel_has_a_class_and_every_class_occurs() -> None:
+    counts = np.zeros(256, np.int64)
+    for seed in range(6):
+        label = Street(seed, *SIZE).frame(1.0).label
+        assert label.shape == SIZE
+        counts += np.bincount(label.ravel(), minlength=256)
+    assert (counts[: len(CAMVID_11)] > 0).all() and counts[len(CAMVID_11) :].sum() == 0
+
+
+def test_labels_name_the_classes_of_camvid() -> None:
+    assert [label.name.lower() for label in Label] == list(CAMVID_11.names)
+
+
+def test_the_street_looks_as_its_labels_say() -> None:
+    """Sky over road, and the sky the brightest: a swap of channels or rows would show."""
+    frame = Street(1, *SIZE).frame(0.0)
+    rows = {name: np.mean(np.nonzero(frame.label == name)[0]) for name in (Label.SKY, Label.ROAD)}
+    assert rows[Label.SKY] < rows[Label.ROAD]
+    assert frame.image[frame.label == Label.SKY].mean() > frame.image[frame.label == Label.ROAD].mean()
+
+
+def test_a_clip_has_its_frames_and_labels(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_clip(Drive(Street(0, *SIZE), 3, 10.0), clip, tmp_path / "labels", lambda _: None)
+    video = cv2.VideoCapture(str(clip))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 3
+    labels = cv2.imread(str(tmp_path / "labels" / "000002.png"), cv2.IMREAD_UNCHANGED)
+    assert labels is not None and np.array_equal(labels, Street(0, *SIZE).frame(0.2).label)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "labels"]
+
+
+def test_a_data_set_opens_as_camvid(tmp_path: Path) -> None:
+    write_dataset(tmp_path, {"train": 2, "val": 1}, SIZE, 5, lambda _: None)
+    train = open_split(Layout.CAMVID, tmp_path, "train")
+    assert len(train) == 2 and np.array_equal(train[0].label, Street(5, *SIZE).frame(1.0).label)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either a CLIP"),
+        (["there.mp4"], "exists already"),
+        (["--size", "9x", "x.mp4"], "HEIGHTxWIDTH"),
+        (["folder/there.mp4/clip.mp4"], "error:"),
+    ],
+)
+def test_wrong_usage_ends_in_a_message(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "there.mp4").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "there.mp4").touch()
+    command = [sys.executable, "-m", "hyperseg.cli.street", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=_environment())
+    assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
