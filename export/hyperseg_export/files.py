@@ -13,6 +13,13 @@ from hyperseg_runtime.errors import OutputError
 
 def check_target(target: Path, force: bool) -> None:
     """Raises OutputError where `target` cannot become a file; called before the work begins."""
+    try:
+        _check(target, force)
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {reason(error)}") from error
+
+
+def _check(target: Path, force: bool) -> None:
     folder = target.parent
     if target.is_dir():
         raise OutputError(f"{target} is a directory; name a file")

@@ -1,0 +1,127 @@
+"""hyperseg-export: a checkpoint in; a verified ONNX file out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from hyperseg_runtime.cli import common
+
+_EXAMPLES = """
+\b
+Examples:
+  hyperseg-export --ckpt m.pt --onnx              # writes m.onnx, and compares it with PyTorch
+  hyperseg-export                                 # the one checkpoint of this folder
+  hyperseg-export --ckpt m.pth --onnx small.onnx --resolution 384x512
+  hyperseg-export --ckpt m.pth --onnx --fp16 -o m16.onnx
+  hyperseg-export --ckpt m.pth --onnx --dynamic --output-type both
+  hyperseg-export --ckpt m.pth --onnx --portable  # for runtimes without our operators
+  hyperseg-export --ckpt m.pth --onnx --int8 --calibrate pictures/
+"""
+
+_SAME_PLACE = "-"
+
+
+@click.command(epilog=_EXAMPLES, help="Export a checkpoint to ONNX, and compare the file with PyTorch.")
+@click.option(
+    "--ckpt",
+    "checkpoint",
+    type=click.Path(path_type=Path),
+    help="Published or own checkpoint (.pt, .pth, .safetensors). Default: the one in the working folder.",
+)
+@click.option("--preset", metavar="NAME", help="Instead of a checkpoint: a preset with random weights, for benchmarks.")
+@click.option(
+    "--onnx",
+    is_flag=False,
+    flag_value=_SAME_PLACE,
+    metavar="[FILE]",
+    help="Write ONNX, to FILE. Default: the checkpoint's name with .onnx, beside it.",
+)
+@common.output_option("The same as --onnx FILE.")
+@click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the preset's.")
+@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Pictures at once.")
+@click.option("--dynamic", is_flag=True, help="Leave batch, height and width open.")
+@click.option(
+    "--input-type",
+    type=click.Choice(["uint8", "float"]),
+    default="uint8",
+    show_default=True,
+    help="uint8: RGB pictures [N, H, W, 3], normalised in the graph. float: normalised [N, 3, H, W].",
+)
+@click.option(
+    "--output-type",
+    type=click.Choice(["labels", "logits", "both"]),
+    default="labels",
+    show_default=True,
+    help="labels: uint8 [N, H, W]. logits: float32 [N, C, H, W].",
+)
+@click.option(
+    "--fp16", "half", is_flag=True, help="Weights and arithmetic in half precision; inputs and outputs as before."
+)
+@click.option("--int8", "quantised", is_flag=True, help="Quantise the encoder; needs --calibrate.")
+@click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Pictures to calibrate --int8 on.")
+@click.option("--portable", is_flag=True, help="Standard ONNX operators only; slower.")
+@click.option("--opset", type=int, default=18, show_default=True, metavar="N", help="Of the standard operators.")
+@click.option("--no-verify", is_flag=True, help="Do not run the file against PyTorch.")
+@common.force_option
+@common.json_option
+@common.debug_option
+def export(
+    *,
+    checkpoint: Path | None,
+    preset: str | None,
+    onnx: str | None,
+    output: Path | None,
+    resolution: str | None,
+    batch: int,
+    dynamic: bool,
+    input_type: str,
+    output_type: str,
+    half: bool,
+    quantised: bool,
+    calibrate: Path | None,
+    portable: bool,
+    opset: int,
+    no_verify: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    # Only now, so that --help and wrong usage answer at once.
+    from hyperseg_runtime.metadata import InputType, OutputKind, Precision
+
+    from hyperseg_export.cli.export_session import ExportSession
+    from hyperseg_export.errors import OptionError
+    from hyperseg_export.options import ExportOptions, Resolution
+
+    if checkpoint is not None and preset is not None:
+        raise click.UsageError("--ckpt and --preset exclude each other")
+    if half and quantised:
+        raise click.UsageError("--fp16 and --int8 exclude each other")
+    named = None if onnx in (None, _SAME_PLACE) else Path(str(onnx))
+    if named is not None and output is not None:
+        raise click.UsageError(f"--onnx {named} and --output {output} name two files; give one")
+    try:
+        options = ExportOptions(
+            resolution=None if resolution is None else Resolution.parse(resolution),
+            batch=batch,
+            dynamic=dynamic,
+            input_type=InputType.UINT8 if input_type == "uint8" else InputType.FLOAT,
+            output=OutputKind(output_type),
+            precision=Precision.FLOAT16 if half else Precision.INT8 if quantised else Precision.FLOAT32,
+            portable=portable,
+            opset=opset,
+            verify=not no_verify,
+            force=force,
+            calibration=calibrate,
+        )
+        ExportSession(options, as_json=as_json).run(checkpoint, preset, named or output)
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def main() -> None:
+    common.execute(export, "hyperseg-export")
+
+
+if __name__ == "__main__":
+    main()

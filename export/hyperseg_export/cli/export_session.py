@@ -1,0 +1,106 @@
+"""What hyperseg-export does and shows, once its options are understood."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperseg_runtime.cli.common import say
+from hyperseg_runtime.errors import ModelError, OutputError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hyperseg_export.errors import OptionError
+from hyperseg_export.files import check_target
+from hyperseg_export.options import ExportOptions
+from hyperseg_export.report import ExportReport
+
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ExportSession:
+    """One run of the command."""
+
+    options: ExportOptions
+    as_json: bool = False
+
+    def run(self, checkpoint: Path | None, preset: str | None, output: Path | None) -> None:
+        """Exports a checkpoint, or a preset with random weights, and reports."""
+        source: Path | None = None
+        if preset is None:
+            source = checkpoint or self._found()
+            if not source.is_file():
+                raise ModelError(f"{source} is not a file; name a checkpoint (--ckpt FILE)")
+        target = output or (Path(f"{preset}.onnx") if source is None else source.with_suffix(".onnx"))
+        if target.suffix in CHECKPOINT_SUFFIXES:
+            raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
+        check_target(target, self.options.force)
+        with self._progress() as progress:
+            task = progress.add_task("loading PyTorch", total=None)
+
+            def step(text: str) -> None:
+                progress.update(task, description=text)
+
+            from hyperseg_export.onnx_export import export_onnx
+
+            network: Any = source if source is not None else _random(str(preset))
+            report = export_onnx(network, target, self.options, step)
+        self._show(report)
+
+    def _found(self) -> Path:
+        place = Path()
+        found = sorted(path for suffix in CHECKPOINT_SUFFIXES for path in place.glob(f"*{suffix}") if path.is_file())
+        if not found:
+            raise ModelError(
+                f"there is no checkpoint ({', '.join(CHECKPOINT_SUFFIXES)}) in {place.resolve()}; use --ckpt"
+            )
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise ModelError(f"several checkpoints in {place.resolve()}: {names}; say which with --ckpt FILE")
+        self._say(f"{found[0]}: the only checkpoint in {place.resolve()}")
+        return found[0]
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=Console(),
+            disable=self.as_json or not sys.stdout.isatty(),
+            transient=True,
+        )
+
+    def _say(self, text: str) -> None:
+        if not self.as_json:
+            say(text)
+
+    def _show(self, report: ExportReport) -> None:
+        if self.as_json:
+            say(json.dumps(report.to_dict()))
+            return
+        ours = f"{report.own_nodes} of them ours" if report.own_nodes else "all standard"
+        say(
+            f"{report.path}: {report.precision.value}, {report.file_bytes / 1e6:.1f} MB, "
+            f"{report.nodes} operators ({ours}), {report.seconds:.1f} s"
+        )
+        measured = report.verification
+        if measured is None:
+            say("not compared with PyTorch")
+            return
+        say(
+            f"agreement with PyTorch on {measured.inputs} pictures: logits off by at most {measured.max_abs_error:.2g} "
+            f"(mean {measured.mean_abs_error:.2g}), labels equal on {measured.label_agreement:.4%} of the pixels"
+        )
+
+
+def _random(preset: str) -> Any:
+    from hyperseg_export.random_network import random_network
+
+    try:
+        return random_network(preset)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
