@@ -48,13 +48,13 @@ def segmenter(model: Path) -> Iterator[Segmenter]:
 
 @pytest.fixture
 def hyperseg_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
-    """Runs hyperseg-run in this process, in tmp_path, with the stand-in model."""
+    """Runs hyperseg-run in this process, in tmp_path, with the stand-in model unless another is named."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Finished:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            common.execute(run_command, "hyperseg-run", [*map(str, arguments), "--model", str(model)])
+            common.execute(run_command, "hyperseg-run", ["--model", str(model), *map(str, arguments)])
         assert isinstance(ended.value.code, int)
         return Finished(ended.value.code, out.getvalue(), err.getvalue())
 

@@ -11,7 +11,7 @@ import pytest
 from hyperseg_runtime import Segmenter
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, InputError, MetadataError, ModelError
-from hyperseg_runtime.metadata import InputType, OutputKind
+from hyperseg_runtime.metadata import InputType, OutputKind, Precision
 
 from .stand_in import SIZE, expected_labels, metadata, write_model
 
@@ -133,3 +133,17 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     wrong = metadata(OutputKind.LOGITS, InputType.UINT8, SIZE).to_json()
     with pytest.raises(MetadataError, match="outputs"):
         Segmenter(write_model(tmp_path / "wrong.onnx", properties={"hyperseg": wrong}))
+
+
+def test_openvino_is_given_threads_and_precision(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plug-in offers a device on Intel's processors only; ONNX Runtime's own CPU device stands in for it here."""
+    import onnxruntime
+    from hyperseg_runtime.backends import openvino
+
+    device = next(one for one in onnxruntime.get_ep_devices() if one.ep_name == "CPUExecutionProvider")
+    monkeypatch.setattr(openvino, "_cpu_device", lambda: device)
+    monkeypatch.setattr(openvino.machine, "version", lambda package: "0" if package != "onnxruntime-gpu" else None)
+    frame = random_frame(SIZE)
+    with Segmenter(model, backend="onnxruntime-openvino", threads=1, precision=Precision.BFLOAT16) as segment:
+        assert "OpenVINO" in segment.description
+        assert segment(frame).shape == SIZE

@@ -56,4 +56,6 @@ def _cpu_device() -> Any:
     for device in onnxruntime.get_ep_devices():
         if device.ep_name == plugin.get_ep_name() and "CPU" in str(device.device.type):
             return device
-    raise BackendUnavailableError("OpenVINO's plug-in offers no CPU device on this machine; use --backend onnxruntime")
+    raise BackendUnavailableError(
+        "OpenVINO's plug-in offers no device for this processor (it takes Intel's); use --backend onnxruntime"
+    )
