@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-
 from vectors import CASES, Case, DPWConvCase, DPWInvertedResidualCase
 
 from .kernels import Counters, Kernels
@@ -46,7 +45,8 @@ def preset_of(case: Case) -> str | None:
 
 
 def level_of(case: Case) -> int:
-    return int(case.name.split("-level")[1][0])
+    name: str = case.name
+    return int(name.split("-level")[1][0])
 
 
 def without_glue(case: DPWConvCase | DPWInvertedResidualCase) -> DPWConvCase | DPWInvertedResidualCase:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from vectors import Case, UpsampleArgmaxCase
 
 _OPERATORS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
@@ -35,8 +34,7 @@ class _Request(ctypes.Structure):
 
 class _Counters(ctypes.Structure):
     _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds")
+        (name, ctypes.c_uint64) for name in ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds")
     )
 
 

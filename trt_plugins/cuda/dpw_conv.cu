@@ -17,7 +17,8 @@ namespace {
 //   pointwise_small   1x1, group 1, patches of 1x1, 2x2 and 4x4    the patch
 //   pointwise_float   1x1, group 1, float                          8x8 for patches up to 8x8, else 8x16
 //   pointwise_tensor  1x1, group 1, half                           the same
-//   depthwise         3x3, group = C_in = C_out                    8x8 for patches up to 8x8, else 16x16
+//   depthwise         3x3, group = C_in = C_out                    4x4, 8x8 or 16x16: the first that holds the patch,
+//                                                                  or the last
 //   convolution       anything else                                the patch
 constexpr std::size_t kSharedBytesEverywhere = 64 << 10;  // what a block may have on every architecture from sm_75 on
 
@@ -31,8 +32,8 @@ struct Plan {
   std::size_t shared_bytes = 0;
 };
 
-bool small_patch(const DPWConvParams& params) {
-  return params.patch_height() <= 8 && params.patch_width() <= 8;
+bool patch_within(const DPWConvParams& params, int side) {
+  return params.patch_height() <= side && params.patch_width() <= side;
 }
 
 template <typename Shape>
@@ -68,15 +69,15 @@ Plan<T> plan_pointwise(const DPWConvParams& params, void (*kernel)(ConvArguments
 Plan<float> plan_pointwise_tile(const DPWConvParams& params, float) {
   using Small = PointwiseFloat<TileShape<8, 8, 0>>;
   using Large = PointwiseFloat<TileShape<8, 16, 0>>;
-  return small_patch(params) ? plan_pointwise<Small>(params, &pointwise_float<Small>)
-                             : plan_pointwise<Large>(params, &pointwise_float<Large>);
+  return patch_within(params, 8) ? plan_pointwise<Small>(params, &pointwise_float<Small>)
+                                 : plan_pointwise<Large>(params, &pointwise_float<Large>);
 }
 
 Plan<__half> plan_pointwise_tile(const DPWConvParams& params, __half) {
   using Small = PointwiseTensor<TileShape<8, 8, 0>>;
   using Large = PointwiseTensor<TileShape<8, 16, 0>>;
-  return small_patch(params) ? plan_pointwise<Small>(params, &pointwise_tensor<Small>)
-                             : plan_pointwise<Large>(params, &pointwise_tensor<Large>);
+  return patch_within(params, 8) ? plan_pointwise<Small>(params, &pointwise_tensor<Small>)
+                                 : plan_pointwise<Large>(params, &pointwise_tensor<Large>);
 }
 
 template <typename Variant, typename T>
@@ -104,8 +105,9 @@ Plan<T> plan(const DPWConvParams& params) {
     return plan_pointwise_tile(params, T{});
   }
   if (params.kernel == 3 && params.group == params.in_channels() && params.group == params.out_channels) {
-    return small_patch(params) ? plan_depthwise<Depthwise<TileShape<8, 8, 1>>, T>(params)
-                               : plan_depthwise<Depthwise<TileShape<16, 16, 1>>, T>(params);
+    if (patch_within(params, 4)) return plan_depthwise<Depthwise<TileShape<4, 4, 1>>, T>(params);
+    if (patch_within(params, 8)) return plan_depthwise<Depthwise<TileShape<8, 8, 1>>, T>(params);
+    return plan_depthwise<Depthwise<TileShape<16, 16, 1>>, T>(params);
   }
   return plan_convolution<T>(params);
 }

@@ -1,0 +1,47 @@
+"""The CUDA kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
+
+Tensors are allocations of exactly their size, shared memory is guarded behind what the launch asked for, and
+ThreadSanitizer takes the threads of a block for threads that only barriers order.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from vectors import CASES, Case, assert_matches
+
+from .build import compile_for_cpu
+from .kernels import read_output, write_request
+
+_FLAGS = {
+    "address": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "thread": ["-O1", "-g", "-fsanitize=thread"],
+}
+
+# ThreadSanitizer takes seconds a case: every kernel, more than one tile a block, more than one chunk, partial tiles.
+_RACED = ("patch5", "patch17", "patch4", "pieces3", "kernel3-group", "depthwise-wide", "glue", "residual-glue",
+          "scale2", "camvid-l-level5", "voc-l-level5-pw1", "voc-l-level3-pw2")  # fmt: skip
+
+
+def _chosen(sanitizer: str) -> list[Case]:
+    if sanitizer == "address":
+        return list(CASES)
+    return [case for case in CASES if any(f"-{name}-float" in case.name for name in _RACED)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sanitizer", ["address", "thread"])
+def test_kernels_are_clean(sanitizer: str, tmp_path: Path) -> None:
+    program = compile_for_cpu(tmp_path / "run_requests", "run_requests.cpp", _FLAGS[sanitizer])
+    cases = _chosen(sanitizer)
+    files = [tmp_path / f"{case.name}.request" for case in cases]
+    for case, file in zip(cases, files, strict=True):
+        write_request(case, file)
+    # ThreadSanitizer follows fibers best when one operating-system thread runs them all.
+    environment = {**os.environ, "CUDA_ON_CPU_ORDER": "shuffled", "CUDA_ON_CPU_WORKERS": "1"}
+    done = subprocess.run([program, *files], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "Sanitizer" not in done.stderr, done.stderr[-4000:]
+    for case, file in zip(cases, files, strict=True):
+        assert_matches(case, read_output(case, file))
