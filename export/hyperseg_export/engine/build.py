@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hyperseg_runtime import libraries, sidecar
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.metadata import KEY, Metadata, Precision
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
@@ -26,6 +27,7 @@ from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.engine.request import BuildRequest
 from hyperseg_export.engine.targets import Target
 from hyperseg_export.engine.trial import Trial, try_engine
+from hyperseg_export.engine.turing import TURING, avoid_products
 from hyperseg_export.files import check_target, reason, replacing
 from hyperseg_export.operators import DOMAIN
 
@@ -58,8 +60,10 @@ def build_engine(
     for path in (target, sidecar.path_of(target)):
         check_target(path, options.force)
     started = time.monotonic()
-    conversion = prepare(source, options)
     chosen = targets.choose(options)
+    conversion = prepare(source, options)
+    if not options.half and chosen.tensorrt.flavour is Flavour.RTX and TURING in chosen.compute_capabilities:
+        avoid_products(source.proto)
     with (
         replacing(target, options.force) as plan,
         replacing(sidecar.path_of(target), options.force) as description,

@@ -61,6 +61,7 @@ def _cast_bytes_first(model: ModelProto) -> None:
         cast = helper.make_node("Cast", [value.name], [name], name=f"{name}_cast", to=TensorProto.FLOAT)
         model.graph.node.insert(0, cast)
         _drop_second_casts(model.graph, name)
+        del model.graph.value_info[:]  # what it says of types is no longer true
 
 
 def _drop_second_casts(graph: GraphProto, source: str) -> None:

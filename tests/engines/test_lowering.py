@@ -1,0 +1,64 @@
+"""What is rewritten for TensorRT computes the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from hyperseg_export.engine.lowering import lower
+from hyperseg_export.engine.turing import avoid_products
+from onnx import TensorProto, helper, numpy_helper
+
+from .graphs import OPSET
+
+
+def _model(nodes: list[onnx.NodeProto], kind: int, shape: list[int | str], **constants: np.ndarray) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+
+
+def _run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": x})[0])
+
+
+def test_products_become_convolutions() -> None:
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((4, 7, 10)).astype(np.float32)
+    product = helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    model = _model([product], TensorProto.FLOAT, ["n", 4, "patches", 7], w=weights)
+    for batch, patches in ((1, 6), (3, 5)):
+        x = random.standard_normal((batch, 4, patches, 7)).astype(np.float32)
+        expected = _run(model, x)
+        rewritten = onnx.ModelProto.FromString(model.SerializeToString())
+        avoid_products(rewritten)
+        assert "MatMul" not in {node.op_type for node in rewritten.graph.node}
+        np.testing.assert_allclose(_run(rewritten, x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_bytes_are_cast_before_they_are_moved() -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Relu", ["floats"], ["y"]),
+    ]
+    model = _model(nodes, TensorProto.UINT8, [1, 4, 6, 3])
+    x = np.random.default_rng(0).integers(0, 256, (1, 4, 6, 3), np.uint8)
+    expected = _run(model, x)
+    lower(model)
+    assert [node.op_type for node in model.graph.node] == ["Cast", "Transpose", "Relu"]
+    np.testing.assert_array_equal(_run(model, x), expected)
+
+
+def test_graphs_that_cast_first_stay_as_they_are() -> None:
+    nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)]
+    model = _model(nodes, TensorProto.UINT8, [1, 4, 6, 3])
+    before = model.SerializeToString()
+    lower(model)
+    assert model.SerializeToString() == before
