@@ -1,0 +1,131 @@
+"""A run as a whole: bounded memory, overlapped stages, live sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.job import Job
+from hyperseg_runtime.output.render import Renderer, Style
+from hyperseg_runtime.output.sinks import Result, VideoSink
+from hyperseg_runtime.pipeline import LivePolicy, segmented
+from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.stages import StageClock
+from hyperseg_runtime.video.frames import Selection, SourceFrame
+from hyperseg_runtime.video.reader import VideoReader
+
+from .clips import write_clip
+
+
+class Source:
+    """Frames made on the spot, at a pace of their own; fails after `fails_after` of them."""
+
+    name, expected_frames = "made", None
+    rate, time_base, has_sound = Fraction(30), Fraction(1, 30), False
+
+    def __init__(self, count: int, *, pause: float = 0, live: bool = False, fails_after: int | None = None) -> None:
+        self.problems: list[str] = []
+        self.live = live
+        self._count, self._pause, self._fails_after = count, pause, fails_after
+
+    def frames(self) -> Iterator[SourceFrame]:
+        for number in range(self._count):
+            if number == self._fails_after:
+                raise InputError("the source broke")
+            time.sleep(self._pause)
+            yield SourceFrame(np.full((64, 96, 3), number % 256, np.uint8), number, Fraction(number, 30), f"{number}")
+
+    def close(self) -> None:
+        pass
+
+
+class SlowSink:
+    """Takes its time; remembers which frames it got, and how it ended."""
+
+    def __init__(self, pause: float = 0) -> None:
+        self.got: list[int] = []
+        self.ended = ""
+        self._pause = pause
+
+    def write(self, result: Result) -> None:
+        time.sleep(self._pause)
+        self.got.append(result.frame.index)
+
+    def close(self) -> None:
+        self.ended = "closed"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+
+def job(segmenter: Segmenter, source: Source, sink: SlowSink, policy: LivePolicy = LivePolicy.LATEST) -> Job:
+    return Job(source, segmenter, Renderer(segmenter.metadata, Style.MASK), [sink], policy)
+
+
+def test_stages_overlap(segmenter: Segmenter) -> None:
+    """30 frames of 10 ms in the source and 10 ms in the sink: one after the other takes 600 ms."""
+    sink = SlowSink(0.01)
+    summary = job(segmenter, Source(30, pause=0.01), sink).run()
+    assert sink.got == list(range(30))
+    assert summary.seconds < 0.55
+    assert (summary.frames, summary.interrupted, summary.problems) == (30, False, ())
+
+
+def test_a_live_source_drops_frames_or_keeps_all(segmenter: Segmenter) -> None:
+    for policy, complete in ((LivePolicy.LATEST, False), (LivePolicy.ALL, True)):
+        sink = SlowSink(0.02)
+        job(segmenter, Source(60, pause=0.001, live=True), sink, policy).run()
+        assert (sink.got == list(range(60))) is complete
+        assert sink.got == sorted(sink.got)
+        assert sink.got[-1] == 59
+
+
+def test_a_source_that_breaks_keeps_what_came(segmenter: Segmenter) -> None:
+    sink = SlowSink()
+    summary = job(segmenter, Source(10, fails_after=4), sink).run()
+    assert (sink.got, sink.ended, summary.problems) == ([0, 1, 2, 3], "closed", ("the source broke",))
+    with pytest.raises(InputError, match="broke"):
+        job(segmenter, Source(10, fails_after=0), SlowSink()).run()
+
+
+def test_a_source_that_is_far_ahead_waits(segmenter: Segmenter) -> None:
+    seen: list[int] = []
+
+    class Watched(Source):
+        def frames(self) -> Iterator[SourceFrame]:
+            for frame in super().frames():
+                seen.append(frame.index)
+                yield frame
+
+    for frame in segmented(Watched(100), segmenter, StageClock()):
+        time.sleep(0.002)
+        # Two frames wait at each of two places, each of three threads holds one, and one is being made.
+        assert seen[-1] - frame.source.index <= 8
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_memory_does_not_grow(segmenter: Segmenter, tmp_path: Path) -> None:
+    """A tenth of a long video against the whole of it: as minute 1 is to minute 10."""
+    clip = write_clip(tmp_path / "long.mp4", count=3000, size=(96, 128), rate=Fraction(30), sound="aac")
+    at: dict[int, int] = {}
+
+    def remember(done: int) -> None:
+        if done in (300, 3000):
+            at[done] = resident_bytes()
+
+    reader = VideoReader(str(clip))
+    sink = VideoSink(tmp_path / "out.mp4", reader, str(clip), Selection())
+    Job(reader, segmenter, Renderer(segmenter.metadata, Style.OVERLAY), [sink], on_frame=remember).run()
+    reader.close()
+    # The index of an MP4 file is kept until its end: some 50 bytes a frame. One leaked frame in ten would be 10 MB.
+    assert at[3000] - at[300] < 4 << 20
