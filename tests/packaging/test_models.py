@@ -1,0 +1,31 @@
+"""The shipped model and its portable twin (python -m hyperseg_export.portable_twin MODEL, again after every new model)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hyperseg_runtime import Segmenter
+from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX
+from hyperseg_runtime.libraries import Library, find
+
+from hyperseg.street.street import Street
+
+MODELS = [path for path in PACKAGED_MODELS.glob("*.onnx") if not path.name.endswith(PORTABLE_SUFFIX)]
+
+
+def test_one_model_of_at_most_16_megabytes_ships_with_its_card() -> None:
+    (model,) = MODELS
+    assert model.stat().st_size <= 16_000_000
+    assert list(PACKAGED_MODELS.glob("*.md"))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda path: path.name)
+def test_the_portable_twin_belongs_to_the_model(model: Path) -> None:
+    if find(Library.ONNXRUNTIME) is None:
+        pytest.skip("libhyperseg_ort.so is not built")
+    frame = np.ascontiguousarray(Street(0, 240, 320).frame(0.0).image[..., ::-1])
+    with Segmenter(model) as ours, Segmenter(model.with_suffix(PORTABLE_SUFFIX)) as standard:
+        # Sums in another order may turn near-ties.
+        assert np.mean(ours(frame) == standard(frame)) >= 0.999
