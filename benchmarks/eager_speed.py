@@ -2,8 +2,8 @@
 
     python benchmarks/eager_speed.py [PRESET ...] [--threads 2] [--repeats 15]
 
-Both networks share every weight and the encoder. They run alternately, so that a busy machine slows both alike; the table
-shows medians in milliseconds, batch 1, published resolution.
+Both networks share every weight and the encoder. They run alternately, so that a busy machine slows both alike; the
+table shows medians in milliseconds, batch 1, published resolution.
 """
 
 import argparse

@@ -97,6 +97,8 @@ class Config:
             value = getattr(self, name)
             if value is not None and len(value) != length:
                 raise ValueError(f"{name} has {len(value)} entries, expected {length}")
+        if self.unify_level is not None and not 1 <= self.unify_level <= count:
+            raise ValueError(f"unify_level {self.unify_level} must be between 1 and {count}")
         if len(self.weight_groups) < self.mapper_count:
             raise ValueError(f"weight_groups has {len(self.weight_groups)} entries, expected {self.mapper_count}")
         for name, value, length in (("resolution", self.resolution, 2), ("mean", self.mean, 3), ("std", self.std, 3)):
@@ -106,8 +108,6 @@ class Config:
             raise ValueError("expand_ratio and level_channels must be positive")
         if self.context_levels < 1 or self.num_classes < 1 or min(self.weight_groups) < 1:
             raise ValueError("context_levels, num_classes and weight_groups must be at least 1")
-        if self.unify_level is not None and not 1 <= self.unify_level <= count:
-            raise ValueError(f"unify_level {self.unify_level} must be between 1 and {count}")
         if self.dynamic:
             self.mappers  # noqa: B018  the division raises for channels that cannot be divided
 

@@ -87,7 +87,8 @@ def _check_names(wanted: set[str], entries: Mapping[str, Any]) -> None:
     if missing:
         problems.append(f"the state dict lacks entries of its network ({listed(missing)})")
     if extra:
-        problems.append(f"{'it' if missing else 'the state dict'} has entries that its network does not ({listed(extra)})")
+        subject = "it" if missing else "the state dict"
+        problems.append(f"{subject} has entries that its network does not ({listed(extra)})")
     if problems:
         raise CheckpointError(" and ".join(problems))
 
