@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from hyperseg_export.engine.lowering import lower
 from hyperseg_export.engine.turing import avoid_products
 from onnx import TensorProto, helper, numpy_helper
+from vectors import ENCODER_CASES, InvertedResidualCase, assert_matches
 
 from .graphs import OPSET
 
@@ -62,3 +64,17 @@ def test_graphs_that_cast_first_stay_as_they_are() -> None:
     before = model.SerializeToString()
     lower(model)
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("case", [case for case in ENCODER_CASES if case.batch == 1][:6], ids=lambda case: case.name)
+def test_operators_of_the_cpu_become_standard_ones(case: InvertedResidualCase) -> None:
+    inputs = {name: value for name, value in case.inputs().items() if value is not None}
+    x = inputs.pop("X")
+    names = [name if value is not None else "" for name, value in case.inputs().items()]
+    names[0] = "x"
+    node = helper.make_node(case.operator, names, ["y"], name="block", domain="hyperseg", **case.attributes)
+    model = _model([node], TensorProto.FLOAT, list(x.shape), **inputs)
+    model.opset_import.append(helper.make_opsetid("hyperseg", 1))
+    lower(model)
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    assert_matches(case, _run(model, x))

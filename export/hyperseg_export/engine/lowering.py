@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.operators import DOMAIN
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 def lower(model: ModelProto) -> None:
     """Rewrites `model` in place so that TensorRT's parser takes it."""
     _unfuse(model)
+    _lower_cpu_operators(model)
     _drop_absent_inputs(model)
     _cast_bytes_first(model)
 
@@ -33,6 +35,30 @@ def _unfuse(model: ModelProto) -> None:
     graph = ir.from_proto(model)
     lower_operators(graph, keep=PLUGINS)
     model.CopyFrom(ir.to_proto(graph))
+
+
+def _lower_cpu_operators(model: ModelProto) -> None:
+    """Writes our operators that only the CPU has in standard ones."""
+    names = {node.op_type for node in model.graph.node if node.domain == DOMAIN and node.op_type not in PLUGINS}
+    if not names:
+        return
+    try:
+        import onnx_ir as ir
+
+        from hyperseg_export.lowering import lower as lower_operators
+    except ImportError as error:
+        raise EngineError(
+            f"{', '.join(sorted(names))}: to be written in standard operators, which needs onnx-ir; pip install onnx-ir"
+        ) from error
+    rewritten = ir.serde.deserialize_model(model)
+    try:
+        lower_operators(rewritten, keep=PLUGINS)
+    except ValueError as error:
+        raise EngineError(f"{error}; update hyperseg, or export the model again") from error
+    properties = list(model.metadata_props)
+    model.CopyFrom(ir.serde.serialize_model(rewritten))
+    if not model.metadata_props:
+        model.metadata_props.extend(properties)
 
 
 def _drop_absent_inputs(model: ModelProto) -> None:
