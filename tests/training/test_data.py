@@ -1,0 +1,138 @@
+"""Every layout is read right, and says exactly what it misses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hyperseg.data import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, DataError, Layout, open_split, open_splits
+from hyperseg.data.camvid import GROUPS
+from hyperseg_runtime.classes import class_set
+
+from training.folders import camvid, labels, picture, write
+
+
+def test_class_names_and_colours_agree_with_the_runtime() -> None:
+    for dataset, classes in (("camvid", CAMVID_11), ("camvid", CAMVID_12), ("cityscapes", CITYSCAPES), ("voc", VOC)):
+        shown = class_set(dataset, len(classes))
+        assert (shown.names, shown.palette) == (classes.names, classes.colours)
+
+
+def test_camvid_with_index_labels(tmp_path: Path) -> None:
+    data = open_split(Layout.CAMVID, camvid(tmp_path), "train")
+    sample = data[1]
+    assert len(data) == 2 and sample.name == "1" and data.classes is CAMVID_11
+    assert np.array_equal(sample.image, picture()[..., ::-1])
+    assert set(np.unique(sample.label)) == {0, 5, 10, VOID}
+
+
+@pytest.mark.parametrize(("layout", "void"), [(Layout.CAMVID_701_11, VOID), (Layout.CAMVID_701_12, 11)])
+def test_camvid_with_colour_labels(tmp_path: Path, layout: Layout, void: int) -> None:
+    colours = [group[-1] for group in GROUPS.values()]
+    label = np.array([colours] * 3, np.uint8)
+    write(tmp_path / "images" / "a.png", picture(*label.shape[:2]))
+    write(tmp_path / "labels" / "a_L.png", label[..., ::-1])
+    (tmp_path / "train.txt").write_text("a\n")
+    assert open_split(layout, tmp_path, "train")[0].label[0].tolist() == [*range(11), void]
+
+
+def test_cityscapes(tmp_path: Path) -> None:
+    write(tmp_path / "leftImg8bit/val/ulm/ulm_1_leftImg8bit.png", picture())
+    write(tmp_path / "gtFine/val/ulm/ulm_1_gtFine_labelIds.png", labels(7, 33, 0, 4, 26))
+    assert set(np.unique(open_split(Layout.CITYSCAPES, tmp_path, "val")[0].label)) == {0, 18, VOID, 13}
+
+
+def test_voc_takes_colour_maps_and_indices_of_sbd(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "JPEGImages" / f"{name}.jpg", picture())
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:21], palette[VOID] = VOC.colours, (224, 224, 192)
+    write(tmp_path / "SegmentationClass" / "a.png", palette[labels(0, 20, VOID)][..., ::-1])
+    write(tmp_path / "SegmentationClassAug" / "b.png", labels(0, 20, VOID))
+    (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets/Segmentation/trainaug.txt").write_text("a\nb\n")
+    data = open_split(Layout.VOC, tmp_path, "trainaug")
+    assert np.array_equal(data[0].label, data[1].label) and set(np.unique(data[0].label)) == {0, 20, VOID}
+
+
+def test_several_splits_join(tmp_path: Path) -> None:
+    data = open_splits(Layout.CAMVID, camvid(tmp_path), ["train", "train"])
+    assert [data[index].name for index in range(len(data))] == ["0", "1", "0", "1"]
+    with pytest.raises(IndexError):
+        data[4]
+
+
+def _without_label(root: Path) -> None:
+    (root / "trainannot" / "1.png").unlink()
+
+
+def _without_picture(root: Path) -> None:
+    (root / "train" / "0.png").unlink()
+
+
+def _other_size(root: Path) -> None:
+    write(root / "trainannot" / "0.png", labels(0, height=11))
+
+
+def _other_value(root: Path) -> None:
+    write(root / "trainannot" / "0.png", labels(0, 77))
+
+
+def _in_colour(root: Path) -> None:
+    write(root / "trainannot" / "0.png", picture())
+
+
+def _unreadable(root: Path) -> None:
+    (root / "train" / "0.png").write_bytes(b"no picture")
+
+
+def _empty_file(root: Path) -> None:
+    (root / "train" / "0.png").write_bytes(b"")
+
+
+def _empty_split(root: Path) -> None:
+    for path in (root / "train").iterdir():
+        path.unlink()
+
+
+def _no_folder(root: Path) -> None:
+    (root / "trainannot").rename(root / "annotations")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without_label, "1 of 2 pictures have no label, .*train/1.png first"),
+        (_without_picture, "1 of 2 labels have no picture, .*trainannot/0.png first"),
+        (_other_size, "train/0.png is 16x12 but its label .* is 16x11"),
+        (_other_value, "trainannot/0.png has the label value 77"),
+        (_in_colour, "has 3 channels"),
+        (_unreadable, "train/0.png is not a readable picture"),
+        (_empty_file, "train/0.png is not a readable picture"),
+        (_empty_split, "train holds no pictures"),
+        (_no_folder, "the folder .*trainannot is missing"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, damage: object, message: str) -> None:
+    root = camvid(tmp_path)
+    assert callable(damage)
+    damage(root)
+    with pytest.raises(DataError, match=message):
+        data = open_split(Layout.CAMVID, root, "train")
+        [data[index] for index in range(len(data))]
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_an_empty_folder_or_an_unknown_split_is_named(tmp_path: Path, layout: Layout) -> None:
+    with pytest.raises(DataError, match=r"missing"):
+        open_split(layout, tmp_path, "train")
+    with pytest.raises(DataError, match="nowhere is missing"):
+        open_split(layout, tmp_path / "nowhere", "train")
+    with pytest.raises(DataError, match=r"split 'holidays'|missing"):
+        open_split(layout, tmp_path, "holidays")
+
+
+def test_unknown_colours_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "a.png", picture())
+    write(tmp_path / "train_labels" / "a_L.png", np.full((12, 16, 3), (9, 8, 7), np.uint8))
+    with pytest.raises(DataError, match=r"the colour \(7, 8, 9\), which is none of CamVid's 32"):
+        open_split(Layout.CAMVID_701_11, tmp_path, "train")[0]

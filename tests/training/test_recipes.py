@@ -1,0 +1,72 @@
+"""Recipes are typed, checked, and hold the paper's numbers."""
+
+from pathlib import Path
+
+import pytest
+from hyperseg.training.recipe import Algorithm, Precision, RecipeError
+from hyperseg.training.recipe_file import load_recipe, parse_recipe, recipe_table, recipes
+
+import hyperseg
+
+# Paper, Tab. 1: batch, initial learning rate, power, iterations.
+PAPER = {
+    "camvid-s": (16, 1e-3, 2.0, 240_000),
+    "camvid-l": (16, 1e-3, 2.0, 240_000),
+    "cityscapes-m": (16, 1e-3, 0.9, 1_400_000),
+    "cityscapes-s": (16, 1e-3, 0.9, 1_400_000),
+    "voc-l": (32, 1e-4, 3.0, 3_200_000),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_recipes_of_the_paper(name: str) -> None:
+    recipe = load_recipe(name)
+    optimiser = recipe.optimiser
+    assert (recipe.batch, optimiser.learning_rate, optimiser.power, optimiser.iterations) == PAPER[name]
+    assert optimiser.algorithm is Algorithm.ADAM and optimiser.betas == (0.5, 0.999)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_trains_a_preset_and_survives_a_round_trip(name: str) -> None:
+    recipe = load_recipe(name)
+    config = hyperseg.preset(recipe.network)
+    assert all(crop.height % config.unit == 0 and crop.width % config.unit == 0 for crop in recipe.crops)
+    assert parse_recipe(recipe_table(recipe)) == recipe
+
+
+def test_overrides_are_toml_values() -> None:
+    recipe = load_recipe("camvid-s", ["batch=4", "precision=float32", "augmentation.scale=[1, 1.5]", "data.train=['val']"])
+    assert recipe.batch == 4 and recipe.precision is Precision.FLOAT32
+    assert recipe.augmentation.scale == (1.0, 1.5) and recipe.data.train == ("val",)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("speed=3", "unknown key speed"),
+        ("optimiser.momentum=0.9", "unknown key optimiser.momentum"),
+        ("batch=many", "batch is 'many'; it must be a whole number"),
+        ("batch=true", "it must be a whole number"),
+        ("batch=0", "batch is 0"),
+        ("optimiser.betas=[0.9]", "has 1 values; it must have 2"),
+        ("precision=int4", "it must be one of auto, float32"),
+        ("crops=[]", "crops is empty"),
+        ("augmentation.scale=[2, 1]", "must rise"),
+        ("batch", "has no '='"),
+        ("batch.size=2", "which is no table"),
+    ],
+)
+def test_wrong_entries_are_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+        load_recipe("camvid-lite", [override])
+
+
+def test_a_missing_entry_and_a_missing_recipe_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('network = "camvid-s"\n')
+    with pytest.raises(RecipeError, match="lacks data"):
+        load_recipe(str(tmp_path / "mine.toml"))
+    with pytest.raises(RecipeError, match="there is no recipe 'camvid-xl'; name one of camvid-l"):
+        load_recipe("camvid-xl")
+    (tmp_path / "broken.toml").write_text("network = \n")
+    with pytest.raises(RecipeError, match="is not TOML"):
+        load_recipe(str(tmp_path / "broken.toml"))
