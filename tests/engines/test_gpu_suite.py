@@ -1,0 +1,30 @@
+"""The `gpu` suite's own code, tried on the doubles, so that whoever has a GPU meets no typing errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gpu.device import run_plan
+from gpu.vector_model import vector_model
+from hyperseg_runtime import libraries
+from vectors import CASES, assert_matches
+
+from .sessions import Machine
+
+pytestmark = pytest.mark.skipif(
+    libraries.find(libraries.Library.ONNXRUNTIME) is None, reason="libhyperseg_ort.so is not built"
+)
+
+
+@pytest.mark.parametrize("operator", ["DPWConv", "DPWInvertedResidual", "UpsampleArgmax"])
+def test_vectors_in_one_model(operator: str) -> None:
+    cases = [case for case in CASES if case.operator == operator][:8]
+    model, inputs = vector_model(cases)
+    machine = Machine()
+    outputs = run_plan(
+        machine.plan(model), inputs, tensorrt=machine.tensorrt, cuda=machine.cuda, plugin_library=Path(__file__)
+    )
+    for index, case in enumerate(cases):
+        assert_matches(case, outputs[f"out_{index}"])
+    machine.assert_all_released()

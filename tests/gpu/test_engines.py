@@ -1,0 +1,94 @@
+"""Engines of the published networks on the device: built, verified, deserialised, executed, captured."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hyperseg_export import ExportOptions, export_onnx
+from hyperseg_export.engine import EngineOptions, build_engine
+from hyperseg_export.engine.report import EngineReport
+from hyperseg_export.options import Resolution
+from hyperseg_runtime.backends import tensorrt
+from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.errors import InputError
+
+hyperseg = pytest.importorskip("hyperseg")
+pytest.importorskip("torch")
+pytestmark = pytest.mark.gpu
+
+PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
+
+
+def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> EngineReport:
+    export_onnx(hyperseg.create(preset), folder / "m.onnx", ExportOptions(verify=False, dynamic=dynamic, fuse=False))
+    options = EngineOptions(half=half)
+    if dynamic:
+        options = EngineOptions(half=half, least=Resolution(128, 128), most=Resolution(1024, 1024), batch=2)
+    return build_engine(folder / "m.onnx", options=options)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path) -> None:
+    """`build_engine` itself runs the engine against ONNX Runtime, and keeps none that disagrees."""
+    report = _build(tmp_path, preset, half)
+    assert report.execution is not None and report.execution.label_agreement >= 0.99
+    assert report.audited_by == "the engine inspector"
+    assert report.audit.plugin_layers > 0
+    assert (report.audit.half_share > 0.5) is half
+
+
+def test_a_cuda_graph_computes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = _build(tmp_path, "camvid-s", half=True)
+    image = np.random.default_rng(0).integers(0, 256, (1, 576, 768, 3), np.uint8)
+    captured = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
+    assert "CUDA graph" in captured.description
+    monkeypatch.setattr("hyperseg_runtime.backends.cuda_graph.CudaGraph.record", lambda *_: None)
+    plain = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
+    assert "CUDA graph" not in plain.description
+    for _ in range(3):
+        np.testing.assert_array_equal(captured.run(image).labels, plain.run(image).labels)
+    assert captured.run_timed(image).device_seconds > 0
+    captured.close()
+    plain.close()
+
+
+def test_shapes_within_a_profile(tmp_path: Path) -> None:
+    report = _build(tmp_path, "camvid-s", half=True, dynamic=True)
+    session = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
+    for batch, height, width in ((1, 128, 128), (2, 576, 768), (1, 1024, 1024)):
+        labels = session.run(np.zeros((batch, height, width, 3), np.uint8)).labels
+        assert labels is not None and labels.shape == (batch, height, width)
+    with pytest.raises(InputError, match="--min and --max"):
+        session.run(np.zeros((1, 1152, 1152, 3), np.uint8))
+    session.close()
+
+
+def test_threads_and_torch_beside_the_session(tmp_path: Path) -> None:
+    """The session uses the device's primary context and leaves it as it was."""
+    import torch
+
+    report = _build(tmp_path, "camvid-s", half=True)
+    session = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
+    image = np.random.default_rng(0).integers(0, 256, (1, 576, 768, 3), np.uint8)
+    expected = session.run(image).labels
+    wrong = []
+
+    def work() -> None:
+        for _ in range(20):
+            if not np.array_equal(session.run(image).labels, expected):
+                wrong.append(threading.get_ident())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    if torch.cuda.is_available():
+        total = sum(float(torch.ones(1000, device="cuda").sum()) for _ in range(50))
+        assert total == 50_000
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    session.close()

@@ -1,0 +1,45 @@
+"""Many test vectors as one ONNX model, since an engine takes seconds to build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from vectors import Case
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def vector_model(cases: Sequence[Case]) -> tuple[onnx.ModelProto, Tensors]:
+    """A node for each case, with inputs and an output of its own; and the values of the inputs. Output: `out_INDEX`."""
+    nodes, inputs, outputs = [], [], []
+    values: Tensors = {}
+    for index, case in enumerate(cases):
+        names = []
+        for name, value in case.inputs().items():
+            names.append("" if value is None else f"in_{index}_{name}")
+            if value is not None:
+                values[names[-1]] = np.ascontiguousarray(value)
+                kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+                inputs.append(helper.make_tensor_value_info(names[-1], kind, value.shape))
+        kind = TensorProto.INT32 if case.operator == "UpsampleArgmax" else inputs[-1].type.tensor_type.elem_type
+        outputs.append(helper.make_tensor_value_info(f"out_{index}", kind, case.output_shape))
+        nodes.append(
+            helper.make_node(
+                case.operator,
+                names,
+                [f"out_{index}"],
+                name=case.name,
+                domain="hyperseg",
+                plugin_namespace="hyperseg",
+                plugin_version="1",
+                **case.attributes,
+            )
+        )
+    graph = helper.make_graph(nodes, "vectors", inputs, outputs)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("hyperseg", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8), values
