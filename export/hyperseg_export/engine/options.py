@@ -65,7 +65,7 @@ class EngineOptions:
         keep_float32: more names of operators or nodes to keep in float32.
         flavour: the TensorRT to build with; None takes the installed one, the full TensorRT first.
         compute_capabilities: GPUs to build for ahead of time ("8.6"); empty: the GPU of this machine, and without one
-            all that the flavour knows.
+            those of `targets.USUAL_TARGETS`.
         least, best, most: input resolutions of a dynamic model; None follows the model's own, or each other.
         batch: the largest batch of a dynamic model.
         timing_cache: file that keeps kernel timings from build to build.

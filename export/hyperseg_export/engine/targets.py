@@ -13,6 +13,11 @@ from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.options import EngineOptions
 
 
+USUAL_TARGETS = ("8.6", "8.9", "12.0")
+"""GeForce RTX 30, 40 and 50: what an engine is for where neither a GPU nor an option says. Each target adds a copy of
+the weights to the file; Turing (7.5) costs the others speed, see `turing`."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A TensorRT and the GPUs that it is to build for."""
@@ -47,7 +52,7 @@ def choose(options: EngineOptions) -> Target:
                 f"build on the device, or ahead of time with --flavour {Flavour.RTX.value} ({Flavour.RTX.extra})"
             )
         return Target(tensorrt, (gpu.compute_capability,), gpu)
-    wanted = asked or ((gpu.compute_capability,) if gpu is not None else tuple(known))
+    wanted = asked or ((gpu.compute_capability,) if gpu is not None else USUAL_TARGETS)
     for capability in wanted:
         if capability not in known:
             raise EngineError(
