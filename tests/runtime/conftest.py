@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hyperseg_runtime
 import pytest
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.run import run as run_command
@@ -14,6 +16,11 @@ from hyperseg_runtime.segmenter import Segmenter
 from .stand_in import write_model
 
 DRIVE = Path(__file__).parents[3] / "shared" / "data" / "drive.mp4"
+
+
+PACKAGE = Path(hyperseg_runtime.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])}
+"""For commands in processes of their own: this package, installed or not."""
 
 
 @dataclass(frozen=True)

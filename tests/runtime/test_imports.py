@@ -10,6 +10,8 @@ from pathlib import Path
 import hyperseg_runtime
 import pytest
 
+from .conftest import ENVIRONMENT
+
 COMMANDS = ("run", "benchmark", "doctor")
 
 _WITHOUT_TORCH = """
@@ -32,7 +34,7 @@ segment = Segmenter(sys.argv[1])
 
 def test_every_module_imports_without_torch(model: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_TORCH, str(model)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _WITHOUT_TORCH, str(model)], capture_output=True, text=True, env=ENVIRONMENT, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -40,7 +42,7 @@ def test_every_module_imports_without_torch(model: Path) -> None:
 def test_importing_the_package_is_light() -> None:
     heavy = {"numpy", "cv2", "onnxruntime", "av"}
     code = f"import hyperseg_runtime, sys; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -54,6 +56,7 @@ def test_help_answers_in_half_a_second_with_examples(command: str) -> None:
             [sys.executable, "-m", f"hyperseg_runtime.cli.{command}", "--help"],
             capture_output=True,
             text=True,
+            env=ENVIRONMENT,
             check=True,
         )
         times.append(time.perf_counter() - start)

@@ -12,7 +12,7 @@ from hyperseg_runtime.classes import CAMVID, CITYSCAPES, VOC, class_set
 from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError
 from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Verification
 from hyperseg_runtime.onnx_file import read_node_names, read_properties
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .stand_in import SIZE, metadata, write_model
@@ -79,6 +79,7 @@ def test_text_that_is_no_metadata(text: str) -> None:
         Metadata.from_json(text)
 
 
+@settings(deadline=None)  # other work on the machine is not the test's
 @given(
     st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
 )
@@ -94,6 +95,7 @@ def test_properties_are_read_without_onnx(tmp_path: Path) -> None:
     assert read_node_names(path) == {output: node.name for node in graph.node for output in node.output}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_no_damage_to_a_file_is_more_than_an_error(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int

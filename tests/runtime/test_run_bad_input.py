@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from .clips import frame_times, write_clip
-from .conftest import Finished
+from .conftest import ENVIRONMENT, Finished
 
 Run = Callable[..., Finished]
 
@@ -122,6 +122,7 @@ def test_a_disk_that_fills_up(model: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=tmp_path,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,

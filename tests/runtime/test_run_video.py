@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from hyperseg_runtime.preparation import prepare
 from hyperseg_runtime.video.reader import VideoReader
 
 from .clips import frame_times, write_clip
-from .conftest import Finished
+from .conftest import ENVIRONMENT, Finished
 from .stand_in import SIZE, expected_labels, metadata
 
 Run = Callable[..., Finished]
@@ -152,7 +151,9 @@ def test_rotated_videos_come_out_upright(tmp_path: Path, rotation: int) -> None:
 def test_ctrl_c_closes_the_output_properly(model: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=400, size=(180, 320), sound="aac")
     command = [sys.executable, "-m", "hyperseg_runtime.cli.run", str(clip), "-o", "out.mp4", "--model", str(model)]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob(".out.part*")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -177,5 +178,5 @@ def test_start_up_is_quick(model: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=1)
     command = [sys.executable, "-m", "hyperseg_runtime.cli.run", str(clip), "--model", str(model)]
     start = time.monotonic()
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env={**os.environ})
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=ENVIRONMENT)
     assert time.monotonic() - start < 3

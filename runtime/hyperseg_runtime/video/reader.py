@@ -33,6 +33,7 @@ class VideoReader:
         self._source = source
         self._selection = selection or Selection()
         self._problems: list[str] = []
+        self._damaged = 0
         self._container = _open(source, timeout_seconds)
         if not self._container.streams.video:
             self._container.close()
@@ -115,8 +116,7 @@ class VideoReader:
                 return
         if given == 0:
             self._nothing(seen)
-        if wanted.whole:
-            self._check_complete(seen)
+        self._check_complete(seen)
 
     def _nothing(self, seen: int) -> None:
         if seen:
@@ -133,22 +133,24 @@ class VideoReader:
         """Decodes packet by packet, so that a damaged one costs its own frames only."""
         from av.error import FFmpegError
 
-        damaged = 0
         try:
             for packet in self._container.demux(self._stream):
                 try:
                     yield from packet.decode()
                 except FFmpegError:
-                    damaged += 1
+                    self._damaged += 1
         except FFmpegError as error:
             self._problems.append(f"{self._source} stopped: {error.strerror or error}; what came before it is kept")
-        if damaged:
-            self._problems.append(f"{self._source}: {damaged} packets are damaged and were left out")
 
     def _check_complete(self, seen: int) -> None:
+        """Notes what is missing, unless it is known already why the source ended."""
         promised = self._stream.frames
-        if promised and seen < promised and not self._problems:
+        if self._problems:
+            return
+        if self._selection.whole and seen < promised:
             self._problems.append(f"{self._source} is cut off: {seen} of {promised} frames; they are kept")
+        elif self._damaged:
+            self._problems.append(f"{self._source}: {self._damaged} damaged packets were left out; the rest is kept")
 
     def close(self) -> None:
         self._container.close()
