@@ -71,7 +71,7 @@ def _belongs(option: str, word: str) -> bool:
     "capabilities",
     multiple=True,
     metavar="X.Y...",
-    help="GPUs to build for ahead of time, without having them (TensorRT for RTX). Default: the GPU here, else RTX 30, 40 and 50.",
+    help="GPUs to build for, without having them (TensorRT for RTX). Default: the GPU here, else RTX 30, 40 and 50.",
 )
 @click.option("--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic.")
 @click.option("--opt", "best", metavar="HxW", help="The input it is to be fastest at. Default: the model's own.")

@@ -12,7 +12,6 @@ from hyperseg_export.engine.configuration import capabilities
 from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.options import EngineOptions
 
-
 USUAL_TARGETS = ("8.6", "8.9", "12.0")
 """GeForce RTX 30, 40 and 50: what an engine is for where neither a GPU nor an option says. Each target adds a copy of
 the weights to the file; Turing (7.5) costs the others speed, see `turing`."""
