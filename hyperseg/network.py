@@ -56,7 +56,7 @@ class HyperSeg(nn.Module):
         Raises:
             ValueError: a height or width that is not a multiple of the unit.
         """
-        check_size(int(images.shape[-2]), int(images.shape[-1]), self.config.unit)
+        check_size(images.shape[-2], images.shape[-1], self.config.unit)
         features, last = self.backbone(images)
         signal = self.context_head(last)
         logits: Tensor = self.decoder(images, features, signal)
