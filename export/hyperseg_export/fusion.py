@@ -68,7 +68,14 @@ def _match(depthwise: ir.Node) -> _Block | None:
     activated = [filtered, squeezed] if expand is None else [depthwise.inputs[0], filtered, squeezed]
     between = {depthwise, mean, scaled, reduce, gate, factor, project, result.producer(), expand}
     between |= {node for value in activated for node in _silu_nodes(value)}
-    return _Block(x, expand, depthwise, reduce, gate, project, result, tuple(node for node in between if node))
+    nodes = tuple(node for node in between if node is not None)
+    return _Block(x, expand, depthwise, reduce, gate, project, result, nodes) if _is_closed(nodes, result) else None
+
+
+def _is_closed(nodes: tuple[ir.Node, ...], result: ir.Value) -> bool:
+    """Whether nobody else reads what the nodes compute on the way to the result."""
+    inner = [value for node in nodes for value in node.outputs if value is not result]
+    return all(not value.is_graph_output() and all(use.node in nodes for use in value.uses()) for value in inner)
 
 
 def _replace(graph: ir.Graph, block: _Block) -> None:

@@ -37,7 +37,7 @@ struct EncoderPlan {
     constexpr int kRows = 8;  // of the product's register block
     const std::size_t line = p.width;
     const int halo = p.kernel - p.stride;
-    const std::size_t rows = std::min(kExpandedFloats / (kRows * line), kInputFloats / (p.in_channels * line));
+    const std::size_t rows = std::min(kExpandedFloats / (2 * kRows * line), kInputFloats / (p.in_channels * line));
     strip_rows = std::max((static_cast<int>(rows) - halo) / p.stride, 8);
     if (whole_map_fits()) strip_rows = p.out_height;
     strip_rows = std::min(strip_rows, p.out_height);

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -62,7 +63,11 @@ HWY_INLINE void multiply_block(const Product& p, size_t row, size_t column) {
   for (size_t k = 0; k < p.depth; ++k) {
     const float* HWY_RESTRICT source = window + p.offsets[k];
     V x[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) x[v] = hn::LoadU(d, source + v * lanes);
+    for (size_t v = 0; v < kVectors; ++v) {
+      x[v] = hn::LoadU(d, source + v * lanes);
+      // More rows than the hardware follows streams; the block's first rows meet them cold.
+      if (row == 0) hwy::Prefetch(source + (kVectors + v) * lanes);
+    }
     for (size_t m = 0; m < kRows; ++m) {
       const V weight = hn::Set(d, weights[m * p.weights_stride + k]);
       for (size_t v = 0; v < kVectors; ++v) sum[m][v] = hn::MulAdd(weight, x[v], sum[m][v]);
