@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX, availability, backend
 from hyperseg_runtime.errors import ModelError
-from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.libraries import Library
 
+_PORTABLE = ".portable.onnx"
 PACKAGED_MODELS = Path(__file__).parent / "models"
 PORTABLE_SUFFIX = ".portable.onnx"
 """NAME.portable.onnx beside NAME.onnx is the same network in standard operators; it borrows the other's weights."""
@@ -30,11 +32,9 @@ def find_model(folder: Path | None = None, packaged: Path = PACKAGED_MODELS) -> 
     for kind, found in (("engine", runnable_engines(place)), ("model", onnx_models(place))):
         if found:
             return FoundModel(_single(found, place), f"the only {kind} in {place.resolve()}")
-    shipped = onnx_models(packaged)
+    shipped = _for_this_installation(onnx_models(packaged))
     if not shipped:
         raise ModelError(f"there is no model in {place.resolve()} and none ships with this package; use --model FILE")
-    portable = find(Library.ONNXRUNTIME) is None
-    shipped = [path for path in shipped if path.name.endswith(PORTABLE_SUFFIX) == portable] or shipped
     return FoundModel(_single(shipped, packaged), f"ships with the package; {place.resolve()} has no model")
 
 
@@ -51,6 +51,12 @@ def runnable_engines(folder: Path) -> list[Path]:
         return []
     runner = backend(BackendName.TENSORRT)
     return [path for path in engines if runner.fits(path)]
+
+
+def _for_this_installation(shipped: list[Path]) -> list[Path]:
+    """The models with our operators where these are built, else the portable ones."""
+    built = libraries.find(Library.ONNXRUNTIME) is not None
+    return [path for path in shipped if path.name.endswith(_PORTABLE) is not built]
 
 
 def _single(found: list[Path], place: Path) -> Path:

@@ -19,6 +19,7 @@ def packaged(tmp_path: Path) -> Path:
     folder = tmp_path / "packaged"
     folder.mkdir()
     write_model(folder / "shipped.onnx")
+    write_model(folder / "shipped.portable.onnx")
     return folder
 
 
@@ -38,9 +39,13 @@ def test_the_only_model_of_the_folder(folder: Path, packaged: Path) -> None:
     assert "the only model" in found.reason
 
 
-def test_else_the_packaged_one(folder: Path, packaged: Path) -> None:
+@pytest.mark.parametrize(("built", "name"), [(True, "shipped.onnx"), (False, "shipped.portable.onnx")])
+def test_else_the_packaged_one_that_this_installation_can_run(
+    folder: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch, built: bool, name: str
+) -> None:
+    monkeypatch.setattr(discovery.libraries, "find", lambda _: Path("library") if built else None)
     found = find_model(folder, packaged)
-    assert found.path.name == "shipped.onnx"
+    assert found.path.name == name
     assert "ships with the package" in found.reason
 
 
