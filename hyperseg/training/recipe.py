@@ -90,14 +90,19 @@ class Recipe:
     """Decay of the exponential average of the weights; 0 is none."""
     validate_every: int = 1000
     checkpoint_every: int = 500
+    log_every: int = 20
 
     def __post_init__(self) -> None:
         if not self.crops:
             raise RecipeError("crops is empty; give at least one [[crops]] with height and width")
-        for name, value in (("batch", self.batch), ("optimiser.iterations", self.optimiser.iterations)):
-            if value < 1:
-                raise RecipeError(f"{name} is {value}; it must be at least 1")
-        for name, value in (("validate_every", self.validate_every), ("checkpoint_every", self.checkpoint_every)):
+        counts = {
+            "batch": self.batch,
+            "optimiser.iterations": self.optimiser.iterations,
+            "validate_every": self.validate_every,
+            "checkpoint_every": self.checkpoint_every,
+            "log_every": self.log_every,
+        }
+        for name, value in counts.items():
             if value < 1:
                 raise RecipeError(f"{name} is {value}; it must be at least 1")
         if not 0 <= self.average < 1:

@@ -30,7 +30,6 @@ from hyperseg.training.step import ForwardLoss, compute_type
 from hyperseg.training.validate import predictions, score
 
 MAX_SKIPPED = 20
-LOG_EVERY = 20
 
 
 class TrainingError(RuntimeError):
@@ -94,7 +93,7 @@ class Trainer:
         for batch in prefetched(source, first, stop):
             waiting.append(self._iterate(torch.from_numpy(batch.images), torch.from_numpy(batch.labels)))
             self.iteration += 1
-            if self.iteration % LOG_EVERY == 0 or self.iteration == stop:
+            if self.iteration % self.recipe.log_every == 0 or self.iteration == stop:
                 loss = float(self.team.total(torch.stack(waiting).mean()) / self.team.world)
                 waiting.clear()
                 if report is not None:

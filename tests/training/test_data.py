@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg.data import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, DataError, Layout, open_split, open_splits
-from hyperseg.data.camvid import GROUPS
 from hyperseg_runtime.classes import class_set
 
+from hyperseg.data import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, DataError, Layout, open_split, open_splits
+from hyperseg.data.camvid import GROUPS
 from training.folders import camvid, labels, picture, write
 
 

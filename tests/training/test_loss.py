@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+
 from hyperseg.data import VOID
 from hyperseg.training.loss import SegmentationLoss, bootstrapped, soft_jaccard
-from torch.nn import functional
 
 
 def test_bootstrapping_takes_the_hard_pixels_but_at_least_so_many() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hyperseg.metrics import Confusion
 
 

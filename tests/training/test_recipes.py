@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hyperseg.training.recipe import Algorithm, Precision, RecipeError
-from hyperseg.training.recipe_file import load_recipe, parse_recipe, recipe_table, recipes
 
 import hyperseg
+from hyperseg.training.recipe import Algorithm, Precision, RecipeError
+from hyperseg.training.recipe_file import load_recipe, parse_recipe, recipe_table, recipes
 
 # Paper, Tab. 1: batch, initial learning rate, power, iterations.
 PAPER = {
@@ -35,7 +35,9 @@ def test_every_recipe_trains_a_preset_and_survives_a_round_trip(name: str) -> No
 
 
 def test_overrides_are_toml_values() -> None:
-    recipe = load_recipe("camvid-s", ["batch=4", "precision=float32", "augmentation.scale=[1, 1.5]", "data.train=['val']"])
+    recipe = load_recipe(
+        "camvid-s", ["batch=4", "precision=float32", "augmentation.scale=[1, 1.5]", "data.train=['val']"]
+    )
     assert recipe.batch == 4 and recipe.precision is Precision.FLOAT32
     assert recipe.augmentation.scale == (1.0, 1.5) and recipe.data.train == ("val",)
 

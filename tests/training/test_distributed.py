@@ -1,0 +1,30 @@
+"""Two processes compute what one with the doubled batch computes."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from training.processes import command, losses, train
+
+
+def test_two_processes_give_the_losses_of_the_doubled_batch(recipe: Path, street: Path, tmp_path: Path) -> None:
+    ten = ("--stop-after", "10")
+    one = train(command(recipe, street, tmp_path / "one", *ten))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port)
+    two = train(command(recipe, street, tmp_path / "two", *ten), launcher)
+    assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stderr
+    assert len(losses(one.stdout)) == 10
+    # The same sums in another order: float32 differs in the last digits, and Adam, which divides by the gradient's own
+    # size, makes those of weights with hardly any gradient matter. The first loss is before any update.
+    assert losses(two.stdout)[0] == pytest.approx(losses(one.stdout)[0], rel=1e-5)
+    assert losses(two.stdout) == pytest.approx(losses(one.stdout), rel=2e-2)
+
+
+def test_a_batch_that_cannot_be_shared_is_named(recipe: Path, street: Path, tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone")
+    done = train(command(recipe, street, tmp_path, "--set", "batch=3"), launcher)
+    assert done.returncode != 0 and "batch is 3; it must be a multiple of the 2 processes" in done.stderr

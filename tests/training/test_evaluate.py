@@ -1,0 +1,72 @@
+"""`hyperseg-evaluate`: one metric, and errors in one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hyperseg_runtime.metadata import InputSpec, InputType
+from hyperseg_runtime.preparation import prepare, restore
+
+import hyperseg
+from hyperseg.data import Layout, open_split
+from hyperseg.metrics import Confusion
+from training.processes import environment
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.pth"
+    torch.manual_seed(0)
+    preset = hyperseg.preset("camvid-lite")
+    hyperseg.save(hyperseg.create(preset.replace(backbone="efficientnet-lite0", resolution=(64, 128))), path)
+    return path
+
+
+def _evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hyperseg_export.cli.evaluate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), timeout=200)
+
+
+def test_scores_are_those_of_the_network(checkpoint: Path, street: Path, tmp_path: Path) -> None:
+    pictures = ("--confusion", tmp_path / "confusion.png", "--worst", tmp_path / "worst.png")
+    done = _evaluate(checkpoint, "--data", street, "--split", "val", "--json", *pictures)
+    assert done.returncode == 0, done.stderr
+    (shown,) = json.loads(done.stdout)["models"]
+    model, data = hyperseg.load(checkpoint), open_split(Layout.CAMVID, street, "val")
+    spec = InputSpec(64, 128, mean=model.config.mean, std=model.config.std, dtype=InputType.FLOAT)
+    confusion = Confusion(11)
+    for index in range(len(data)):
+        sample = data[index]
+        with torch.inference_mode():
+            logits = model(torch.from_numpy(prepare(np.ascontiguousarray(sample.image[..., ::-1]), spec, (64, 128))))
+        labels = restore(logits[0].argmax(0).to(torch.uint8).numpy(), (sample.label.shape[0], sample.label.shape[1]))
+        confusion.add(sample.label, labels)
+    # Folding BatchNorms changes logits by 1e-6: a pixel that lies between two classes may tip over.
+    assert shown["mean_iou"] == pytest.approx(confusion.mean_iou, abs=1e-4)
+    assert shown["pictures"] == len(data) and shown["parameters"] > 1e6 and shown["macs"] > 1e7
+    assert (tmp_path / "confusion.png").stat().st_size > 1000 and (tmp_path / "worst.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--split", "test"), "test is missing"),
+        (("--split", "holidays"), "no split 'holidays'"),
+        (("--layout", "cityscapes"), "leftImg8bit"),
+        (("--resolution", "9"), "is not HEIGHTxWIDTH"),
+    ],
+)
+def test_wrong_data_is_one_line(checkpoint: Path, street: Path, change: tuple[str, str], message: str) -> None:
+    done = _evaluate(checkpoint, "--data", street, *change)
+    assert done.returncode in (1, 2) and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_that_is_no_model_is_one_line(street: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.pth").write_bytes(b"nothing")
+    for model, message in (("m.pth", "m.pth"), ("n.pth", "does not exist")):
+        done = _evaluate(tmp_path / model, "--data", street)
+        assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1

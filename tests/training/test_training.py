@@ -1,0 +1,134 @@
+"""What training must show: it learns, it notices when it cannot, and its faster steps compute the same."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import hyperseg
+from hyperseg.data import Cached, DataSet, Layout, Sample, open_split
+from hyperseg.data.classes import Classes
+from hyperseg.layers.convolution import ConvBN
+from hyperseg.training.distributed import Team
+from hyperseg.training.recipe import Recipe
+from hyperseg.training.recipe_file import load_recipe
+from hyperseg.training.schedule import Schedule
+from hyperseg.training.speed import FrozenUnit, suit_to_device
+from hyperseg.training.trainer import Pictures, Trainer, TrainingError
+from hyperseg.training.validate import score
+
+ALONE = Team(0, 1, torch.device("cpu"))
+SECONDS = 90.0
+
+
+class Shuffled:
+    """Pictures with the labels of other pictures, cut in other places: nothing to learn but what is common to all."""
+
+    def __init__(self, data: DataSet) -> None:
+        self._data = data
+
+    @property
+    def classes(self) -> Classes:
+        return self._data.classes
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._data[index]
+        return dataclasses.replace(sample, label=self._data[(index * 7 + 11) % len(self)].label)
+
+
+def _trainer(recipe: Path, train: DataSet, val: DataSet, out: Path, overrides: Sequence[str]) -> Trainer:
+    loaded: Recipe = load_recipe(str(recipe), overrides)
+    torch.manual_seed(0)
+    preset = hyperseg.preset("camvid-lite")
+    model = hyperseg.create(preset.replace(backbone="efficientnet-lite0", resolution=(128, 192)))
+    return Trainer(loaded, model, (), Pictures(train, train, val), out, ALONE)
+
+
+@pytest.mark.slow
+def test_a_small_network_learns_the_street(recipe: Path, street: Path, tmp_path: Path) -> None:
+    train, val = (Cached(open_split(Layout.CAMVID, street, split)) for split in ("train", "val"))
+    settings = [
+        "optimiser.iterations=120",
+        "log_every=20",
+        "checkpoint_every=1000",
+        "average=0.0",
+        "augmentation.rotation=0",
+    ]
+    scores = {}
+    for name, data, stop in (("untrained", train, 1), ("shuffled", Shuffled(train), 120), ("trained", train, 120)):
+        trainer = _trainer(recipe, data, val, tmp_path, settings)
+        started = time.monotonic()
+        trainer.run(None, stop)
+        assert time.monotonic() - started < SECONDS
+        scores[name] = score(trainer.step, val, (128, 192), ALONE).mean_iou
+    assert scores["trained"] > 0.3 > max(scores["untrained"], scores["shuffled"]) + 0.05, scores
+
+
+def test_training_that_diverges_stops_with_a_message(recipe: Path, street: Path, tmp_path: Path) -> None:
+    data = Cached(open_split(Layout.CAMVID, street, "val"))
+    settings = ["optimiser.learning_rate=1e38", "optimiser.warmup=0", "optimiser.iterations=40", "batch=1"]
+    trainer = _trainer(recipe, data, data, tmp_path, settings)
+    with pytest.raises(TrainingError, match="the gradient was not finite in 20 iterations in a row"):
+        trainer.run(None)
+
+
+def test_a_bad_gradient_changes_nothing(recipe: Path, street: Path, tmp_path: Path) -> None:
+    data = Cached(open_split(Layout.CAMVID, street, "val"))
+    trainer = _trainer(recipe, data, data, tmp_path, ["batch=1"])
+    trainer.run(None, 2)
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    next(trainer.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    trainer.run(None, 3)
+    assert trainer.skipped == 1
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.named_parameters())
+
+
+def test_frozen_units_have_the_outputs_and_gradients_of_the_layers() -> None:
+    torch.manual_seed(0)
+    plain = ConvBN(6, 8, 3, 2, padding=(0, 1, 0, 1), activation=nn.ReLU6).double()
+    for value in (plain.norm.running_mean, plain.norm.running_var, plain.norm.weight, plain.norm.bias):
+        assert isinstance(value, torch.Tensor)
+        nn.init.uniform_(value, 0.5, 1.5)
+    results = []
+    for kind in (ConvBN, FrozenUnit):
+        plain.__class__ = kind
+        plain.eval().zero_grad()
+        x = torch.arange(6.0 * 64, dtype=torch.float64).view(1, 6, 8, 8).div(400).requires_grad_()
+        result = plain(x)
+        result.square().sum().backward()
+        results.append([result, x.grad, *(parameter.grad.clone() for parameter in plain.parameters())])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_mixed_depthwise_convolutions_are_close_to_float32() -> None:
+    torch.manual_seed(0)
+    unit = ConvBN(16, 16, 3, groups=16, padding=(1, 1, 1, 1))
+    x = torch.randn(2, 16, 12, 12)
+    results = []
+    for compute in (torch.float32, torch.bfloat16):
+        unit.zero_grad()
+        suit_to_device(unit, torch.device("cpu"), compute)
+        given = x.clone().requires_grad_()
+        with torch.autocast("cpu", compute, enabled=compute == torch.bfloat16):
+            result = unit(given)
+        result.float().square().sum().backward()
+        results.append([result.float(), given.grad, unit.conv.weight.grad.clone()])
+    for exact, mixed in zip(*results, strict=True):
+        # bfloat16 has 8 bits of precision: 0.4 % a value, and a few of them add up.
+        assert float((exact - mixed).norm() / exact.norm()) < 0.03
+
+
+def test_the_schedule_rises_and_decays() -> None:
+    schedule = Schedule(100, 9, 2.0)
+    factors = [schedule.factor(iteration) for iteration in range(101)]
+    assert factors[0] == pytest.approx(0.1) and factors[100] == 0 and factors[50] == pytest.approx(0.25)
+    assert np.argmax(factors) in range(7, 11)
