@@ -10,6 +10,9 @@ from torch import nn
 
 from hyperseg_export.pictures import test_pictures
 
+_CALIBRATION_SIZE = (384, 512)
+"""Height and width: a multiple of every preset's unit. Much smaller pictures leave statistics that others overturn."""
+
 
 def random_network(preset: str, seed: int = 0) -> Any:
     """The preset with seeded weights, in evaluation mode.
@@ -23,13 +26,13 @@ def random_network(preset: str, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     try:
         network = hyperseg.create(preset)
-        _calibrate(network, network.config.unit)
+        _calibrate(network)
     finally:
         torch.random.set_rng_state(state)
     return network.eval()
 
 
-def _calibrate(network: nn.Module, unit: int) -> None:
+def _calibrate(network: nn.Module) -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -37,7 +40,7 @@ def _calibrate(network: nn.Module, unit: int) -> None:
         nn.init.uniform_(norm.weight, 0.8, 1.2)
         nn.init.uniform_(norm.bias, -0.2, 0.2)
     network.train()
-    pictures = np.stack([picture for seed in range(2) for picture in test_pictures(2 * unit, 3 * unit, seed)])
+    pictures = np.stack(test_pictures(*_CALIBRATION_SIZE, seed=7))
     images = (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255.0 - 0.45) / 0.225
     with torch.no_grad():
         network(images)
