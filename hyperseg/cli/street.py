@@ -40,7 +40,7 @@ def height_and_width(text: str) -> tuple[int, int]:
 @click.option(
     "--size", type=height_and_width, metavar="HxW", default="480x640", show_default=True, help="Of the pictures."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, another street.")
+@click.option("--seed", type=click.IntRange(min=0), default=6, show_default=True, help="Another seed, another street.")
 @click.option("--force", is_flag=True, help="Replace what is there.")
 @one_line_errors
 def main(
