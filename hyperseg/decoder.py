@@ -29,6 +29,7 @@ def run_level(
         biases: one [C_out] per convolution.
     """
     offset = shape.offset
+    x = x.to(theta.dtype)  # under autocast the image is still float32
     if not shape.hidden:
         result = _OPERATORS.dpw_conv(x, theta, biases[0], previous, [1, 1], 1, "relu", offset, 1)
     elif halo is Halo.OWN:

@@ -158,6 +158,7 @@ def _build(
         raise ValueError(f"unknown backbone {backbone!r}")
     channels = structure.get("level_channels")
     scale = structure.get("out_feat_scale", 0.25)
+    scale = 1.0 if scale is None else scale  # no reduction
     count = 6 if "level_channels" not in structure else None if channels is None else len(channels)
     if count is None:
         raise ValueError("level_channels is missing")

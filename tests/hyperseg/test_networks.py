@@ -232,3 +232,17 @@ def randomise(model):
         if ".mappers." in name:
             parameter.mul_(4)  # else the patches' weights hardly differ
     return model
+
+
+@torch.inference_mode()
+def test_autocast_with_the_image_as_finest_skip():
+    changes = {"kernel_sizes": (1, 1, 1, 3, 3, 3), "expand_ratio": (2.0,) * 6}
+    config = tiny().config.replace(
+        **changes, level_channels=(16, 8, 8, 8, 8, 8), unify_level=None, weight_groups=(8,) * 6
+    )
+    model, images = hyperseg.create(config).eval(), torch.randn(1, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(images)
+    assert logits.dtype == torch.bfloat16
+    # bfloat16 has 8 bits; the logits of an untrained network are of size 1
+    torch.testing.assert_close(logits.float(), model(images), atol=0.1, rtol=0.1)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import hyperseg
+from hyperseg.signal import SignalSplit
 
 # Both sides sum the same products in another order; 1e-4 is the promise, 2e-5 the worst that was seen.
 TOLERANCE = 1e-4
@@ -109,3 +110,20 @@ def test_full_logits_of_published_code(name, saved, monkeypatch):
     torch.testing.assert_close(model(images), expected, atol=TOLERANCE, rtol=0)
     sys.modules.pop("params", None)
     sys.modules.pop("make_checkpoint", None)
+
+
+@torch.inference_mode()
+def test_v0_2_differs_from_v1_0_by_its_division_only(camvid_s, saved):
+    """With camvid-s's sizes both divisions agree, and so do the networks."""
+    arch = camvid_s.arch.replace("hyperseg_v1_0.", "hyperseg_v0_2.")
+    model = hyperseg.load(saved(camvid_s.checkpoint(arch=arch)))
+    assert model.config.signal_split is SignalSplit.PROPORTIONAL
+    torch.testing.assert_close(model(camvid_s.images)[:, :, ::STEP, ::STEP], camvid_s.logits, atol=TOLERANCE, rtol=0)
+
+
+def test_v0_2_division_is_told_by_the_shapes(camvid_s, saved):
+    arch = camvid_s.arch.replace("hyperseg_v1_0.", "hyperseg_v0_2.")
+    entries = {**camvid_s.state_dict, "decoder.level_2.0.0.signal2weights.weight": torch.rand(704, 2, 1, 1)}
+    model = hyperseg.load(saved(camvid_s.checkpoint(arch=arch, state_dict=entries)))
+    assert model.config.signal_split is SignalSplit.RESERVED_UNFILLED
+    assert [mapper.channels for mapper in model.config.mappers] == [448, 256, 64, 192, 128]
