@@ -11,7 +11,6 @@ from hyperseg_runtime.backends.selection import ENGINE_SUFFIX, availability, bac
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.libraries import Library
 
-_PORTABLE = ".portable.onnx"
 PACKAGED_MODELS = Path(__file__).parent / "models"
 PORTABLE_SUFFIX = ".portable.onnx"
 """NAME.portable.onnx beside NAME.onnx is the same network in standard operators; it borrows the other's weights."""
@@ -56,7 +55,7 @@ def runnable_engines(folder: Path) -> list[Path]:
 def _for_this_installation(shipped: list[Path]) -> list[Path]:
     """The models with our operators where these are built, else the portable ones."""
     built = libraries.find(Library.ONNXRUNTIME) is not None
-    return [path for path in shipped if path.name.endswith(_PORTABLE) is not built]
+    return [path for path in shipped if path.name.endswith(PORTABLE_SUFFIX) is not built]
 
 
 def _single(found: list[Path], place: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The portable twin computes what the model does, borrows its weights, and is taken where the library is missing."""
+"""The portable twin computes what the model does, and borrows its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hyperseg_export import ExportOptions, Resolution, export_onnx
 from hyperseg_export.errors import ExportError
 from hyperseg_export.portable_twin import write_portable_twin
 from hyperseg_export.random_network import random_network
-from hyperseg_runtime import Segmenter, discovery
+from hyperseg_runtime import Segmenter
 from hyperseg_runtime.libraries import Library, find
 
 
@@ -33,16 +33,6 @@ def test_the_twin_is_small_and_computes_the_same(pair: tuple[Path, Path]) -> Non
     with Segmenter(model) as ours, Segmenter(twin) as standard:
         # Sums in another order may turn near-ties.
         assert np.mean(ours(picture) == standard(picture)) >= 0.999
-
-
-def test_the_twin_is_taken_where_the_library_is_missing(
-    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, twin = pair
-    monkeypatch.setattr(discovery, "find", lambda _library: None)
-    assert discovery.find_model(tmp_path, packaged=model.parent).path == twin
-    monkeypatch.setattr(discovery, "find", lambda library: Path(library.value))
-    assert discovery.find_model(tmp_path, packaged=model.parent).path == model
 
 
 def test_a_portable_model_needs_no_twin(pair: tuple[Path, Path]) -> None:
