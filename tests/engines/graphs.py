@@ -62,9 +62,9 @@ def metadata(dynamic: bool = False, input_type: InputType = InputType.UINT8) -> 
     )
 
 
-def miniature(dynamic: bool = False, input_type: InputType = InputType.UINT8) -> onnx.ModelProto:
+def miniature(dynamic: bool = False, input_type: InputType = InputType.UINT8, seed: int = 0) -> onnx.ModelProto:
     """uint8 [N, 64, 96, 3] (or float32 [N, 3, 64, 96]) to uint8 labels [N, 64, 96], through each of our operators."""
-    graph = Graph()
+    graph = Graph(seed)
     image = "image"
     if input_type is InputType.UINT8:
         graph.node("Cast", ["image"], "floats", to=TensorProto.FLOAT)

@@ -17,7 +17,7 @@ class Buffer:
         self._cuda = cuda
         self._dtype = dtype
         size = int(np.prod(largest)) * dtype.itemsize
-        self._host: NDArray[np.uint8] = cuda.pagelocked_empty(size, np.uint8)
+        self._host: NDArray[np.uint8] = cuda.pagelocked_empty((size,), np.uint8)
         try:
             self._device = cuda.mem_alloc(size)
         except BaseException:

@@ -211,10 +211,10 @@ class FakeCuda:
     def mem_alloc(self, size: int) -> Allocation:
         return Allocation(self.device, size)
 
-    def pagelocked_empty(self, size: int, dtype: type) -> NDArray[Any]:
+    def pagelocked_empty(self, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
         self.device.require_context()
         self.device.allocations += 1
-        array = np.full(size, 0xAB, dtype).view(PinnedArray)
+        array = np.full(shape, 0xAB, dtype).view(PinnedArray)
         array.owner = HostAllocation(self.device)
         return array
 

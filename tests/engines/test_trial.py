@@ -1,0 +1,44 @@
+"""An engine that disagrees with ONNX Runtime is not kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hyperseg_export.engine import model_file
+from hyperseg_export.engine.errors import EngineError
+from hyperseg_export.engine.float16 import to_float16
+from hyperseg_export.engine.trial import INPUTS, compare
+from hyperseg_runtime import libraries
+from hyperseg_runtime.metadata import InputType
+
+from .graphs import miniature, save
+from .sessions import Machine
+
+pytestmark = pytest.mark.skipif(
+    libraries.find(libraries.Library.ONNXRUNTIME) is None, reason="libhyperseg_ort.so is not built"
+)
+
+
+@pytest.mark.parametrize("input_type", list(InputType))
+@pytest.mark.parametrize("half", [False, True])
+def test_agreement(tmp_path: Path, input_type: InputType, half: bool) -> None:
+    source = model_file.read(save(miniature(input_type=input_type), tmp_path / "m.onnx"))
+    built = miniature(input_type=input_type)
+    if half:
+        to_float16(built)
+    machine = Machine()
+    session = machine.open(source.proto, machine.plan(built))
+    execution = compare(source, session)
+    assert execution.inputs == INPUTS
+    assert execution.label_agreement >= (0.99 if half else 1.0)
+    session.close()
+
+
+def test_disagreement(tmp_path: Path) -> None:
+    source = model_file.read(save(miniature(), tmp_path / "m.onnx"))
+    machine = Machine()
+    session = machine.open(source.proto, machine.plan(miniature(seed=1)))
+    with pytest.raises(EngineError, match=r"agrees with ONNX Runtime on .* of the labels, less than 99%, and was not"):
+        compare(source, session)
+    session.close()
