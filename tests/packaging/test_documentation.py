@@ -24,7 +24,7 @@ BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>.+?) -->\n+)?^```(?P<language>bash|python)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-SECONDS = 300  # for one block
+SECONDS = 600  # for one block, on a busy machine
 
 
 @dataclass(frozen=True)
