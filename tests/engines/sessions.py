@@ -15,7 +15,8 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import KEY, Metadata
 
-from .doubles.cuda import Device, FakeCuda, FakeDriver
+from .doubles.cuda import Device, FakeCuda
+from .doubles.driver import FakeDriver
 from .doubles.tensorrt import FakeTensorRT, make_plan
 
 VERSION = "10.16.1.11"
