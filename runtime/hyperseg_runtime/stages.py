@@ -33,6 +33,10 @@ class StageSummary:
 
     median_ms: float
     p95_ms: float
+    mean_ms: float
+
+    def to_dict(self) -> dict[str, float]:
+        return {name: round(value, 3) for name, value in vars(self).items()}
 
 
 class StageClock:
@@ -64,10 +68,11 @@ class StageClock:
         return seconds[-1] * 1e3 if seconds else None
 
     def summary(self) -> dict[Stage, StageSummary]:
-        """Medians and 95th percentiles of the stages that ran."""
+        """Medians, 95th percentiles and means of the stages that ran."""
         found = {}
         for stage, seconds in self._seconds.items():
             if seconds:
-                median, p95 = np.percentile(np.fromiter(seconds, float), (50, 95)) * 1e3
-                found[stage] = StageSummary(float(median), float(p95))
+                ms = np.fromiter(seconds, float) * 1e3
+                median, p95 = np.percentile(ms, (50, 95))
+                found[stage] = StageSummary(float(median), float(p95), float(ms.mean()))
         return found

@@ -38,7 +38,6 @@ class VideoResult:
         return self.seconds * 1e3 / (self.frames * self.stages["inference"].median_ms)
 
     def to_dict(self) -> dict[str, object]:
-        stages = {name: {"median_ms": one.median_ms, "p95_ms": one.p95_ms} for name, one in self.stages.items()}
         return {
             "model": self.name,
             "protocol": "C",
@@ -46,7 +45,7 @@ class VideoResult:
             "seconds": self.seconds,
             "frames_per_second": self.frames_per_second,
             "wall_time_over_inference": self.overhead,
-            "stages": stages,
+            "stages": {name: one.to_dict() for name, one in self.stages.items()},
         }
 
 

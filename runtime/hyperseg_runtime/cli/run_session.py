@@ -151,10 +151,7 @@ def _record(task: Task, summary: JobSummary) -> dict[str, object]:
         "frames_per_second": round(summary.frames_per_second, 3),
         "interrupted": summary.interrupted,
         "problems": list(summary.problems),
-        "stages": {
-            stage.value: {"median_ms": round(times.median_ms, 3), "p95_ms": round(times.p95_ms, 3)}
-            for stage, times in summary.stages.items()
-        },
+        "stages": {stage.value: times.to_dict() for stage, times in summary.stages.items()},
     }
 
 
