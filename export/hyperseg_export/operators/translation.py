@@ -15,7 +15,7 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """For `torch.onnx.export(custom_translation_table=…)`."""
     import torch
 
-    import hyperseg.operators  # noqa: F401  (defines torch.ops.hyperseg)
+    import hyperseg.operators
 
     register()
     return {
@@ -25,7 +25,7 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-def _dpw_conv(  # noqa: PLR0917 - the operator's schema
+def _dpw_conv(
     x: Any,
     theta: Any,
     bias: Any = None,
@@ -50,7 +50,7 @@ def _dpw_conv(  # noqa: PLR0917 - the operator's schema
     )
 
 
-def _dpw_inverted_residual(  # noqa: PLR0917 - the operator's schema
+def _dpw_inverted_residual(
     x: Any,
     theta: Any,
     bias1: Any,
