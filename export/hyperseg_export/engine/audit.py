@@ -140,7 +140,9 @@ def _json_tensors(entries: Iterable[dict[str, Any]]) -> tuple[Tensor, ...]:
     result = []
     for entry in entries:
         # TensorRT 10 names the type in words within the format: "Row major linear FP16 format".
-        words = str(entry.get("Datatype") or entry.get("Format/Datatype") or entry.get("Format") or "").split()
+        words = str(
+            entry.get("Datatype") or entry.get("DataType") or entry.get("Format/Datatype") or entry.get("Format") or ""
+        ).split()
         kind = next((word for word in words if word in _FLOATS), words[-1] if words else "")
         result.append(Tensor(str(entry.get("Name", "")), kind))
     return tuple(result)
