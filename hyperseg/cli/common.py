@@ -25,7 +25,8 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         except (ValueError, RuntimeError, OSError, ImportError) as error:
             if debug:
                 raise
-            click.echo(f"error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            name = click.get_current_context().info_name
+            click.echo(f"{name}: error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
             sys.exit(1)
 
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapped)
