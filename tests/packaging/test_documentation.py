@@ -71,9 +71,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
         folder = made[document] = tmp_path_factory.mktemp(document.stem)
         for file in ("m.pt", "video.mp4"):
             (folder / file).hardlink_to(source / file)
-        (folder / "examples").symlink_to(ROOT / "examples")
-        (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
-        (folder / "scripts").symlink_to(ROOT / "scripts")
+        for name in ("benchmarks", "examples", "scripts", "tests"):
+            (folder / name).symlink_to(ROOT / name)
     return made
 
 
