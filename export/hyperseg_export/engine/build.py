@@ -59,6 +59,8 @@ def build_engine(
     target = Path(output) if output is not None else default_output(source.path, options.half)
     for path in (target, sidecar.path_of(target)):
         check_target(path, options.force)
+    if options.timing_cache is not None:
+        check_target(options.timing_cache, force=True)
     started = time.monotonic()
     chosen = targets.choose(options)
     conversion = prepare(source, options)

@@ -10,6 +10,11 @@ _LIBRARY = "libcuda.so.1"
 _CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads' CUDA calls stay legal meanwhile
 
 
+def load_driver() -> Any:
+    """The NVIDIA driver's library."""
+    return ctypes.CDLL(_LIBRARY)
+
+
 class CudaGraph:
     """An executable graph. The context it was recorded in must be current for `launch` and `destroy`."""
 
@@ -22,7 +27,7 @@ class CudaGraph:
     def record(stream: int, enqueue: Callable[[], bool], driver: Any = None) -> CudaGraph | None:
         """Records what `enqueue` puts on the stream (by its handle). None where the work cannot be recorded, in which
         case nothing has run and the stream is as before."""
-        driver = driver or ctypes.CDLL(_LIBRARY)
+        driver = driver or load_driver()
         handle = ctypes.c_void_p(stream)
         if driver.cuStreamBeginCapture_v2(handle, _CAPTURE_THREAD_LOCAL) != 0:
             return None
