@@ -40,19 +40,23 @@ def require_toolchain() -> Path:
     return include
 
 
-def compile_for_cpu(
-    output: Path, program: str, flags: Sequence[str], *, kernels: Path = KERNELS, only: Sequence[str] | None = None
-) -> Path:
-    """Builds `program` (a file of trt_plugins/tests/cuda) with all kernels, or those named in `only`."""
+def compile_object(source: Path, target: Path, flags: Sequence[str], *, kernels: Path = KERNELS) -> Path:
+    """Compiles one file for the CPU; `kernels` is the folder that it takes the kernels' headers from."""
     include = require_toolchain()
-    sources = sorted(kernels.glob("*.cu")) if only is None else [kernels / name for name in only]
-    objects = []
-    for source in [*sources, HARNESS / "request.cpp", HARNESS / program]:
-        target = output.with_name(f"{output.name}-{source.stem}.o")
-        command = ["g++", *_FLAGS, *flags, "-I", str(kernels), "-I", str(PLUGINS / "include"),
-                   "-I", str(PLUGINS / "tests" / "cuda_on_cpu"), "-isystem", str(include),
-                   "-c", str(source), "-o", str(target)]  # fmt: skip
-        subprocess.run(command, check=True)
-        objects.append(str(target))
-    subprocess.run(["g++", *flags, *objects, "-o", str(output), "-pthread"], check=True)
+    command = ["g++", *_FLAGS, *flags, "-I", str(kernels), "-I", str(PLUGINS / "include"),
+               "-I", str(PLUGINS / "tests" / "cuda_on_cpu"), "-isystem", str(include),
+               "-c", str(source), "-o", str(target)]  # fmt: skip
+    subprocess.run(command, check=True)
+    return target
+
+
+def link(objects: Sequence[Path], output: Path, flags: Sequence[str]) -> Path:
+    subprocess.run(["g++", *flags, *map(str, objects), "-o", str(output), "-pthread"], check=True)
     return output
+
+
+def compile_for_cpu(output: Path, program: str, flags: Sequence[str]) -> Path:
+    """Builds `program` (a file of trt_plugins/tests/cuda) with all kernels."""
+    sources = [*sorted(KERNELS.glob("*.cu")), HARNESS / "request.cpp", HARNESS / program]
+    objects = [compile_object(source, output.with_name(f"{source.stem}.o"), flags) for source in sources]
+    return link(objects, output, flags)

@@ -32,10 +32,11 @@ class _Request(ctypes.Structure):
     )
 
 
+_COUNTERS = ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds")
+
+
 class _Counters(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_uint64) for name in ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds")
-    )
+    _fields_ = tuple((name, ctypes.c_uint64) for name in _COUNTERS)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Kernels:
     def take_counters(self) -> Counters:
         counters = _Counters()
         self._library.hyperseg_take_counters(ctypes.byref(counters))
-        return Counters(*(getattr(counters, name) for name, _ in _Counters._fields_))
+        return Counters(*(getattr(counters, name) for name in _COUNTERS))
 
 
 def write_request(case: Case, path: Path) -> None:

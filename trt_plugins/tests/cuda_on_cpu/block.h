@@ -69,6 +69,9 @@ class Block {
     happens_after(&barrier_event_[generation & 1]);
   }
 
+  /// Ends the launch with an error after the present round of turns.
+  CUDA_ON_CPU_UNTRACKED void fail(const char* reason) { error_ = reason; }
+
   CUDA_ON_CPU_UNTRACKED WarpExchange& warp() { return warps_[current_ / kWarp]; }
   CUDA_ON_CPU_UNTRACKED unsigned generation(const WarpExchange& warp) const { return warp.generation; }
 

@@ -1,10 +1,12 @@
 #pragma once
 
 // nvcuda::wmma, 16x16x16 with half operands and float sums. Element i of lane l is number 8 * l + i of the row-major
-// tile; on a GPU the assignment is unspecified, so kernels may not rely on either.
+// tile; on a GPU the assignment is unspecified, so kernels may not rely on either. Loads and stores wait for the warp
+// before they touch memory, not after: what another lane stored takes a __syncwarp() to see.
 
 #include <cuda_fp16.h>
 
+#include <cstdint>
 #include <type_traits>
 
 namespace nvcuda::wmma {
@@ -36,6 +38,14 @@ void for_elements(unsigned leading, bool column_major, Visit visit) {
   }
 }
 
+/// What the instructions ask of a tile: 32-byte alignment, rows of a multiple of 16 bytes.
+template <typename T>
+void check_tile(const T* tile, unsigned leading) {
+  if (reinterpret_cast<std::uintptr_t>(tile) % 32 != 0 || leading * sizeof(T) % 16 != 0) {
+    cuda_on_cpu::Block::current()->fail("a wmma tile is not aligned");
+  }
+}
+
 }  // namespace detail
 
 template <typename Fragment, typename T>
@@ -45,17 +55,19 @@ void fill_fragment(Fragment& fragment, T value) {
 
 template <typename Use, typename T, typename Layout>
 void load_matrix_sync(fragment<Use, 16, 16, 16, T, Layout>& fragment, const T* tile, unsigned leading) {
+  detail::check_tile(tile, leading);
+  __syncwarp();
   detail::for_elements(leading, std::is_same_v<Layout, col_major>,
                        [&](unsigned i, unsigned offset) { fragment.x[i] = tile[offset]; });
-  __syncwarp();
 }
 
 template <typename T>
 void store_matrix_sync(T* tile, const fragment<accumulator, 16, 16, 16, T>& fragment, unsigned leading,
                        layout_t layout) {
+  detail::check_tile(tile, leading);
+  __syncwarp();
   detail::for_elements(leading, layout == mem_col_major,
                        [&](unsigned i, unsigned offset) { tile[offset] = fragment.x[i]; });
-  __syncwarp();
 }
 
 template <typename LayoutA, typename LayoutB>

@@ -1,0 +1,31 @@
+"""Static gates: what the compiler makes of the kernels on every architecture."""
+
+import shutil
+
+import pytest
+
+from . import resources
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools() -> None:
+    if shutil.which("nvcc") is None:
+        pytest.skip("nvcc is not installed")
+    if resources.nvdisasm() is None:
+        pytest.skip("nvdisasm is not installed (pip install nvidia-cuda-nvdisasm)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", resources.ARCHITECTURES)
+def test_kernels_stay_within_their_resources(architecture: int) -> None:
+    table = resources.measure(architecture)
+    assert table
+    for row in table:
+        assert row.spill_bytes == 0 and row.stack_bytes == 0, row
+        assert row.local_memory_instructions == 0, row
+        assert row.static_shared_bytes == 0, "only dynamic shared memory can be poisoned in the tests"
+        assert (row.tensor_instructions > 0) == ("Tensor" in row.kernel), row
+    release, committed = resources.read_committed()
+    if release == resources.compiler_release():
+        remedy = "if that is intended, run `PYTHONPATH=tests python -m cuda.resources --write`"
+        assert table == [row for row in committed if row.architecture == architecture], remedy
