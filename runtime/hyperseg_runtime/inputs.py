@@ -127,9 +127,7 @@ def _target(item: _Input, output: Path | None, many: bool) -> Path:
         path = Path(f"camera-{item.text}.mp4")
     elif item.kind is Kind.STREAM:
         path = Path("stream.mp4")
-    suffix = path.suffix.lower()
-    if item.kind is not Kind.PICTURES and suffix not in OUTPUT_SUFFIXES:
-        suffix = ".mp4"
+    suffix = path.suffix.lower() if item.kind is Kind.PICTURES else ".mp4"
     if output is not None:
         return output / f"{path.stem}{suffix}"
     if item.folder is not None:

@@ -47,6 +47,21 @@ def available_cpus() -> int:
     return max(1, min(count, math.floor(quota))) if quota is not None else count
 
 
+def inference_threads() -> int:
+    """Threads for one inference: a physical core each. Two threads of one core would only share its vector units."""
+    try:
+        cpus = os.sched_getaffinity(0)
+        cores = {_siblings(cpu) for cpu in cpus}
+    except (AttributeError, OSError):
+        return available_cpus()
+    return min(len(cores), available_cpus())
+
+
+def _siblings(cpu: int) -> str:
+    """The CPUs of one core, as Linux writes them ("0,64")."""
+    return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
+
+
 def _container_quota() -> float | None:
     try:
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()

@@ -44,7 +44,7 @@ class Segmenter:
 
         model: an ONNX file or an engine; None: the one in the working folder, else the one that ships with the package.
         backend: "auto" (the fastest that can run here), or a BackendName's value.
-        threads: CPU threads of one inference; None: all that this process may use.
+        threads: CPU threads of one inference; None: one for each core that this process may use.
         providers: ONNX Runtime's execution providers, in order, instead of the backend's.
         precision: lets OpenVINO compute in bfloat16 or float16.
         device: index of the GPU.

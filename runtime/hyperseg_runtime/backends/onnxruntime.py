@@ -126,7 +126,7 @@ def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.threads or machine.available_cpus()
+    settings.intra_op_num_threads = options.threads or machine.inference_threads()
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 4
     # Between two runs the cores belong to decoding, encoding, or the other model of a comparison.
@@ -191,7 +191,7 @@ class OnnxRuntimeSession:
     def description(self) -> str:
         package = next((package for package in _DISTRIBUTIONS if machine.version(package)), "onnxruntime")
         place = {BackendName.ONNXRUNTIME_CUDA: f"CUDA device {self._options.device}"}.get(
-            self._name, f"CPU, {self._options.threads or machine.available_cpus()} threads"
+            self._name, f"CPU, {self._options.threads or machine.inference_threads()} threads"
         )
         plugin = " with OpenVINO" if self._name is BackendName.ONNXRUNTIME_OPENVINO else ""
         return f"{package} {machine.version(package)}{plugin} ({place})"

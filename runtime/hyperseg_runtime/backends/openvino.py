@@ -36,7 +36,7 @@ def add_to(settings: onnxruntime.SessionOptions, options: SessionOptions) -> Non
     config = {
         "CPU": {
             "INFERENCE_PRECISION_HINT": hint,
-            "INFERENCE_NUM_THREADS": options.threads or machine.available_cpus(),
+            "INFERENCE_NUM_THREADS": options.threads or machine.inference_threads(),
         }
     }
     settings.add_provider_for_devices([device], {"load_config": json.dumps(config)})

@@ -34,7 +34,7 @@ class SessionOptions:
     """How to run. Options that a backend has no use for are ignored by it."""
 
     threads: int | None = None
-    """CPU threads of one inference; None: as many as this process may use."""
+    """CPU threads of one inference; None: one for each physical core that this process may use."""
     device: int = 0
     """Index of the GPU."""
     providers: tuple[str, ...] | None = None

@@ -90,7 +90,7 @@ class BenchmarkSession:
             videos=videos,
             warm_up=self.warm_up,
             repetitions=self.repetitions,
-            threads=self.threads or machine.available_cpus(),
+            threads=self.threads or machine.inference_threads(),
         )
 
     def _run_videos(self, entries: Sequence[Entry]) -> list[VideoResult]:

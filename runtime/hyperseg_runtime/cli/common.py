@@ -32,7 +32,7 @@ backend_option = click.option(
     help="What runs the model; auto takes the fastest that this machine can run.",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: all CPUs of this process."
+    "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: one for each core."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, for machines.")
