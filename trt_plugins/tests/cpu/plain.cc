@@ -1,6 +1,7 @@
 #include "plain.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 namespace hyperseg::plain {
@@ -130,6 +131,77 @@ Values upsample(const UpsampleArgmaxParams& p, const Values& x) {
     }
   }
   return y;
+}
+
+namespace {
+
+double sigmoid(double value) {
+  return 1.0 / (1.0 + std::exp(-value));
+}
+
+/// A 1x1 convolution: [rows, columns] times [columns, pixels], plus a bias.
+Values dense(const Values& weight, const Values& bias, const Values& x, std::size_t pixels) {
+  const std::size_t columns = x.size() / pixels;
+  Values y(bias.size() * pixels);
+  for (std::size_t m = 0; m < bias.size(); ++m) {
+    for (std::size_t i = 0; i < pixels; ++i) {
+      double sum = bias[m];
+      for (std::size_t k = 0; k < columns; ++k) sum += weight[m * columns + k] * x[k * pixels + i];
+      y[m * pixels + i] = sum;
+    }
+  }
+  return y;
+}
+
+void silu(Values* values) {
+  for (double& value : *values) value *= sigmoid(value);
+}
+
+Values filtered(const InvertedResidualParams& p, const EncoderInputs& inputs, const Values& h) {
+  Values d;
+  for (int c = 0; c < p.hidden_channels; ++c) {
+    for (int row = 0; row < p.out_height; ++row) {
+      for (int column = 0; column < p.out_width; ++column) {
+        double sum = inputs.depthwise_bias[c];
+        for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
+          const int y = row * p.stride - p.pad_top + tap / p.kernel;
+          const int x = column * p.stride - p.pad_left + tap % p.kernel;
+          if (y < 0 || y >= p.height || x < 0 || x >= p.width) continue;
+          sum += inputs.depthwise_weight[c * p.kernel * p.kernel + tap] * h[at(0, c, y, x, 1, p.height, p.width)];
+        }
+        d.push_back(sum);
+      }
+    }
+  }
+  silu(&d);
+  return d;
+}
+
+}  // namespace
+
+Values inverted_residual(const InvertedResidualParams& p, const EncoderInputs& inputs) {
+  Values result;
+  const std::size_t size = inputs.x.size() / p.batch;
+  const std::size_t pixels = static_cast<std::size_t>(p.out_height) * p.out_width;
+  for (int n = 0; n < p.batch; ++n) {
+    const Values x(inputs.x.begin() + n * size, inputs.x.begin() + (n + 1) * size);
+    Values h = x;
+    if (p.expands) {
+      h = dense(inputs.expand_weight, inputs.expand_bias, x, static_cast<std::size_t>(p.height) * p.width);
+      silu(&h);
+    }
+    Values d = filtered(p, inputs, h);
+    Values mean(p.hidden_channels);
+    for (std::size_t i = 0; i < d.size(); ++i) mean[i / pixels] += d[i] / static_cast<double>(pixels);
+    Values squeezed = dense(inputs.reduce_weight, inputs.reduce_bias, mean, 1);
+    silu(&squeezed);
+    const Values gate = dense(inputs.gate_weight, inputs.gate_bias, squeezed, 1);
+    for (std::size_t i = 0; i < d.size(); ++i) d[i] *= sigmoid(gate[i / pixels]);
+    Values y = dense(inputs.project_weight, inputs.project_bias, d, pixels);
+    for (std::size_t i = 0; p.residual && i < y.size(); ++i) y[i] += x[i];
+    result.insert(result.end(), y.begin(), y.end());
+  }
+  return result;
 }
 
 }  // namespace hyperseg::plain

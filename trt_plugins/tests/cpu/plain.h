@@ -4,6 +4,7 @@
 
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
+#include "hyperseg/inverted_residual.h"
 #include "hyperseg/upsample_argmax.h"
 
 /// The operators in double precision, one output value at a time.
@@ -24,5 +25,11 @@ Values dpw_inverted_residual(const DPWInvertedResidualParams& params, const Resi
 
 /// The upsampled logits [N, C, h * scale, w * scale].
 Values upsample(const UpsampleArgmaxParams& params, const Values& x);
+
+struct EncoderInputs {
+  Values x, expand_weight, expand_bias, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias, gate_weight,
+      gate_bias, project_weight, project_bias;
+};
+Values inverted_residual(const InvertedResidualParams& params, const EncoderInputs& inputs);
 
 }  // namespace hyperseg::plain
