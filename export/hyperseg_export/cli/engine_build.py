@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 from hyperseg_runtime.cli.common import say
-from hyperseg_runtime.discovery import PACKAGED_MODELS, onnx_models
+from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
 from hyperseg_runtime.errors import ModelError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -44,11 +44,14 @@ class EngineBuild:
 
     def _find(self) -> Path:
         """The only ONNX file of ours in the working folder, else the one that ships with the package."""
-        for folder, reason in ((Path(), f"the only model in {Path().resolve()}"), (PACKAGED_MODELS, "ships with it")):
-            found = onnx_models(folder)
+        shipped = [path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX)]
+        for found, reason in (
+            (onnx_models(Path()), f"the only model in {Path().resolve()}"),
+            (shipped, "ships with the package"),
+        ):
             if len(found) > 1:
                 names = ", ".join(path.name for path in found)
-                raise ModelError(f"several models in {folder.resolve()}: {names}; name one")
+                raise ModelError(f"several models in {found[0].parent.resolve()}: {names}; name one")
             if found:
                 if not self.as_json:
                     say(f"Model: {found[0]} ({reason})")

@@ -41,9 +41,10 @@ def to_float16(model: ModelProto, requested: Collection[str] = ()) -> Conversion
         EngineError: the model is half or quantised already, names what is not there, or cannot be converted.
     """
     graph = model.graph
-    _refuse_converted(graph)
     _name_nodes(graph)
     _fold_constants(graph)
+    _unpack_weights(graph)
+    _refuse_converted(graph)
     _check_requested(graph, requested)
     types = tensor_types(model)
     floating = {
@@ -83,6 +84,21 @@ def _fold_constants(graph: GraphProto) -> None:
         tensor.CopyFrom(value)
         tensor.name = node.output[0]
         graph.node.remove(node)
+
+
+def _unpack_weights(graph: GraphProto) -> None:
+    """Makes float32 constants of those that a small file stores in float16 and casts when it is loaded."""
+    halves = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == HALF}
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in halves]
+    for node in casts:
+        if node.attribute[0].i == FLOAT:
+            values = numpy_helper.to_array(halves[node.input[0]]).astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input}
+    for tensor in halves.values():
+        if tensor.name not in read:
+            graph.initializer.remove(tensor)
 
 
 def _check_requested(graph: GraphProto, requested: Collection[str]) -> None:

@@ -1,0 +1,39 @@
+"""What half precision does to a trained network, the one that ships with the package, whose file stores its weights in
+float16 already."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hyperseg_export.engine import EngineOptions, build_engine, model_file
+from hyperseg_export.engine.build import prepare
+from hyperseg_runtime import libraries
+from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
+
+from .sessions import labels_of
+
+MODELS = [path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX)]
+pytestmark = pytest.mark.skipif(len(MODELS) != 1, reason="no model ships with this build of the package")
+
+
+@pytest.mark.skipif(libraries.find(libraries.Library.ONNXRUNTIME) is None, reason="libhyperseg_ort.so is not built")
+def test_labels_stay() -> None:
+    source = model_file.read(MODELS[0])
+    original = onnx.load(str(MODELS[0]))
+    prepare(source, EngineOptions(half=True))
+    spec = source.metadata.input
+    across = np.linspace(0, 4 * np.pi, spec.width)
+    down = np.linspace(0, 3 * np.pi, spec.height)[:, None]
+    waves = [np.sin(across * k) * np.cos(down * k) for k in (1.0, 1.7, 2.9)]
+    image = (127.5 * (1 + np.stack(waves, axis=-1)))[None].astype(np.uint8)
+    expected = labels_of(original, image)
+    # Two classes are nearly equal along borders; nowhere else may half precision change a label.
+    assert np.mean(labels_of(source.proto, image) == expected) > 0.99
+
+
+@pytest.mark.usefixtures("builder", "no_gpu")
+def test_its_engine(tmp_path: object) -> None:
+    report = build_engine(MODELS[0], f"{tmp_path}/m.engine", EngineOptions(half=True, compute_capabilities=("8.6",)))
+    assert report.audit.plugin_layers > 0
+    assert report.audit.half_share > 0.8
