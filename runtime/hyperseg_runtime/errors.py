@@ -23,7 +23,7 @@ class BackendUnavailableError(HyperSegError):
     """The backend asked for cannot run on this machine."""
 
 
-class InputError(HyperSegError):
+class InputError(HyperSegError, ValueError):
     """A picture, video or stream that cannot be read, or a frame that is not uint8 [h, w, 3]."""
 
 

@@ -180,3 +180,21 @@ def test_start_up_is_quick(model: Path, tmp_path: Path) -> None:
     start = time.monotonic()
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=ENVIRONMENT)
     assert time.monotonic() - start < 3
+
+
+def test_closing_the_window_ends_the_run_and_keeps_the_video(
+    hyperseg_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV's windows are played here: the headless OpenCV of most test machines has none."""
+    shown: list[tuple[int, ...]] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI: GTK3")
+    monkeypatch.setattr(cv2, "imshow", lambda _, picture: shown.append(picture.shape))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: ord("q") if len(shown) == 3 else -1)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0)
+    monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None)
+    clip = write_clip(tmp_path / "clip.mp4", count=12)
+    done = hyperseg_run(clip, "-o", "out.mp4", "--show")
+    assert done.code == 0, done
+    assert shown == [(64, 96, 3)] * 3
+    assert len(frame_times(Path("out.mp4"))) == 3

@@ -8,6 +8,7 @@ from rich.table import Table
 from hyperseg_runtime import machine
 from hyperseg_runtime.benchmark.record import Record
 from hyperseg_runtime.profiling.profile import Profile
+from hyperseg_runtime.stages import Stage
 
 
 def print_record(record: Record) -> None:
@@ -26,11 +27,12 @@ def print_record(record: Record) -> None:
             table.add_row(one.name, one.protocol.value, f"{one.ratio:.3f}", f"{one.low:.3f} - {one.high:.3f}")
         console.print(table)
     if record.videos:
-        table = _table("C: video end to end", "model", "frames", "frames/s", "wall / inference", "stages, median ms")
+        title = "C: video end to end; the stages' medians in ms"
+        table = _table(title, "model", "frames", "frames/s", "wall / inference", *(stage.value for stage in Stage))
         for video in record.videos:
-            stages = " ".join(f"{name} {one.median_ms:.1f}" for name, one in video.stages.items())
+            stages = [f"{video.stages[stage.value].median_ms:.1f}" for stage in Stage]
             rate, overhead = f"{video.frames_per_second:.2f}", f"{video.overhead:.3f}"
-            table.add_row(video.name, str(video.frames), rate, overhead, stages)
+            table.add_row(video.name, str(video.frames), rate, overhead, *stages)
         console.print(table)
     for warning in record.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)

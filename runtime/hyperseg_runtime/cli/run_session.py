@@ -66,8 +66,6 @@ class RunSession:
                 stats = StatsFile(self.stats, segmenter.metadata.class_names)
                 stack.callback(stats.close)
             for task in tasks:
-                if stopping.asked:
-                    break
                 try:
                     summary = self._run_task(task, segmenter, stats, window, stopping)
                 except HyperSegError as error:
@@ -81,6 +79,8 @@ class RunSession:
                 records.append(_record(task, summary))
                 if not self.as_json:
                     _report(task, summary)
+                if summary.interrupted:
+                    break
             if self.as_json:
                 about = {"model": str(segmenter.path), "backend": segmenter.description, "runs": records}
                 common.say(json.dumps(about, indent=2))
