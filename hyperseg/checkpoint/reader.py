@@ -49,6 +49,10 @@ def _require_file(path: Path) -> None:
         raise CheckpointError(f"{path} is a folder, expected a checkpoint file")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _read_pickle(path: Path) -> Any:
