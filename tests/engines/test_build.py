@@ -184,11 +184,12 @@ def test_no_space_on_the_disk(model: Path) -> None:
     assert [path.name for path in model.parent.iterdir()] == ["m.onnx"]
 
 
-def test_interruption_leaves_nothing(model: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_nothing(model: Path, number: signal.Signals) -> None:
     process = subprocess.Popen([*COMMAND, model], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not _children(process.pid) and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 130
     assert complaint.strip() == "hyperseg-build-engine: error: interrupted"

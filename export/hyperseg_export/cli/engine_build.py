@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class EngineBuild:
         source = model or self._find()
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped either way, nothing is left behind
         with BuildProgress(visible=not self.as_json, verbose=self.verbose) as listener:
             report = build_engine(source, output, self.options, listener)
         if self.as_json:
