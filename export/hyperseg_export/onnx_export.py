@@ -23,6 +23,7 @@ from hyperseg_export.graph import finish
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
 from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.quantisation import calibration_pictures, quantise
 from hyperseg_export.report import ExportReport
 from hyperseg_export.tracing import trace
 from hyperseg_export.verification import verify
@@ -48,7 +49,7 @@ def export_onnx(
 
     Raises:
         OptionError: a value that this network does not take, e.g. a resolution.
-        ExportError: an unreadable checkpoint, or a network that cannot be exported.
+        ExportError: an unreadable checkpoint, a network that cannot be exported, or no pictures to calibrate on.
         DisagreementError: the file does not compute what the network computes.
         OutputError: `output` cannot be written.
     """
@@ -56,6 +57,7 @@ def export_onnx(
     progress = progress or _silent
     options, target = options or ExportOptions(), Path(output)
     check_target(target, options.force)
+    pictures = [] if options.calibration is None else calibration_pictures(options.calibration)
     digest = None
     if isinstance(network, (str, Path)):
         progress(f"reading {network}")
@@ -70,6 +72,9 @@ def export_onnx(
     _stamp(graph, described)
     model = ir.to_proto(graph)
     _check(model)
+    if pictures:
+        progress(f"calibrating on {len(pictures)} pictures")
+        model = quantise(model, network.config, options, resolution, pictures)
     verification = None
     with replacing(target, options.force) as draft:
         onnx.save_model(model, draft)
@@ -81,7 +86,7 @@ def export_onnx(
     return ExportReport(
         path=target,
         file_bytes=file_bytes,
-        weight_bytes=sum(value.nbytes for value in _tensors(graph)),
+        weight_bytes=sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer),
         nodes=len(model.graph.node),
         own_nodes=sum(node.domain == DOMAIN for node in model.graph.node),
         precision=options.precision,
@@ -163,7 +168,3 @@ def _check(model: onnx.ModelProto) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the graph does not pass onnx.checker: {str(error).splitlines()[0]}") from error
-
-
-def _tensors(graph: ir.Model) -> list[Any]:
-    return [value.const_value for value in graph.graph.initializers.values() if value.const_value is not None]

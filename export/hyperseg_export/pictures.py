@@ -1,7 +1,8 @@
-"""The pictures that an export is checked on: noise, one colour, and something like a photograph."""
+"""The pictures that an export is checked on: noise, one colour, and a street."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +13,15 @@ def test_pictures(height: int, width: int, seed: int = 0) -> list[Picture]:
     """RGB pictures uint8 [height, width, 3]."""
     rng = np.random.default_rng(seed)
     grey = np.full((height, width, 3), 114, dtype=np.uint8)
-    return [blocks(height, width, rng), grey, clouds(height, width, rng)]
+    return [blocks(height, width, rng), grey, street(height, width, seed)]
+
+
+def street(height: int, width: int, seed: int) -> Picture:
+    """The rendered street of `hyperseg.street`, as a camera of 640x480 sees it, stretched to the size."""
+    from hyperseg.street import Street
+
+    image = Street(seed=seed).frame(1.0).image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def blocks(height: int, width: int, rng: np.random.Generator, size: int = 32) -> Picture:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hyperseg_export.pictures import test_pictures
+from hyperseg_export.pictures import clouds, test_pictures
 
 _CALIBRATION_SIZE = (384, 512)
 """Height and width: a multiple of every preset's unit. Much smaller pictures leave statistics that others overturn."""
@@ -40,7 +40,8 @@ def _calibrate(network: nn.Module) -> None:
         nn.init.uniform_(norm.weight, 0.8, 1.2)
         nn.init.uniform_(norm.bias, -0.2, 0.2)
     network.train()
-    pictures = np.stack(test_pictures(*_CALIBRATION_SIZE, seed=7))
+    height, width = _CALIBRATION_SIZE
+    pictures = np.stack([*test_pictures(height, width, seed=7), clouds(height, width, np.random.default_rng(7))])
     images = (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255.0 - 0.45) / 0.225
     with torch.no_grad():
         network(images)

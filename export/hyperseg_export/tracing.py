@@ -33,9 +33,10 @@ def trace(network: Any, options: ExportOptions, resolution: Resolution) -> ir.Mo
     arguments: dict[str, Any] = {}
     batch = options.batch
     if options.dynamic:
-        # PyTorch takes a size of one for a constant, so the traced batch must not be one.
-        batch = max(batch, 2)
-        arguments["dynamic_shapes"] = {"image": _open_axes(network.config.unit, options.input_type)}
+        # PyTorch takes a size of one for a constant, so neither the traced batch nor the grid may be one.
+        unit = network.config.unit
+        batch, resolution = 2, Resolution(2 * unit, 3 * unit)
+        arguments["dynamic_shapes"] = {"image": _open_axes(unit, options.input_type)}
     image = _example(options.input_type, batch, resolution)
     with torch.no_grad(), _quiet():
         try:

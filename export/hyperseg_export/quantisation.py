@@ -1,0 +1,114 @@
+"""The encoder in eight-bit integers: ONNX Runtime's static quantisation (quantise-dequantise pairs), on pictures."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import onnx_ir as ir
+from hyperseg_runtime.metadata import InputType
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, create_calibrator
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from hyperseg_export.errors import ExportError
+from hyperseg_export.lowering import lower
+from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.tracing import INPUT_NAME
+
+_OPERATORS = ["Conv", "Sigmoid", "Mul", "Add"]
+_ENCODER = "backbone."
+_PICTURES = 64
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def quantise(
+    model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution, pictures: list[Path]
+) -> onnx.ModelProto:
+    """The model with its encoder quantised; value ranges come from the pictures.
+
+    Raises ExportError for a picture that cannot be read.
+    """
+    # ONNX Runtime's calibrator cannot load our operators; their standard twin has the same encoder, name by name.
+    twin = ir.from_proto(model)
+    lower(twin)
+    encoder = [node.name for node in model.graph.node if node.name.startswith(_ENCODER) and node.op_type in _OPERATORS]
+    with tempfile.TemporaryDirectory() as temporary, _quiet():
+        path = Path(temporary) / "twin.onnx"
+        onnx.save_model(ir.to_proto(twin), path)
+        calibrator = create_calibrator(
+            path,
+            _OPERATORS,
+            augmented_model_path=str(path.with_name("calibration.onnx")),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        calibrator.collect_data(_Reader(pictures, config, options, resolution))
+        ranges = calibrator.compute_data()
+        quantiser = QDQQuantizer(
+            model,
+            per_channel=True,
+            reduce_range=True,  # seven bits: processors without VNNI overflow on eight
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=ranges,
+            nodes_to_quantize=encoder,
+            nodes_to_exclude=[],
+            op_types_to_quantize=_OPERATORS,
+            extra_options={},
+        )
+        quantiser.quantize_model()
+    result: onnx.ModelProto = quantiser.model.model
+    return result
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds the calibrator picture by picture."""
+
+    def __init__(self, pictures: list[Path], config: Any, options: ExportOptions, resolution: Resolution) -> None:
+        self._feeds = _feeds(pictures, config, options, resolution)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self._feeds, None)
+
+
+def _feeds(
+    pictures: list[Path], config: Any, options: ExportOptions, resolution: Resolution
+) -> Iterator[dict[str, NDArray[Any]]]:
+    for path in pictures:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ExportError(f"{path} is not a picture that OpenCV reads; remove it from the folder (--calibrate)")
+        resized = cv2.resize(picture, (resolution.width, resolution.height), interpolation=cv2.INTER_AREA)
+        images = np.repeat(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)[None], options.batch, axis=0)
+        if options.input_type is InputType.FLOAT:
+            normalised = (images / 255.0 - np.array(config.mean)) / np.array(config.std)
+            images = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2), dtype=np.float32)
+        yield {INPUT_NAME: images}
+
+
+def calibration_pictures(folder: Path) -> list[Path]:
+    """Up to 64 pictures, spread over the folder. Raises ExportError where there are none."""
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a folder; name one with pictures (--calibrate DIR)")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise ExportError(f"{folder} has no pictures ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
+    return found[:: max(1, len(found) // _PICTURES)][:_PICTURES]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ONNX Runtime's quantiser writes advice for its own developers into the root log."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,179 @@
+"""export_onnx on the smallest preset: every option's file agrees with PyTorch, and holds what the contract says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+pytest.importorskip("torch")
+
+from hyperseg_export import DisagreementError, ExportOptions, ExportReport, OptionError, Resolution, export_onnx
+from hyperseg_export.operators import DOMAIN
+from hyperseg_export.random_network import random_network
+from hyperseg_runtime.classes import CAMVID
+from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Precision
+
+SMALL = ExportOptions(resolution=Resolution(64, 128))
+VARIANTS = {
+    "default": SMALL,
+    "unfused": replace(SMALL, fuse=False),
+    "logits": replace(SMALL, output=OutputKind.LOGITS),
+    "both-float-input": replace(SMALL, output=OutputKind.BOTH, input_type=InputType.FLOAT),
+    "batch": replace(SMALL, batch=2),
+    "dynamic": replace(SMALL, dynamic=True),
+    "half": replace(SMALL, precision=Precision.FLOAT16),
+    "portable": replace(SMALL, portable=True),
+    "portable-dynamic-both": replace(SMALL, portable=True, dynamic=True, output=OutputKind.BOTH),
+    "portable-half": replace(SMALL, portable=True, precision=Precision.FLOAT16),
+    "opset20": replace(SMALL, opset=20),
+}
+
+
+@cache
+def network(preset: str = "camvid-lite") -> Any:
+    return random_network(preset)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("exported")
+
+    @cache
+    def export(variant: str) -> tuple[onnx.ModelProto, ExportReport]:
+        report = export_onnx(network(), folder / f"{variant}.onnx", VARIANTS[variant])
+        return onnx.load(report.path), report
+
+    return export
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_agrees_with_pytorch(variant: str, exported: Any) -> None:
+    model, report = exported(variant)
+    half = VARIANTS[variant].precision is Precision.FLOAT16
+    assert report.verification.max_abs_error <= (5e-2 if half else 2e-4)
+    assert report.verification.label_agreement >= (0.99 if half else 0.9999)
+    assert Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props}).verification is not None
+    assert report.file_bytes <= 1.02 * report.weight_bytes
+    assert not list(report.path.parent.glob(".*.part"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nothing_is_left_to_compute(variant: str, exported: Any) -> None:
+    model, _ = exported(variant)
+    nodes = model.graph.node
+    assert not {"BatchNormalization", "Identity", "Constant", "Dropout"} & {node.op_type for node in nodes}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    # Coordinates of full size are expanded at load time: stored, they would outweigh the weights.
+    computable = [node for node in nodes if set(node.input) - {""} <= constants and node.op_type != "Expand"]
+    assert not [node.name for node in computable if node.input]
+    assert all(node.name for node in nodes)
+    assert len({node.name for node in nodes}) == len(nodes)
+
+
+def test_our_operators_carry_the_plugin_attributes_and_take_the_weights_unpermuted(exported: Any) -> None:
+    model, _ = exported("unfused")
+    producers = {output: node for node in model.graph.node for output in node.output}
+    ours = [node for node in model.graph.node if node.domain == DOMAIN]
+    assert [node.op_type for node in ours] == ["DPWConv"] * 3 + ["DPWInvertedResidual"] * 2 + ["UpsampleArgmax"]
+    for node in ours:
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        assert attributes["plugin_namespace"] == b"hyperseg"
+        assert attributes["plugin_version"] == b"1"
+    for node in ours[:-1]:
+        theta = producers[node.input[1]]
+        assert theta.op_type == "Reshape"
+        assert producers[theta.input[0]].op_type == "MatMul"
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name.startswith("portable")])
+def test_portable_files_hold_standard_operators_only(variant: str, exported: Any) -> None:
+    model, _ = exported(variant)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert [opset.domain for opset in model.opset_import] == [""]
+
+
+@pytest.mark.parametrize("variant", ["portable", "portable-dynamic-both", "portable-half"])
+def test_openvino_computes_the_same(variant: str, exported: Any) -> None:
+    openvino = pytest.importorskip("openvino")
+    _, report = exported(variant)
+    picture = np.random.default_rng(0).integers(0, 256, (1, 64, 128, 3), np.uint8)
+    expected = onnxruntime.InferenceSession(report.path).run(["labels"], {"image": picture})[0]
+    compiled = openvino.Core().compile_model(str(report.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    agreement = np.mean(compiled(picture)["labels"] == expected)
+    assert agreement >= (0.99 if "half" in variant else 0.9999)
+
+
+def test_signatures(exported: Any) -> None:
+    def signature(variant: str) -> list[tuple[str, int, list[Any]]]:
+        graph = exported(variant)[0].graph
+        return [
+            (
+                value.name,
+                value.type.tensor_type.elem_type,
+                [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim],
+            )
+            for value in (*graph.input, *graph.output)
+        ]
+
+    uint8, float32 = onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT
+    assert signature("default") == [("image", uint8, [1, 64, 128, 3]), ("labels", uint8, [1, 64, 128])]
+    assert signature("half") == signature("default")
+    assert signature("both-float-input") == [
+        ("image", float32, [1, 3, 64, 128]),
+        ("labels", uint8, [1, 64, 128]),
+        ("logits", float32, [1, 11, 64, 128]),
+    ]
+    (_, _, shape), _ = signature("dynamic")
+    assert all(isinstance(size, str) for size in shape[:3])
+    assert shape[3] == 3
+
+
+def test_metadata_describes_the_model(exported: Any) -> None:
+    model, _ = exported("half")
+    metadata = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
+    assert metadata.preset == "camvid-lite"
+    assert metadata.class_names == CAMVID.names[:11]
+    assert (metadata.input.height, metadata.input.width, metadata.input.multiple) == (64, 128, 64)
+    assert metadata.precision is Precision.FLOAT16
+    assert {entry.key for entry in model.metadata_props} == {KEY}
+
+
+def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import hyperseg
+
+    def broken(model: Any) -> Any:
+        folded = hyperseg_fold(model)
+        folded.backbone.stem.conv.bias.data += 0.5
+        return folded
+
+    hyperseg_fold = hyperseg.fold
+    monkeypatch.setattr(hyperseg, "fold", broken)
+    with pytest.raises(DisagreementError, match="nothing was kept"):
+        export_onnx(network(), tmp_path / "m.onnx", SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_resolution_that_does_not_fit_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"height 500 is not a multiple of 64; use 512 \(--resolution 512x768\)"):
+        export_onnx(network(), tmp_path / "m.onnx", ExportOptions(resolution=Resolution(500, 768)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("portable", [False, True], ids=["own", "portable"])
+@pytest.mark.parametrize("preset", ["camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l", "camvid-lite"])
+def test_presets_agree_at_their_resolution(preset: str, portable: bool, tmp_path: Path) -> None:
+    if not portable and find(Library.ONNXRUNTIME) is None:
+        pytest.skip("libhyperseg_ort.so is not built")
+    # Logits are compared in export_onnx: within 2e-4, or a small multiple of PyTorch's own rounding error.
+    report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(portable=portable))
+    assert report.verification is not None
+    assert report.verification.label_agreement >= 0.9999
+    assert report.file_bytes <= 1.02 * report.weight_bytes
