@@ -68,15 +68,12 @@ struct InvertedResidualParams {
 inline Error validate(const InvertedResidualAttributes& attributes, const InvertedResidualShapes& shapes,
                       InvertedResidualParams* params) {
   const std::string name = "InvertedResidual";
-  const auto pair = [](int first, int second) {
-    return "[" + std::to_string(first) + ", " + std::to_string(second) + "]";
-  };
   const int kernel = attributes.kernel_height, stride = attributes.stride_height;
   if ((kernel != 3 && kernel != 5) || attributes.kernel_width != kernel) {
-    return name + ": kernel_shape is " + pair(kernel, attributes.kernel_width) + "; use [3, 3] or [5, 5]";
+    return name + ": kernel_shape is " + Shape{kernel, attributes.kernel_width}.text() + "; use [3, 3] or [5, 5]";
   }
   if ((stride != 1 && stride != 2) || attributes.stride_width != stride) {
-    return name + ": strides are " + pair(stride, attributes.stride_width) + "; use [1, 1] or [2, 2]";
+    return name + ": strides are " + Shape{stride, attributes.stride_width}.text() + "; use [1, 1] or [2, 2]";
   }
   const int pads[] = {attributes.pad_top, attributes.pad_left, attributes.pad_bottom, attributes.pad_right};
   for (int pad : pads) {

@@ -303,9 +303,8 @@ void test_inverted_residual(Random& random, const std::string& target) {
       params, {data(0), data(1), data(2), data(3), data(4), data(5), data(6), data(7), data(8), data(9), data(10)},
       working.data(), y.data(), ThreadWorkers());
   std::string what = target;
-  what += " InvertedResidual X " + x.text();
-  what += " kernel " + std::to_string(kernel);
-  what += " stride " + std::to_string(stride);
+  what.append(" InvertedResidual X ").append(x.text()).append(" kernel ").append(std::to_string(kernel));
+  what.append(" stride ").append(std::to_string(stride));
   compare(what, expected, y);
 }
 
