@@ -44,6 +44,11 @@ class Task:
         return tuple(path for path in self.targets if path is not None)
 
     @property
+    def names(self) -> list[str]:
+        """What files about its frames are named after: the inputs' stems."""
+        return [path.stem for path in self.pictures] or [Path(self.source).stem]
+
+    @property
     def video_target(self) -> Path:
         return self.targets[None]
 

@@ -139,7 +139,7 @@ def test_other_outputs_of_a_run_survive_one_that_fails(hyperseg_run: Run, tmp_pa
     clip = write_clip(tmp_path / "clip.mp4", count=6)
     Path("labels").mkdir()
     (Path("labels") / "clip_000003.png").mkdir()
-    hyperseg_run(clip, "-o", "out.mp4", "--labels", "labels").failed_with("clip_000003.png")
+    hyperseg_run(clip, "-o", "out.mp4", "--labels", "labels", "--force").failed_with("clip_000003.png")
     assert len(frame_times(Path("out.mp4"))) == 4
     assert not leftovers(tmp_path)
 
@@ -204,3 +204,20 @@ def test_no_window_without_a_display(hyperseg_run: Run, tmp_path: Path, monkeypa
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     hyperseg_run(clip, "--show").failed_with("--show needs")
+
+
+def test_labels_replace_nothing_without_force(hyperseg_run: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", count=2)
+    assert hyperseg_run(clip, "-o", "a.mp4", "--labels", "labels").code == 0
+    hyperseg_run(clip, "-o", "b.mp4", "--labels", "labels").failed_with("labels has PNG files", "--force")
+    assert hyperseg_run(clip, "-o", "b.mp4", "--labels", "labels", "--force").code == 0
+    Path("other").mkdir()
+    write_clip(tmp_path / "other" / "clip.mp4", count=2)
+    hyperseg_run(clip, "other/clip.mp4", "--labels", "new").failed_with("two inputs are named clip")
+
+
+def test_without_an_encoder(hyperseg_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", count=2)
+    monkeypatch.setattr("hyperseg_runtime.video.writer.ENCODER", "libx0")
+    hyperseg_run(clip, "-o", "out.mp4").failed_with("pip install av")
+    assert not leftovers(tmp_path)

@@ -54,7 +54,7 @@ class RunSession:
     def run(self, inputs: Sequence[str], output: Path | None) -> int:
         """Runs every input, even after one that failed; returns the exit code."""
         tasks = plan(inputs, output, self.force)
-        self._check_side_outputs()
+        self._check_side_outputs(tasks)
         window: list[Sink] = [WindowSink()] if self.show else []
         failed = False
         records: list[dict[str, object]] = []
@@ -88,9 +88,19 @@ class RunSession:
             return common.INTERRUPTED
         return common.FAILURE if failed else 0
 
-    def _check_side_outputs(self) -> None:
+    def _check_side_outputs(self, tasks: Sequence[Task]) -> None:
         if self.labels is not None:
+            names = [name for task in tasks for name in task.names]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise OutputError(
+                    f"two inputs are named {twice}, their labels would replace each other; run them apart"
+                )
             make_folder(self.labels)
+            if not self.force and any(self.labels.glob("*.png")):
+                raise OutputError(
+                    f"{self.labels} has PNG files in it; --force may replace them, or choose another folder"
+                )
         if self.stats is not None:
             if self.stats.suffix not in statistics.SUFFIXES:
                 raise OutputError(f"{self.stats}: statistics are written as {', '.join(statistics.SUFFIXES)}")

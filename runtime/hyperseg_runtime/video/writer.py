@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from hyperseg_runtime.video.sound import Sound
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
+ENCODER: Final = "libx264"
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _HD_HEIGHT = 720
 _BT709, _BT601, _LIMITED_RANGE = 1, 6, 1  # ffmpeg's AVCOL_* numbers, those of H.264's own tables
@@ -43,6 +44,7 @@ class VideoWriter:
     ) -> None:
         """sound_from: the file whose sound to carry over, cut like the pictures to `selection`. Raises OutputError."""
         import av
+        from av.codec.codec import UnknownCodecError
 
         self._path, self._part = path, beside(path)
         self._size, self._time_base = size, time_base
@@ -57,6 +59,11 @@ class VideoWriter:
             self._stream = self._add_stream(rate)
             if sound_from is not None:
                 self._sound = Sound(sound_from, self._container, selection or Selection())
+        except UnknownCodecError as error:
+            self.abort()
+            raise OutputError(
+                f"this PyAV has no {ENCODER} to write H.264 with; pip install av (its wheels have)"
+            ) from error
         except BaseException:
             self.abort()
             raise
@@ -64,7 +71,7 @@ class VideoWriter:
     def _add_stream(self, rate: Fraction) -> VideoStream:
         height, width = self._size
         # The encoder shares the CPU with the network: superfast takes two thirds of veryfast's time for 4 % more bytes.
-        stream = self._container.add_stream("libx264", rate=rate, options={"preset": "superfast", "crf": "20"})
+        stream = self._container.add_stream(ENCODER, rate=rate, options={"preset": "superfast", "crf": "20"})
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
