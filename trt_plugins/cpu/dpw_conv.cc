@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "cpu/dpw_conv.cc"
 #include "hwy/foreach_target.h"
 //
+#include "cpu/filter-inl.h"
 #include "cpu/product-inl.h"
 #include "cpu/window-inl.h"
 #include "hwy/highway.h"
@@ -39,11 +40,13 @@ struct ConvPlan {
   WindowSource source;
   std::vector<std::int32_t> offsets;  ///< in the window, of what each weight of an output channel multiplies
   bool few_pixels;
+  bool depthwise;  ///< 3x3, one channel a group
 
   explicit ConvPlan(const DPWConvParams& p)
       : params(p),
         source(p.input, {p.kernel / 2, p.patch_height(), p.patch_width()}),
-        few_pixels(p.kernel == 1 && p.group == 1 && p.patch_height() * p.patch_width() <= kFewPixels) {
+        few_pixels(p.kernel == 1 && p.group == 1 && p.patch_height() * p.patch_width() <= kFewPixels),
+        depthwise(p.kernel == 3 && p.group == p.in_channels() && p.group == p.out_channels) {
     const std::int32_t plane = static_cast<std::int32_t>(source.layout.plane());
     for (int c = 0; c < p.in_channels() / p.group; ++c) {
       for (int u = 0; u < p.kernel; ++u) {
@@ -144,6 +147,22 @@ HWY_INLINE void multiply_groups(const ConvPlan& plan, const ConvBuffers& buffers
   }
 }
 
+HWY_INLINE void filter_channels(const ConvPlan& plan, const ConvBuffers& buffers) {
+  const DPWConvParams& params = plan.params;
+  Filter filter{};
+  filter.row_stride = plan.source.layout.row_stride();
+  filter.columns = plan.source.layout.span();
+  filter.lowest = params.activation == Activation::kNone ? -std::numeric_limits<float>::infinity() : 0.0f;
+  filter.highest = params.activation == Activation::kRelu6 ? 6.0f : std::numeric_limits<float>::infinity();
+  for (int c = 0; c < params.out_channels; ++c) {
+    filter.weights = buffers.weights + 9 * c;
+    filter.bias = params.has_bias ? buffers.bias[c] : 0.0f;
+    filter.window = buffers.window + c * plan.source.layout.plane();
+    filter.out = buffers.out + c * plan.out_plane();
+    filter_3x3(filter);
+  }
+}
+
 template <typename T>
 HWY_INLINE void convolve_patch(const ConvPlan& plan, const ConvInputs<T>& inputs, T* y, size_t task) {
   const DPWConvParams& params = plan.params;
@@ -166,6 +185,8 @@ HWY_INLINE void convolve_patch(const ConvPlan& plan, const ConvInputs<T>& inputs
   compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.upsample, buffers.window);
   if (plan.few_pixels) {
     multiply_few_pixels(plan, buffers);
+  } else if (plan.depthwise) {
+    filter_channels(plan, buffers);
   } else {
     multiply_groups(plan, buffers);
   }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/convert-inl.h"
 #include "cpu/scratch.h"
@@ -79,14 +80,25 @@ HWY_INLINE void upsample_window(const WindowSource& source, const T* previous, c
   const int count = (columns.end - 1) / 2 - first + 1;
   const int begin = std::max(first - 1, 0), end = std::min(first + count + 1, width);
   const size_t fine_stride = source.fine_stride();
-  const T* plane = previous + static_cast<ptrdiff_t>(patch.n) * input.previous_channels * height * width;
+  // Away from the image's edges, rows of float are read where they lie, unless a vector would run over the tensor.
+  const bool direct = std::is_same_v<T, float> && end - begin == count + 2;
+  const ptrdiff_t image = static_cast<ptrdiff_t>(input.previous_channels) * height * width;
+  const ptrdiff_t overrun = count + 2 + static_cast<ptrdiff_t>(hn::Lanes(hn::ScalableTag<float>()));
+  const T* const previous_end = previous + input.batch * image;
+  const T* plane = previous + patch.n * image;
   for (int c = 0; c < input.previous_channels; ++c, plane += static_cast<ptrdiff_t>(height) * width) {
     for (int row = first_row; row <= last_row; ++row) {
+      const T* from = plane + static_cast<ptrdiff_t>(row) * width + begin;
+      float* const fine_row = buffers.fine + (row - first_row) * fine_stride;
+      if (direct && from + overrun <= previous_end) {
+        double_row(reinterpret_cast<const float*>(from), count, fine_row);
+        continue;
+      }
       float* const coarse = buffers.coarse + (begin - (first - 1));
-      load_row(plane + static_cast<ptrdiff_t>(row) * width + begin, end - begin, coarse);
+      load_row(from, end - begin, coarse);
       if (first == 0) buffers.coarse[0] = buffers.coarse[1];
       if (first + count == width) coarse[end - begin] = coarse[end - begin - 1];
-      double_row(buffers.coarse, count, buffers.fine + (row - first_row) * fine_stride);
+      double_row(buffers.coarse, count, fine_row);
     }
     const float* const fine = buffers.fine + (columns.begin & 1);
     float* to = window + c * layout.plane() + columns.margin;
