@@ -21,6 +21,7 @@ hyperseg = pytest.importorskip("hyperseg")
 pytest.importorskip("torch")
 
 PLUGINS = {"camvid-s": 6, "camvid-l": 7, "cityscapes-m": 6, "cityscapes-s": 6, "voc-l": 15}
+CAPABILITIES = ("7.5", "8.6", "8.9", "12.0")
 SMALL = Resolution(128, 256)
 """Every preset's unit divides it. The channels, and so the kernels, are those of the published resolution."""
 
@@ -30,22 +31,39 @@ pytestmark = [
 ]
 
 
+def _export(preset: str, path: Path, dynamic: bool) -> Path:
+    export_onnx(hyperseg.create(preset), path, ExportOptions(resolution=SMALL, dynamic=dynamic, verify=False))
+    return path
+
+
 @pytest.fixture(scope="module", params=PLUGINS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    path = tmp_path_factory.mktemp(request.param) / "m.onnx"
-    network = hyperseg.create(request.param)
-    export_onnx(network, path, ExportOptions(resolution=SMALL, verify=False))
-    return request.param, path
+    return request.param, _export(request.param, tmp_path_factory.mktemp(request.param) / "m.onnx", dynamic=False)
 
 
 @pytest.mark.usefixtures("builder", "no_gpu")
 @pytest.mark.parametrize("half", [False, True])
 def test_an_engine_with_our_plugins(exported: tuple[str, Path], half: bool) -> None:
     preset, path = exported
-    options = EngineOptions(half=half, compute_capabilities=("7.5", "8.6", "8.9", "12.0"), force=True)
+    _assert_built(preset, path, EngineOptions(half=half, compute_capabilities=CAPABILITIES, force=True))
+
+
+@pytest.mark.usefixtures("builder", "no_gpu")
+@pytest.mark.parametrize("preset", PLUGINS)
+def test_an_engine_of_open_shapes(preset: str, tmp_path: Path) -> None:
+    path = _export(preset, tmp_path / "m.onnx", dynamic=True)
+    largest = Resolution(2 * SMALL.height, 2 * SMALL.width)
+    for half in (False, True):
+        options = EngineOptions(
+            half=half, compute_capabilities=CAPABILITIES, least=SMALL, best=SMALL, most=largest, batch=2
+        )
+        _assert_built(preset, path, options)
+
+
+def _assert_built(preset: str, path: Path, options: EngineOptions) -> None:
     report = build_engine(path, options=options)
     assert report.audit.plugin_layers == PLUGINS[preset]
-    assert report.audit.half_share > 0.8 if half else report.audit.half_layers == 0
+    assert report.audit.half_share > 0.8 if options.half else report.audit.half_layers == 0
     described, _ = sidecar.read_plan(report.engine)
     assert described.metadata.preset == preset
 
