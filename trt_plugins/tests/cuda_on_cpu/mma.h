@@ -1,8 +1,8 @@
 #pragma once
 
 // nvcuda::wmma, 16x16x16 with half operands and float sums. Element i of lane l is number 8 * l + i of the row-major
-// tile; on a GPU the assignment is unspecified, so kernels may not rely on either. Loads and stores wait for the warp
-// before they touch memory, not after: what another lane stored takes a __syncwarp() to see.
+// tile; on a GPU the assignment is unspecified, so kernels may not rely on either. Loads and stores wait for nobody,
+// although a GPU's warp executes them together: what other lanes and warps stored takes a barrier to see.
 
 #include <cuda_fp16.h>
 
@@ -56,7 +56,6 @@ void fill_fragment(Fragment& fragment, T value) {
 template <typename Use, typename T, typename Layout>
 void load_matrix_sync(fragment<Use, 16, 16, 16, T, Layout>& fragment, const T* tile, unsigned leading) {
   detail::check_tile(tile, leading);
-  __syncwarp();
   detail::for_elements(leading, std::is_same_v<Layout, col_major>,
                        [&](unsigned i, unsigned offset) { fragment.x[i] = tile[offset]; });
 }
@@ -65,7 +64,6 @@ template <typename T>
 void store_matrix_sync(T* tile, const fragment<accumulator, 16, 16, 16, T>& fragment, unsigned leading,
                        layout_t layout) {
   detail::check_tile(tile, leading);
-  __syncwarp();
   detail::for_elements(leading, layout == mem_col_major,
                        [&](unsigned i, unsigned offset) { tile[offset] = fragment.x[i]; });
 }
