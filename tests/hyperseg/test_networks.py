@@ -102,7 +102,7 @@ def test_every_combination_runs_folds_and_keeps_its_names_apart(halo, ranges, un
     base = tiny().config
     config = hyperseg.Config.from_dict({**base.to_dict(), "halo": halo, "signal_ranges": ranges, "unify_level": unify})
     model = randomise(hyperseg.create(config)).eval()
-    images = torch.randn(2, 3, 64, 128)
+    images = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(hyperseg.fold(model)(images), model(images), atol=1e-4, rtol=1e-4)
 
@@ -138,7 +138,7 @@ def test_training_mode_is_eval_mode_on_the_same_statistics(halo):
     """With BatchNorm frozen, training's composition of PyTorch functions gives the operators' result and gradients."""
     config = hyperseg.Config.from_dict({**tiny().config.to_dict(), "halo": halo})
     model = randomise(hyperseg.create(config)).double()
-    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    images = torch.randn(1, 3, 64, 64, dtype=torch.float64)
     gradients = []
     for training in (True, False):
         model.train(training)
