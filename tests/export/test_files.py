@@ -50,9 +50,14 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("", "is a directory"), ("missing/m.onnx", "does not exist"), ("file/m.onnx", "does not exist"), ("x" * 300, "")],
+    [
+        ("", "is a directory"),
+        ("missing/m.onnx", "does not exist"),
+        ("file/m.onnx", "does not exist"),
+        ("x" * 300, "cannot be written|not written"),
+    ],
 )
 def test_impossible_targets_are_named(tmp_path: Path, target: str, message: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=message), replacing(tmp_path / target, force=True):
-        pytest.fail("the block must not run") if message else (tmp_path / target).touch()
+        pytest.fail("the block must not run")
