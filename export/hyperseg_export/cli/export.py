@@ -61,6 +61,7 @@ _SAME_PLACE = "-"
 @click.option("--int8", "quantised", is_flag=True, help="Quantise the encoder; needs --calibrate.")
 @click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Pictures to calibrate --int8 on.")
 @click.option("--portable", is_flag=True, help="Standard ONNX operators only; slower.")
+@click.option("--no-fuse", is_flag=True, help="Keep the encoder in standard operators: for CUDA in ONNX Runtime.")
 @click.option("--opset", type=int, default=18, show_default=True, metavar="N", help="Of the standard operators.")
 @click.option("--no-verify", is_flag=True, help="Do not run the file against PyTorch.")
 @common.force_option
@@ -81,6 +82,7 @@ def export(
     quantised: bool,
     calibrate: Path | None,
     portable: bool,
+    no_fuse: bool,
     opset: int,
     no_verify: bool,
     force: bool,
@@ -109,6 +111,7 @@ def export(
             output=OutputKind(output_type),
             precision=Precision.FLOAT16 if half else Precision.INT8 if quantised else Precision.FLOAT32,
             portable=portable,
+            fuse=not no_fuse,
             opset=opset,
             verify=not no_verify,
             force=force,
