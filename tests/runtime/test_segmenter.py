@@ -116,6 +116,14 @@ def test_backends_by_name(model: Path, tmp_path: Path) -> None:
         Segmenter(engine)
 
 
+def test_providers_by_name(model: Path) -> None:
+    with Segmenter(model, providers=["CPUExecutionProvider"]) as segment:
+        assert segment(random_frame(SIZE)).shape == SIZE
+    for wrong in (["NoSuchProvider", "CPUExecutionProvider"], []):
+        with pytest.raises(BackendUnavailableError, match=r"it has .*CPUExecutionProvider"):
+            Segmenter(model, providers=wrong)
+
+
 def test_files_that_are_no_models(tmp_path: Path) -> None:
     for name, content in {"empty.onnx": b"", "text.onnx": b"not a model", "zeros.onnx": bytes(1000)}.items():
         (tmp_path / name).write_bytes(content)
