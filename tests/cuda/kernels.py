@@ -80,24 +80,37 @@ def _unwritten(case: Case) -> NDArray[Any]:
     return output
 
 
+def _request(case: Case, inputs: list[NDArray[Any] | None], output: NDArray[Any]) -> _Request:
+    """Points into `inputs` and `output`, which have to outlive it."""
+    request = _Request(fields=(ctypes.c_int32 * 8)(*_fields(case)), output=output.ctypes.data)
+    for slot, value in zip(request.inputs, inputs, strict=True):
+        if value is not None:
+            slot.data, slot.rank = value.ctypes.data, value.ndim
+            slot.extents[: value.ndim] = value.shape
+    return request
+
+
 class Kernels:
     """The shared library that build.compile_for_cpu made of library.cpp."""
 
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
+        self._library.hyperseg_shared_bytes.restype = ctypes.c_size_t
 
     def run(self, case: Case) -> NDArray[Any]:
         inputs = _inputs(case)
         output = _unwritten(case)
-        request = _Request(fields=(ctypes.c_int32 * 8)(*_fields(case)), output=output.ctypes.data)
-        for slot, value in zip(request.inputs, inputs, strict=True):
-            if value is not None:
-                slot.data, slot.rank = value.ctypes.data, value.ndim
-                slot.extents[: value.ndim] = value.shape
+        request = _request(case, inputs, output)
         message = ctypes.create_string_buffer(1024)
         if self._library.hyperseg_run(ctypes.byref(request), message, len(message)):
             raise RuntimeError(f"{case.name}: {message.value.decode()}")
         return output
+
+    def shared_bytes(self, case: Case) -> int:
+        """Shared memory of one thread block of the kernel that the case would start."""
+        inputs = _inputs(case)
+        request = _request(case, inputs, _unwritten(case))
+        return int(self._library.hyperseg_shared_bytes(ctypes.byref(request)))
 
     def take_counters(self) -> Counters:
         counters = _Counters()

@@ -15,6 +15,10 @@ extern "C" int hyperseg_run(const HyperSegRequest* request, char* message, int m
   return error.empty() ? 0 : 1;
 }
 
+extern "C" std::size_t hyperseg_shared_bytes(const HyperSegRequest* request) {
+  return shared_bytes(*request);
+}
+
 /// What the kernels have done since the last call.
 extern "C" void hyperseg_take_counters(cuda_on_cpu::Counters* counters) {
   *counters = cuda_on_cpu::total_counters().take();

@@ -15,31 +15,46 @@ std::string text_of(cudaError_t error) {
   return error == cudaSuccess ? "" : "launch failed with cudaError " + std::to_string(static_cast<int>(error));
 }
 
-std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+std::string read(const HyperSegRequest& request, hyperseg::DPWConvParams* params) {
   const HyperSegTensor* inputs = request.inputs;
   const hyperseg::DPWConvAttributes attributes{request.kernel, request.kernel,
                                                request.group,  static_cast<hyperseg::Activation>(request.activation),
                                                request.offset, request.coordinates != 0};
+  return validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]), shape_of(inputs[3]),
+                  params);
+}
+
+std::string read(const HyperSegRequest& request, hyperseg::DPWInvertedResidualParams* params) {
+  const HyperSegTensor* inputs = request.inputs;
+  const hyperseg::DPWInvertedResidualAttributes attributes{request.kernel, request.kernel, request.offset,
+                                                           request.coordinates != 0};
+  return validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]), shape_of(inputs[3]),
+                  shape_of(inputs[4]), shape_of(inputs[5]), params);
+}
+
+std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+  const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWConvParams params;
-  const std::string error =
-      validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]), shape_of(inputs[3]), &params);
-  if (!error.empty()) return error;
+  if (const std::string error = read(request, &params); !error.empty()) return error;
   return text_of(launch_dpw_conv(
       params, type, {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output}, nullptr));
 }
 
 std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
   const HyperSegTensor* inputs = request.inputs;
-  const hyperseg::DPWInvertedResidualAttributes attributes{request.kernel, request.kernel, request.offset,
-                                                           request.coordinates != 0};
   hyperseg::DPWInvertedResidualParams params;
-  const std::string error = validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]),
-                                     shape_of(inputs[3]), shape_of(inputs[4]), shape_of(inputs[5]), &params);
-  if (!error.empty()) return error;
+  if (const std::string error = read(request, &params); !error.empty()) return error;
   return text_of(launch_dpw_inverted_residual(
       params, type,
       {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, inputs[4].data, inputs[5].data, request.output},
       nullptr));
+}
+
+template <typename Params>
+std::size_t shared_bytes_of(const HyperSegRequest& request) {
+  Params params;
+  if (!read(request, &params).empty()) return 0;
+  return hyperseg::cuda::shared_bytes(params, static_cast<hyperseg::cuda::DataType>(request.data_type));
 }
 
 std::string run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
@@ -62,5 +77,16 @@ std::string run(const HyperSegRequest& request) {
       return run_dpw_inverted_residual(request, type);
     default:
       return run_upsample_argmax(request, type);
+  }
+}
+
+std::size_t shared_bytes(const HyperSegRequest& request) {
+  switch (request.operation) {
+    case kDPWConv:
+      return shared_bytes_of<hyperseg::DPWConvParams>(request);
+    case kDPWInvertedResidual:
+      return shared_bytes_of<hyperseg::DPWInvertedResidualParams>(request);
+    default:
+      return 0;
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -31,3 +32,6 @@ struct HyperSegRequest {
 
 /// Validates the request and runs the kernel. Returns what went wrong; empty when nothing did.
 std::string run(const HyperSegRequest& request);
+
+/// Shared memory of one thread block of the kernel that a valid request would start; 0 for UpsampleArgmax.
+std::size_t shared_bytes(const HyperSegRequest& request);
