@@ -16,12 +16,15 @@
 #define HYPERSEG_CPU_DPW_CONV_ONCE
 
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "cpu/kernels.h"
 #include "cpu/scratch.h"
 
 namespace hyperseg::cpu {
+
+constexpr std::int64_t kLargestOffset = std::numeric_limits<std::int32_t>::max();
 
 /// Patches up to this many pixels are computed as scalar products.
 constexpr int kFewPixels = 4;
@@ -40,13 +43,20 @@ struct ConvPlan {
   WindowSource source;
   std::vector<std::int32_t> offsets;  ///< in the window, of what each weight of an output channel multiplies
   bool few_pixels;
-  bool depthwise;  ///< 3x3, one channel a group
+  bool depthwise;                         ///< 3x3, one channel a group
+  bool in_place;                          ///< 1x1 on X alone, patches whole vectors wide, offsets within 32 bits
+  std::vector<std::int32_t> map_offsets;  ///< in X, of each channel, if in place
 
   explicit ConvPlan(const DPWConvParams& p)
       : params(p),
         source(p.input, {p.kernel / 2, p.patch_height(), p.patch_width()}),
         few_pixels(p.kernel == 1 && p.group == 1 && p.patch_height() * p.patch_width() <= kFewPixels),
-        depthwise(p.kernel == 3 && p.group == p.in_channels() && p.group == p.out_channels) {
+        depthwise(p.kernel == 3 && p.group == p.in_channels() && p.group == p.out_channels),
+        in_place(p.kernel == 1 && p.group == 1 && p.in_channels() == p.input.x_channels && p.patch_width() % 16 == 0 &&
+                 static_cast<std::int64_t>(p.in_channels()) * p.input.height * p.input.width < kLargestOffset) {
+    for (int c = 0; in_place && c < p.in_channels(); ++c) {
+      map_offsets.push_back(c * p.input.height * p.input.width);
+    }
     const std::int32_t plane = static_cast<std::int32_t>(source.layout.plane());
     for (int c = 0; c < p.in_channels() / p.group; ++c) {
       for (int u = 0; u < p.kernel; ++u) {
@@ -125,19 +135,25 @@ HWY_INLINE void multiply_few_pixels(const ConvPlan& plan, const ConvBuffers& buf
   }
 }
 
+/// A product with the operator's clamp.
+HWY_INLINE Product product_of(const DPWConvParams& params) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Product product{};
+  product.lowest = params.activation == Activation::kNone ? -kInfinity : 0.0f;
+  product.highest = params.activation == Activation::kRelu6 ? 6.0f : kInfinity;
+  return product;
+}
+
 HWY_INLINE void multiply_groups(const ConvPlan& plan, const ConvBuffers& buffers) {
   const DPWConvParams& params = plan.params;
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const size_t in_group = params.in_channels() / params.group;
   const size_t out_group = params.out_channels / params.group;
-  Product product{};
+  Product product = product_of(params);
   product.weights_stride = product.depth = plan.offsets.size();
   product.offsets = plan.offsets.data();
   product.out_stride = plan.out_plane();
   product.rows = out_group;
   product.columns = plan.source.layout.span();
-  product.lowest = params.activation == Activation::kNone ? -kInfinity : 0.0f;
-  product.highest = params.activation == Activation::kRelu6 ? 6.0f : kInfinity;
   for (int g = 0; g < params.group; ++g) {
     product.weights = buffers.weights + g * out_group * product.depth;
     product.bias = params.has_bias ? buffers.bias + g * out_group : nullptr;
@@ -147,13 +163,38 @@ HWY_INLINE void multiply_groups(const ConvPlan& plan, const ConvBuffers& buffers
   }
 }
 
+/// A 1x1 convolution of a plain map of floats whose patches are whole vectors wide: row by row from X to Y, nothing
+/// copied.
+HWY_INLINE void multiply_in_place(const ConvPlan& plan, const ConvBuffers& buffers, const float* x, float* y,
+                                  const PatchIndex& patch) {
+  const DPWConvParams& params = plan.params;
+  const WindowLayout& layout = plan.source.layout;
+  const size_t plane = static_cast<size_t>(params.input.height) * params.input.width;
+  const size_t first = static_cast<size_t>(patch.i) * layout.patch_height * params.input.width +
+                       static_cast<size_t>(patch.j) * layout.patch_width;
+  Product product = product_of(params);
+  product.weights = buffers.weights;
+  product.weights_stride = product.depth = params.in_channels();
+  product.bias = params.has_bias ? buffers.bias : nullptr;
+  product.offsets = plan.map_offsets.data();
+  product.out_stride = plane;
+  product.rows = params.out_channels;
+  product.columns = layout.patch_width;
+  for (int row = 0; row < layout.patch_height; ++row) {
+    const size_t at = first + static_cast<size_t>(row) * params.input.width;
+    product.window = x + patch.n * params.input.x_channels * plane + at;
+    product.out = y + patch.n * params.out_channels * plane + at;
+    multiply(product);
+  }
+}
+
 HWY_INLINE void filter_channels(const ConvPlan& plan, const ConvBuffers& buffers) {
   const DPWConvParams& params = plan.params;
   Filter filter{};
   filter.row_stride = plan.source.layout.row_stride();
   filter.columns = plan.source.layout.span();
-  filter.lowest = params.activation == Activation::kNone ? -std::numeric_limits<float>::infinity() : 0.0f;
-  filter.highest = params.activation == Activation::kRelu6 ? 6.0f : std::numeric_limits<float>::infinity();
+  filter.lowest = product_of(params).lowest;
+  filter.highest = product_of(params).highest;
   for (int c = 0; c < params.out_channels; ++c) {
     filter.weights = buffers.weights + 9 * c;
     filter.bias = params.has_bias ? buffers.bias[c] : 0.0f;
@@ -182,6 +223,9 @@ HWY_INLINE void convolve_patch(const ConvPlan& plan, const ConvInputs<T>& inputs
 
   gather_weights(params.theta, inputs.theta, patch, 0, params.weights(), buffers.weights);
   if (params.has_bias) load_row(inputs.bias, params.out_channels, buffers.bias);
+  if constexpr (std::is_same_v<T, float>) {
+    if (plan.in_place) return multiply_in_place(plan, buffers, inputs.x, y, patch);
+  }
   compose_window(plan.source, inputs.x, inputs.previous, patch, buffers.upsample, buffers.window);
   if (plan.few_pixels) {
     multiply_few_pixels(plan, buffers);
