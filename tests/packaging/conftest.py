@@ -32,11 +32,11 @@ def commands() -> dict[str, str]:
 def environment(tmp_path_factory: pytest.TempPathFactory, commands: dict[str, str]) -> dict[str, str]:
     """An environment in which the commands of this source tree are on PATH, whether or not it is installed."""
     folder = tmp_path_factory.mktemp("bin")
-    for name, module in commands.items():
+    programs = {name: f'"{sys.executable}" -m {module}' for name, module in commands.items()}
+    for name, program in {**programs, "python": f'"{sys.executable}"'}.items():
         script = folder / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {program} "$@"\n')
         script.chmod(0o755)
-    (folder / "python").symlink_to(sys.executable)
     paths = [str(ROOT), str(ROOT / "export"), str(ROOT / "runtime")]
     return {
         **os.environ,
