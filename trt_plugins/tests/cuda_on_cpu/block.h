@@ -116,20 +116,32 @@ class Block {
 
   CUDA_ON_CPU_UNTRACKED void yield() { threads_[current_].fiber.yield_to(scheduler_); }
 
+  /// Forward and reverse, a warp runs as far as it can before the next one does, so that warps are as far apart as
+  /// barriers allow; shuffled, all threads advance by one step a round.
   CUDA_ON_CPU_UNTRACKED void schedule(Order order, unsigned seed) {
     std::vector<unsigned> turn(count_);
     for (unsigned i = 0; i < count_; ++i) turn[i] = order == Order::kReverse ? count_ - 1 - i : i;
+    const unsigned group = order == Order::kShuffled ? count_ : kWarp;
     std::mt19937 random(seed);
     while (running_ > 0 && !error_) {
       if (order == Order::kShuffled) std::shuffle(turn.begin(), turn.end(), random);
-      const unsigned before = progress_;
-      for (const unsigned thread : turn) {
-        if (threads_[thread].done) continue;
-        current_ = thread;
-        threads_[thread].fiber.resume(&scheduler_);
+      const unsigned before_round = progress_;
+      for (unsigned begin = 0; begin < count_; begin += group) {
+        unsigned before = 0;
+        do {
+          before = progress_;
+          for (unsigned i = begin; i < std::min(begin + group, count_); ++i) step(turn[i]);
+        } while (order != Order::kShuffled && progress_ != before && !error_);
       }
-      if (progress_ == before && !error_) error_ = "deadlock: some threads never reach a barrier or an exchange";
+      if (progress_ == before_round && !error_) error_ = "deadlock: some threads never reach a barrier or an exchange";
     }
+  }
+
+  /// Runs a thread until it waits or ends.
+  CUDA_ON_CPU_UNTRACKED void step(unsigned thread) {
+    if (threads_[thread].done) return;
+    current_ = thread;
+    threads_[thread].fiber.resume(&scheduler_);
   }
 
   std::function<void()> kernel_;
