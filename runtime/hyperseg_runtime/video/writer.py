@@ -70,8 +70,9 @@ class VideoWriter:
 
     def _add_stream(self, rate: Fraction) -> VideoStream:
         height, width = self._size
-        # The encoder shares the CPU with the network: superfast takes two thirds of veryfast's time for 4 % more bytes.
-        stream = self._container.add_stream(ENCODER, rate=rate, options={"preset": "superfast", "crf": "20"})
+        # The encoder shares the CPU with the network: ultrafast takes a third of superfast's time, and at this
+        # constant rate factor no more bytes than superfast at 20.
+        stream = self._container.add_stream(ENCODER, rate=rate, options={"preset": "ultrafast", "crf": "23"})
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
