@@ -2,23 +2,33 @@
 
 #include "onnxruntime/custom_op.h"
 #include "onnxruntime/operators.h"
+#if defined(HYPERSEG_WITH_CUDA)
+#include "onnxruntime/cuda_operators.h"
+#endif
 
 namespace hyperseg::ort {
 namespace {
 
 template <typename... Operators>
+void add(const OrtApi& api, OrtCustomOpDomain* domain) {
+  (check(api, api.CustomOpDomain_Add(domain, new CustomOp<Operators>(api))), ...);
+}
+
 OrtCustomOpDomain* make_domain(const OrtApi& api) {
   OrtCustomOpDomain* domain = nullptr;
   check(api, api.CreateCustomOpDomain("hyperseg", &domain));
-  (check(api, api.CustomOpDomain_Add(domain, new CustomOp<Operators>(api))), ...);
+  add<DPWConv<float>, DPWConv<cpu::Half>, DPWInvertedResidual<float>, DPWInvertedResidual<cpu::Half>,
+      UpsampleArgmax<float>, UpsampleArgmax<cpu::Half>, InvertedResidual>(api, domain);
+#if defined(HYPERSEG_WITH_CUDA)
+  add<cuda::DPWConv<float>, cuda::DPWConv<cpu::Half>, cuda::DPWInvertedResidual<float>,
+      cuda::DPWInvertedResidual<cpu::Half>, cuda::UpsampleArgmax<float>, cuda::UpsampleArgmax<cpu::Half>>(api, domain);
+#endif
   return domain;
 }
 
 void register_operators(const OrtApi& api, OrtSessionOptions* options) {
   // Sessions keep pointers to domain and operators and may outlive their options: these live as long as the process.
-  static OrtCustomOpDomain* const domain =
-      make_domain<DPWConv<float>, DPWConv<cpu::Half>, DPWInvertedResidual<float>, DPWInvertedResidual<cpu::Half>,
-                  UpsampleArgmax<float>, UpsampleArgmax<cpu::Half>, InvertedResidual>(api);
+  static OrtCustomOpDomain* const domain = make_domain(api);
   check(api, api.AddCustomOpDomain(options, domain));
 }
 
