@@ -31,8 +31,9 @@ Examples:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override an entry of the recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each process.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that make batches.")
 @click.option("--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N.")
-@click.option("--force", is_flag=True, help="Start again: delete what --out holds.")
+@click.option("--force", is_flag=True, help="Start again: delete the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print every record as a line of JSON.")
 @one_line_errors
 def main(
@@ -44,6 +45,7 @@ def main(
     overrides: tuple[str, ...],
     device: str,
     threads: int | None,
+    workers: int,
     stop_after: int | None,
     force: bool,
     as_json: bool,
@@ -57,7 +59,7 @@ def main(
     loaded = load_recipe(recipe, overrides)
     from hyperseg.training.start import Start, train
 
-    start = Start(data, out, backbone_weights, weights, device, threads, force, stop_after)
+    start = Start(data, out, backbone_weights, weights, device, threads, workers, force, stop_after)
     if as_json:
         train(loaded, start, lambda record: click.echo(json.dumps(record)))
         return

@@ -26,7 +26,7 @@ class Start:
     """Where a run reads and writes.
 
     `weights` is a checkpoint that training starts from; else `backbone_weights`, the backbone's ImageNet weights; else
-    everything starts at random. `force` discards what an earlier run left in `out`.
+    everything starts at random. `workers` threads make the batches ahead. `force` discards what an earlier run left in `out`.
     """
 
     data: Path
@@ -35,6 +35,7 @@ class Start:
     weights: Path | None = None
     device: str = "auto"
     threads: int | None = None
+    workers: int = 1
     force: bool = False
     stop_after: int | None = None
 
@@ -51,7 +52,7 @@ def train(recipe: Recipe, start: Start, listener: Listener | None = None) -> Pat
         trainer = Trainer(recipe, model, pretrained, pictures, start.out, team)
         trainer.restore()
         with _report(start.out, trainer.iteration, listener if team.leads else None, team) as report:
-            trainer.run(report, start.stop_after)
+            trainer.run(report, start.stop_after, start.workers)
     return start.out / "best.pth"
 
 
@@ -82,6 +83,14 @@ def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset
     return model, frozenset()
 
 
+def _discard_run(folder: Path) -> None:
+    """Delete what a run writes, and nothing else that may lie beside it."""
+    for pattern in ("last.pt", "last.pth", "best.pth", "log.jsonl", "predictions-*.png"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
 def _configuration(network: str) -> hyperseg.Config:
     """The configuration of a preset, or from a JSON file of `Config.to_dict`."""
     if not network.endswith(".json"):
@@ -100,8 +109,8 @@ def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:
 def _prepare_folder(start: Start, team: Team) -> None:
     if team.leads:
         try:
-            if start.force and start.out.exists():
-                shutil.rmtree(start.out)
+            if start.force:
+                _discard_run(start.out)
             start.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"the folder {start.out} cannot be used: {error.strerror or error}") from error

@@ -81,8 +81,8 @@ class Trainer:
         self.average = Average(self.model, recipe.average) if recipe.average else None
         self.schedule = Schedule(recipe.optimiser.iterations, recipe.optimiser.warmup, recipe.optimiser.power)
 
-    def run(self, report: Report | None, stop_after: int | None = None) -> None:
-        """Train to the end of the schedule, or to iteration `stop_after`."""
+    def run(self, report: Report | None, stop_after: int | None = None, workers: int = 1) -> None:
+        """Train to the end of the schedule, or to iteration `stop_after`; `workers` threads make the batches."""
         stop = min(self.schedule.iterations, stop_after or self.schedule.iterations)
         plan = Plan(
             self.recipe.seed, self.recipe.batch // self.team.world, self.recipe.crops, self.team.rank, self.team.world
@@ -90,7 +90,7 @@ class Trainer:
         source = Source(plan, self.recipe.augmentation, self.config.resolution, self._data)
         started, first = time.monotonic(), self.iteration
         waiting: list[Tensor] = []
-        for batch in prefetched(source, first, stop):
+        for batch in prefetched(source, first, stop, workers):
             waiting.append(self._iterate(torch.from_numpy(batch.images), torch.from_numpy(batch.labels)))
             self.iteration += 1
             if self.iteration % self.recipe.log_every == 0 or self.iteration == stop:
