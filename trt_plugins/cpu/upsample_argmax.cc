@@ -15,6 +15,7 @@
 #define HYPERSEG_CPU_UPSAMPLE_ARGMAX_ONCE
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/kernels.h"
 #include "cpu/scratch.h"
@@ -59,6 +60,16 @@ HWY_INLINE void label_phase(const UpsampleArgmaxParams& params, const float* HWY
   hn::StoreU(label, di, labels);
 }
 
+/// A row as floats: where it lies, or copied if it is not float or whole vectors would run over the tensor's end.
+template <typename T>
+HWY_INLINE const float* in_place(const T* row, int width, const T* end, float* copy) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (end - row >= width + static_cast<ptrdiff_t>(hn::Lanes(hn::ScalableTag<float>()))) return row;
+  }
+  load_row(row, width, copy);
+  return copy;
+}
+
 template <typename T>
 HWY_INLINE void label_row(const UpsampleArgmaxParams& params, const T* x, int32_t* labels, size_t task) {
   const int n = static_cast<int>(task / params.out_height());
@@ -78,16 +89,18 @@ HWY_INLINE void label_row(const UpsampleArgmaxParams& params, const T* x, int32_
   memory.add(&phases, static_cast<size_t>(params.scale) * lanes);
   memory.commit();
 
+  const T* const end = x + static_cast<ptrdiff_t>(params.batch) * params.channels * params.height * width;
   const Interpolation rows = interpolate(y, params.height, params.scale);
   for (int c = 0; c < params.channels; ++c) {
     const T* plane = x + (static_cast<ptrdiff_t>(n) * params.channels + c) * params.height * width;
     float* to = blended + c * stride + 1;
-    load_row(plane + static_cast<ptrdiff_t>(rows.low) * width, width, low);
-    load_row(plane + static_cast<ptrdiff_t>(rows.high) * width, width, high);
-    blend_rows(low, high, rows.weight, width, to);
+    const float* first = in_place(plane + static_cast<ptrdiff_t>(rows.low) * width, width, end, low);
+    const float* second = in_place(plane + static_cast<ptrdiff_t>(rows.high) * width, width, end, high);
+    blend_rows(first, second, rows.weight, width, to);
     to[-1] = to[0];
     to[width] = to[width - 1];
   }
+  const hn::ScalableTag<int32_t> di;
   int32_t* const phase_labels = reinterpret_cast<int32_t*>(phases);
   int32_t* const row = labels + static_cast<ptrdiff_t>(task) * params.out_width();
   for (int column = 0; column < width; column += lanes) {
@@ -96,6 +109,10 @@ HWY_INLINE void label_row(const UpsampleArgmaxParams& params, const T* x, int32_
     }
     const int count = std::min(lanes, width - column);
     int32_t* to = row + static_cast<ptrdiff_t>(column) * params.scale;
+    if (params.scale == 2 && count == lanes) {
+      hn::StoreInterleaved2(hn::LoadU(di, phase_labels), hn::LoadU(di, phase_labels + lanes), di, to);
+      continue;
+    }
     for (int i = 0; i < count; ++i) {
       for (int phase = 0; phase < params.scale; ++phase) *to++ = phase_labels[phase * lanes + i];
     }
