@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from onnxscript.values import Opset
@@ -15,7 +16,7 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """For `torch.onnx.export(custom_translation_table=…)`."""
     import torch
 
-    import hyperseg.operators
+    import_module("hyperseg.operators")  # defines torch.ops.hyperseg
 
     register()
     return {
