@@ -31,6 +31,14 @@ def _residual(**changed: Any) -> dict[str, Any]:
     return {**inputs, "bias1": _zeros(4), "bias2": _zeros(4), "bias3": _zeros(2), "previous": None, **changed}
 
 
+def _encoder(**changed: Any) -> dict[str, Any]:
+    inputs = {"X": _zeros(1, 4, 8, 8), "expand_weight": _zeros(8, 4, 1, 1), "expand_bias": _zeros(8)}
+    inputs |= {"depthwise_weight": _zeros(8, 1, 3, 3), "depthwise_bias": _zeros(8)}
+    inputs |= {"reduce_weight": _zeros(2, 8, 1, 1), "reduce_bias": _zeros(2)}
+    inputs |= {"gate_weight": _zeros(8, 2, 1, 1), "gate_bias": _zeros(8)}
+    return {**inputs, "project_weight": _zeros(6, 8, 1, 1), "project_bias": _zeros(6), **changed}
+
+
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "height": (
         "DPWConv",
@@ -72,6 +80,22 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "hidden": ("DPWInvertedResidual", _residual(bias2=_zeros(5)), {}, "bias2 has 5 values, bias1 has 4"),
     "residual-weights": ("DPWInvertedResidual", _residual(bias3=_zeros(3)), {}, r"64 weights \(4\*4 \+ 9\*4 \+ 3\*4\)"),
     "residual-kernel": ("DPWInvertedResidual", _residual(), {"kernel_shape": [5, 5]}, r"only \[3, 3\] is defined"),
+    "encoder-kernel": ("InvertedResidual", _encoder(), {"kernel_shape": [7, 7]}, r"kernel_shape is \[7, 7\]; use"),
+    "encoder-strides": ("InvertedResidual", _encoder(), {"strides": [1, 2]}, r"strides are \[1, 2\]"),
+    "encoder-pads": ("InvertedResidual", _encoder(), {"pads": [1, 1, 1]}, "pads has 3 values; expected 4"),
+    "encoder-weight": (
+        "InvertedResidual",
+        _encoder(gate_weight=_zeros(8, 3, 1, 1)),
+        {},
+        r"gate_weight has shape \[8, 3, 1, 1\]; expected \[8, 2, 1, 1\]",
+    ),
+    "encoder-hidden": (
+        "InvertedResidual",
+        _encoder(expand_weight=None, expand_bias=None),
+        {},
+        "without expand_weight the 4 channels of X must be the hidden ones, not 8",
+    ),
+    "encoder-residual": ("InvertedResidual", _encoder(), {"residual": 1}, "residual needs an output of X's shape"),
     "scale": ("UpsampleArgmax", {"X": _zeros(1, 4, 8, 8)}, {"scale": 0}, "scale is 0; it must be at least 1"),
 }
 
