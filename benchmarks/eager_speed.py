@@ -5,8 +5,9 @@
 Both networks share every weight and the encoder. They run alternately, so that a busy machine slows both alike; the
 table shows medians in milliseconds, batch 1, published resolution.
 
-Measured once on one busy core (AMD EPYC, PyTorch 2.13), ratio of times ours / published and folded / published: camvid-s
-0.75 and 0.70, camvid-l 0.77 and 0.82, cityscapes-m 0.81 and 0.72, cityscapes-s 0.81 and 0.80, voc-l 0.91 and 0.93.
+Measured once on one busy core (AMD EPYC, PyTorch 2.13), ratio of times ours / published and folded / published:
+camvid-s 0.75 and 0.70, camvid-l 0.77 and 0.82, cityscapes-m 0.81 and 0.72, cityscapes-s 0.81 and 0.80, voc-l 0.91 and
+0.93.
 """
 
 import argparse
