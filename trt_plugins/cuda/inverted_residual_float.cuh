@@ -130,15 +130,15 @@ __device__ __forceinline__ void expand_chunk(const float* window, const float* e
 
 /// Filters one hidden channel at two pixels, one above the other; `corner` is the upper left of their 4x3 window.
 template <int kColumns>
-__device__ __forceinline__ void filter_two(const float* corner, const float* filter, float (&result)[2]) {
-  result[0] = result[1] = filter[9];
+__device__ __forceinline__ void filter_two(const float* corner, const Floats<12>& filter, float (&result)[2]) {
+  result[0] = result[1] = filter.values[9];
 #pragma unroll
   for (int v = 0; v < 4; ++v) {
 #pragma unroll
     for (int u = 0; u < 3; ++u) {
       const float value = corner[v * kColumns + u];
-      if (v < 3) result[0] = multiply_add(filter[v * 3 + u], value, result[0]);
-      if (v > 0) result[1] = multiply_add(filter[(v - 1) * 3 + u], value, result[1]);
+      if (v < 3) result[0] = multiply_add(filter.values[v * 3 + u], value, result[0]);
+      if (v > 0) result[1] = multiply_add(filter.values[(v - 1) * 3 + u], value, result[1]);
     }
   }
   result[0] = relu6(result[0]);
@@ -196,12 +196,12 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
       for (int h = slice; h < chunk; h += Variant::kSlices) {
         float filtered[2];
         filter_two<Shape::kColumns>(hidden + h * Variant::kLeading + row * Shape::kColumns + column,
-                                    window + map.filter + (first + h) * 12, filtered);
-        const float* project = window + map.project + (first + h) * kOuts;
+                                    shared_quads<12>(window + map.filter + (first + h) * 12), filtered);
+        const auto project = shared_quads<kOuts>(window + map.project + (first + h) * kOuts);
 #pragma unroll
         for (int m = 0; m < kOuts; ++m) {
-          sums[0][m] = multiply_add(project[m], filtered[0], sums[0][m]);
-          sums[1][m] = multiply_add(project[m], filtered[1], sums[1][m]);
+          sums[0][m] = multiply_add(project.values[m], filtered[0], sums[0][m]);
+          sums[1][m] = multiply_add(project.values[m], filtered[1], sums[1][m]);
         }
       }
       __syncthreads();

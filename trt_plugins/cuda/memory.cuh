@@ -89,6 +89,24 @@ __device__ __forceinline__ T* shared() {
   return reinterpret_cast<T*>(shared_memory);
 }
 
+template <int kCount>
+struct Floats {
+  float values[kCount];
+};
+
+/// Reads shared memory by float4; `address` is aligned to one.
+template <int kCount>
+__device__ __forceinline__ Floats<kCount> shared_quads(const float* address) {
+  Floats<kCount> result;
+#pragma unroll
+  for (int i = 0; i < kCount; i += 4) {
+    const float4 quad = *reinterpret_cast<const float4*>(address + i);
+    result.values[i] = quad.x, result.values[i + 1] = quad.y, result.values[i + 2] = quad.z;
+    result.values[i + 3] = quad.w;
+  }
+  return result;
+}
+
 __device__ __forceinline__ float multiply_add(float a, float b, float c) {
   HYPERSEG_COUNT(multiply_adds, 1);
   return fmaf(a, b, c);
