@@ -26,7 +26,8 @@ class Start:
     """Where a run reads and writes.
 
     `weights` is a checkpoint that training starts from; else `backbone_weights`, the backbone's ImageNet weights; else
-    everything starts at random. `workers` threads make the batches ahead. `force` discards what an earlier run left in `out`.
+    everything starts at random. `workers` threads make the batches ahead. `force` discards what an earlier run left
+    in `out`.
     """
 
     data: Path

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,17 @@ from hyperseg.training.trainer import Pictures, Trainer, TrainingError
 from hyperseg.training.validate import score
 
 ALONE = Team(0, 1, torch.device("cpu"))
+ITERATIONS = 90
 SECONDS = 90.0
+"""Of one thread's work: what other processes do meanwhile does not count."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Shuffled:
@@ -44,37 +54,43 @@ class Shuffled:
         return dataclasses.replace(sample, label=self._data[(index * 7 + 11) % len(self)].label)
 
 
+def _gradient(value: torch.Tensor) -> torch.Tensor:
+    assert value.grad is not None
+    return value.grad.clone()
+
+
 def _trainer(recipe: Path, train: DataSet, val: DataSet, out: Path, overrides: Sequence[str]) -> Trainer:
     loaded: Recipe = load_recipe(str(recipe), overrides)
     torch.manual_seed(0)
     preset = hyperseg.preset("camvid-lite")
     model = hyperseg.create(preset.replace(backbone="efficientnet-lite0", resolution=(128, 192)))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1  # EfficientNet's 0.01 is for runs of many thousand iterations
     return Trainer(loaded, model, (), Pictures(train, train, val), out, ALONE)
 
 
 @pytest.mark.slow
 def test_a_small_network_learns_the_street(recipe: Path, street: Path, tmp_path: Path) -> None:
     train, val = (Cached(open_split(Layout.CAMVID, street, split)) for split in ("train", "val"))
-    settings = [
-        "optimiser.iterations=120",
-        "log_every=20",
-        "checkpoint_every=1000",
-        "average=0.0",
-        "augmentation.rotation=0",
-    ]
+    settings = [f"optimiser.iterations={ITERATIONS}", "log_every=20", "checkpoint_every=1000", "average=0.0"]
     scores = {}
-    for name, data, stop in (("untrained", train, 1), ("shuffled", Shuffled(train), 120), ("trained", train, 120)):
+    for name, data, stop in (
+        ("untrained", train, 1),
+        ("shuffled", Shuffled(train), ITERATIONS),
+        ("trained", train, ITERATIONS),
+    ):
         trainer = _trainer(recipe, data, val, tmp_path, settings)
-        started = time.monotonic()
+        started = time.process_time()
         trainer.run(None, stop)
-        assert time.monotonic() - started < SECONDS
+        assert time.process_time() - started < SECONDS
         scores[name] = score(trainer.step, val, (128, 192), ALONE).mean_iou
     assert scores["trained"] > 0.3 > max(scores["untrained"], scores["shuffled"]) + 0.05, scores
 
 
 def test_training_that_diverges_stops_with_a_message(recipe: Path, street: Path, tmp_path: Path) -> None:
     data = Cached(open_split(Layout.CAMVID, street, "val"))
-    settings = ["optimiser.learning_rate=1e38", "optimiser.warmup=0", "optimiser.iterations=40", "batch=1"]
+    settings = ["optimiser.learning_rate=1e30", "optimiser.warmup=0", "optimiser.iterations=40", "batch=2"]
     trainer = _trainer(recipe, data, data, tmp_path, settings)
     with pytest.raises(TrainingError, match="the gradient was not finite in 20 iterations in a row"):
         trainer.run(None)
@@ -82,7 +98,7 @@ def test_training_that_diverges_stops_with_a_message(recipe: Path, street: Path,
 
 def test_a_bad_gradient_changes_nothing(recipe: Path, street: Path, tmp_path: Path) -> None:
     data = Cached(open_split(Layout.CAMVID, street, "val"))
-    trainer = _trainer(recipe, data, data, tmp_path, ["batch=1"])
+    trainer = _trainer(recipe, data, data, tmp_path, ["batch=2"])
     trainer.run(None, 2)
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
     next(trainer.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
@@ -104,7 +120,7 @@ def test_frozen_units_have_the_outputs_and_gradients_of_the_layers() -> None:
         x = torch.arange(6.0 * 64, dtype=torch.float64).view(1, 6, 8, 8).div(400).requires_grad_()
         result = plain(x)
         result.square().sum().backward()
-        results.append([result, x.grad, *(parameter.grad.clone() for parameter in plain.parameters())])
+        results.append([result, x.grad, *(_gradient(parameter) for parameter in plain.parameters())])
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
 
@@ -112,7 +128,7 @@ def test_frozen_units_have_the_outputs_and_gradients_of_the_layers() -> None:
 def test_mixed_depthwise_convolutions_are_close_to_float32() -> None:
     torch.manual_seed(0)
     unit = ConvBN(16, 16, 3, groups=16, padding=(1, 1, 1, 1))
-    x = torch.randn(2, 16, 12, 12)
+    x, weights = torch.randn(2, 2, 16, 12, 12)
     results = []
     for compute in (torch.float32, torch.bfloat16):
         unit.zero_grad()
@@ -120,8 +136,8 @@ def test_mixed_depthwise_convolutions_are_close_to_float32() -> None:
         given = x.clone().requires_grad_()
         with torch.autocast("cpu", compute, enabled=compute == torch.bfloat16):
             result = unit(given)
-        result.float().square().sum().backward()
-        results.append([result.float(), given.grad, unit.conv.weight.grad.clone()])
+        (result.float() * weights).sum().backward()
+        results.append([result.float().detach(), given.grad, _gradient(unit.conv.weight)])
     for exact, mixed in zip(*results, strict=True):
         # bfloat16 has 8 bits of precision: 0.4 % a value, and a few of them add up.
         assert float((exact - mixed).norm() / exact.norm()) < 0.03
