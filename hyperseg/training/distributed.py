@@ -78,18 +78,19 @@ class SynchronisedNorm(nn.BatchNorm2d):
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         values = input.float()
         count = torch.tensor([values.numel() / values.shape[1]], device=values.device)
-        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), count])
-        sums = collective.all_reduce(sums)
+        sums = collective.all_reduce(torch.cat([values.sum((0, 2, 3)), count]))
         total = sums[-1].detach()
-        mean, square = (part / total for part in sums[:-1].chunk(2))
-        variance = (square - mean.square()).clamp_min(0)
+        mean = sums[:-1] / total
+        # Two passes: the mean square minus the squared mean would lose digits.
+        centred = values - mean.view(1, -1, 1, 1)
+        variance = collective.all_reduce(centred.square().sum((0, 2, 3))) / total
         with torch.no_grad():
             momentum = 0.1 if self.momentum is None else self.momentum
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * total / (total - 1), momentum)
         scale = (variance + self.eps).rsqrt()
-        normal = (values - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1)
+        normal = centred * scale.view(1, -1, 1, 1)
         if self.weight is not None and self.bias is not None:
             normal = normal * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
         result: Tensor = normal.to(input.dtype)

@@ -9,7 +9,12 @@ from training.processes import command, losses, train
 
 
 def test_two_processes_give_the_losses_of_the_doubled_batch(recipe: Path, street: Path, tmp_path: Path) -> None:
-    ten = ("--stop-after", "10")
+    changes = [
+        "crops=[{height=128,width=192}]",
+        "optimiser.learning_rate=1e-4",
+        "optimiser.backbone_learning_rate=1e-4",
+    ]
+    ten = ("--stop-after", "10", *(part for change in changes for part in ("--set", change)))
     one = train(command(recipe, street, tmp_path / "one", *ten))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -18,10 +23,10 @@ def test_two_processes_give_the_losses_of_the_doubled_batch(recipe: Path, street
     two = train(command(recipe, street, tmp_path / "two", *ten), launcher)
     assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stderr
     assert len(losses(one.stdout)) == 10
-    # The same sums in another order: float32 differs in the last digits, and Adam, which divides by the gradient's own
-    # size, makes those of weights with hardly any gradient matter. The first loss is before any update.
+    # The same sums in another order. The first loss is before any update; then Adam, which divides each gradient by its
+    # own size, turns the last digits of gradients near zero into whole steps. Small steps keep that from growing.
     assert losses(two.stdout)[0] == pytest.approx(losses(one.stdout)[0], rel=1e-5)
-    assert losses(two.stdout) == pytest.approx(losses(one.stdout), rel=2e-2)
+    assert losses(two.stdout) == pytest.approx(losses(one.stdout), rel=5e-3)
 
 
 def test_a_batch_that_cannot_be_shared_is_named(recipe: Path, street: Path, tmp_path: Path) -> None:
