@@ -76,8 +76,8 @@ class SynchronisedNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        values = input.float()
-        count = torch.tensor([values.numel() / values.shape[1]], device=values.device)
+        values = input if input.dtype == torch.float64 else input.float()
+        count = values.new_tensor([values.numel() / values.shape[1]])
         sums = collective.all_reduce(torch.cat([values.sum((0, 2, 3)), count]))
         total = sums[-1].detach()
         mean = sums[:-1] / total
