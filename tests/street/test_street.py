@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from hyperseg.data import CAMVID_11, Layout, open_split
 from hyperseg.street import Label, Street
 from hyperseg.street.clip import Drive, write_clip, write_dataset
