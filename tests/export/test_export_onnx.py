@@ -21,6 +21,7 @@ from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Precision
 
+PUBLISHED = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 SMALL = ExportOptions(resolution=Resolution(64, 128))
 VARIANTS = {
     "default": SMALL,
@@ -169,7 +170,7 @@ def test_a_resolution_that_does_not_fit_names_the_nearest(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("portable", [False, True], ids=["own", "portable"])
-@pytest.mark.parametrize("preset", ["camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l", "camvid-lite"])
+@pytest.mark.parametrize("preset", ["camvid-lite", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in PUBLISHED)])
 def test_presets_agree_at_their_resolution(preset: str, portable: bool, tmp_path: Path) -> None:
     if not portable and find(Library.ONNXRUNTIME) is None:
         pytest.skip("libhyperseg_ort.so is not built")
