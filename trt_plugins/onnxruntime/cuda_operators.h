@@ -4,14 +4,10 @@
 
 #include "cpu/half.h"
 #include "launch.h"
-#include "onnxruntime/call.h"
 #include "onnxruntime/operators.h"
 
-/// The operators on ONNX Runtime's CUDA provider, for one storage type each: the kernels of trt_plugins/cuda on the
-/// provider's stream. Contracts are in hyperseg/*.h.
+/// The operators on ONNX Runtime's CUDA provider: the kernels of trt_plugins/cuda on the provider's stream.
 namespace hyperseg::ort::cuda {
-
-constexpr const char* kCudaProvider = "CUDAExecutionProvider";
 
 template <typename T>
 constexpr hyperseg::cuda::DataType kDataType = hyperseg::cuda::DataType::kFloat32;
@@ -31,78 +27,29 @@ inline void require_launched(const char* operation, cudaError_t error) {
                            ": the CUDA kernel could not be launched: " + cudaGetErrorString(error));
 }
 
-template <typename T>
-class DPWConv {
- public:
-  using Input = T;
-  using Output = T;
-  static constexpr const char* kName = "DPWConv";
-  static constexpr const char* kProvider = kCudaProvider;
-  static constexpr std::size_t kInputs = 4;
-  static constexpr bool optional(std::size_t input) { return input >= 2; }
+struct Device {
+  static constexpr const char* kProvider = "CUDAExecutionProvider";
 
-  explicit DPWConv(const Node& node) : attributes_(read_dpw_conv(node)) {}
-
-  void compute(Call& call) const {
-    DPWConvParams params;
-    require(validate(attributes_, call.shape(0), call.shape(1), call.shape(2), call.shape(3), &params));
-    T* y = call.output<T>(params.output());
-    const hyperseg::cuda::DPWConvPointers pointers{call.data<T>(0), call.data<T>(1), call.data<T>(2), call.data<T>(3),
-                                                   y};
-    require_launched(kName, launch_dpw_conv(params, kDataType<T>, pointers, stream_of(call)));
+  template <typename T>
+  static void dpw_conv(const Call& call, const DPWConvParams& params, const T* x, const T* theta, const T* bias,
+                       const T* previous, T* y) {
+    const hyperseg::cuda::DPWConvPointers pointers{x, theta, bias, previous, y};
+    require_launched("DPWConv", launch_dpw_conv(params, kDataType<T>, pointers, stream_of(call)));
   }
 
- private:
-  DPWConvAttributes attributes_;
-};
-
-template <typename T>
-class DPWInvertedResidual {
- public:
-  using Input = T;
-  using Output = T;
-  static constexpr const char* kName = "DPWInvertedResidual";
-  static constexpr const char* kProvider = kCudaProvider;
-  static constexpr std::size_t kInputs = 6;
-  static constexpr bool optional(std::size_t input) { return input >= 5; }
-
-  explicit DPWInvertedResidual(const Node& node) : attributes_(read_dpw_inverted_residual(node)) {}
-
-  void compute(Call& call) const {
-    DPWInvertedResidualParams params;
-    require(validate(attributes_, call.shape(0), call.shape(1), call.shape(2), call.shape(3), call.shape(4),
-                     call.shape(5), &params));
-    T* y = call.output<T>(params.output());
-    const hyperseg::cuda::DPWInvertedResidualPointers pointers{
-        call.data<T>(0), call.data<T>(1), call.data<T>(2), call.data<T>(3), call.data<T>(4), call.data<T>(5), y};
-    require_launched(kName, launch_dpw_inverted_residual(params, kDataType<T>, pointers, stream_of(call)));
+  template <typename T>
+  static void dpw_inverted_residual(const Call& call, const DPWInvertedResidualParams& params, const T* x,
+                                    const T* theta, const T* bias1, const T* bias2, const T* bias3, const T* previous,
+                                    T* y) {
+    const hyperseg::cuda::DPWInvertedResidualPointers pointers{x, theta, bias1, bias2, bias3, previous, y};
+    require_launched("DPWInvertedResidual",
+                     launch_dpw_inverted_residual(params, kDataType<T>, pointers, stream_of(call)));
   }
 
- private:
-  DPWInvertedResidualAttributes attributes_;
-};
-
-template <typename T>
-class UpsampleArgmax {
- public:
-  using Input = T;
-  using Output = std::int32_t;
-  static constexpr const char* kName = "UpsampleArgmax";
-  static constexpr const char* kProvider = kCudaProvider;
-  static constexpr std::size_t kInputs = 1;
-  static constexpr bool optional(std::size_t input) { return input >= 1; }
-
-  explicit UpsampleArgmax(const Node& node) { attributes_.scale = node.integer("scale", 1); }
-
-  void compute(Call& call) const {
-    UpsampleArgmaxParams params;
-    require(validate(attributes_, call.shape(0), &params));
-    std::int32_t* labels = call.output<std::int32_t>(params.output());
-    require_launched(kName, launch_upsample_argmax(params, kDataType<T>, call.data<T>(0), labels, stream_of(call)));
+  template <typename T>
+  static void upsample_argmax(const Call& call, const UpsampleArgmaxParams& params, const T* x, std::int32_t* labels) {
+    require_launched("UpsampleArgmax", launch_upsample_argmax(params, kDataType<T>, x, labels, stream_of(call)));
   }
-
- private:
-  UpsampleArgmaxAttributes attributes_;
 };
 
 }  // namespace hyperseg::ort::cuda

@@ -1,7 +1,7 @@
 // What a session calls when the library is registered with it: adds the domain `hyperseg` with all operators.
 
+#include "onnxruntime/cpu_operators.h"
 #include "onnxruntime/custom_op.h"
-#include "onnxruntime/operators.h"
 #if defined(HYPERSEG_WITH_CUDA)
 #include "onnxruntime/cuda_operators.h"
 #endif
@@ -14,14 +14,20 @@ void add(const OrtApi& api, OrtCustomOpDomain* domain) {
   (check(api, api.CustomOpDomain_Add(domain, new CustomOp<Operators>(api))), ...);
 }
 
+template <typename Device, typename T>
+void add_for(const OrtApi& api, OrtCustomOpDomain* domain) {
+  add<DPWConv<Device, T>, DPWInvertedResidual<Device, T>, UpsampleArgmax<Device, T>>(api, domain);
+}
+
 OrtCustomOpDomain* make_domain(const OrtApi& api) {
   OrtCustomOpDomain* domain = nullptr;
   check(api, api.CreateCustomOpDomain("hyperseg", &domain));
-  add<DPWConv<float>, DPWConv<cpu::Half>, DPWInvertedResidual<float>, DPWInvertedResidual<cpu::Half>,
-      UpsampleArgmax<float>, UpsampleArgmax<cpu::Half>, InvertedResidual>(api, domain);
+  add_for<CpuDevice, float>(api, domain);
+  add_for<CpuDevice, cpu::Half>(api, domain);
+  add<InvertedResidual>(api, domain);
 #if defined(HYPERSEG_WITH_CUDA)
-  add<cuda::DPWConv<float>, cuda::DPWConv<cpu::Half>, cuda::DPWInvertedResidual<float>,
-      cuda::DPWInvertedResidual<cpu::Half>, cuda::UpsampleArgmax<float>, cuda::UpsampleArgmax<cpu::Half>>(api, domain);
+  add_for<cuda::Device, float>(api, domain);
+  add_for<cuda::Device, cpu::Half>(api, domain);
 #endif
   return domain;
 }

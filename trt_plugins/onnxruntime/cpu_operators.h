@@ -1,0 +1,76 @@
+#pragma once
+
+#include "cpu/kernels.h"
+#include "onnxruntime/operators.h"
+
+/// The operators on ONNX Runtime's CPU provider, on the session's own threads; the encoder's block is here only.
+namespace hyperseg::ort {
+
+struct CpuDevice {
+  static constexpr const char* kProvider = nullptr;
+
+  template <typename T>
+  static void dpw_conv(const Call& call, const DPWConvParams& params, const T* x, const T* theta, const T* bias,
+                       const T* previous, T* y) {
+    cpu::dpw_conv(params, x, theta, bias, previous, y, SessionWorkers(call));
+  }
+
+  template <typename T>
+  static void dpw_inverted_residual(const Call& call, const DPWInvertedResidualParams& params, const T* x,
+                                    const T* theta, const T* bias1, const T* bias2, const T* bias3, const T* previous,
+                                    T* y) {
+    const cpu::InvertedResidualInputs<T> inputs{x, theta, bias1, bias2, bias3, previous};
+    cpu::dpw_inverted_residual(params, inputs, y, SessionWorkers(call));
+  }
+
+  template <typename T>
+  static void upsample_argmax(const Call& call, const UpsampleArgmaxParams& params, const T* x, std::int32_t* labels) {
+    cpu::upsample_argmax(params, x, labels, SessionWorkers(call));
+  }
+};
+
+inline InvertedResidualAttributes read_inverted_residual(const Node& node) {
+  InvertedResidualAttributes attributes;
+  node.pair("kernel_shape", &attributes.kernel_height, &attributes.kernel_width);
+  node.pair("strides", &attributes.stride_height, &attributes.stride_width);
+  const std::vector<int> pads = node.integers("pads", {0, 0, 0, 0});
+  attributes.pad_top = pads[0];
+  attributes.pad_left = pads[1];
+  attributes.pad_bottom = pads[2];
+  attributes.pad_right = pads[3];
+  attributes.residual = node.integer("residual", 0) != 0;
+  return attributes;
+}
+
+/// The encoder's block; float only.
+class InvertedResidual {
+ public:
+  using Input = float;
+  using Output = float;
+  static constexpr const char* kName = "InvertedResidual";
+  static constexpr const char* kProvider = CpuDevice::kProvider;
+  static constexpr std::size_t kInputs = 11;
+  static constexpr bool optional(std::size_t input) { return input == 1 || input == 2; }
+
+  explicit InvertedResidual(const Node& node) : attributes_(read_inverted_residual(node)) {}
+
+  void compute(Call& call) const {
+    const auto shape = [&](std::size_t input) { return call.shape(input); };
+    const auto data = [&](std::size_t input) { return call.data<float>(input); };
+    InvertedResidualParams params;
+    require(validate(
+        attributes_,
+        {shape(0), shape(1), shape(2), shape(3), shape(4), shape(5), shape(6), shape(7), shape(8), shape(9), shape(10)},
+        &params));
+    float* y = call.output<float>(params.output());
+    const WorkingMemory working(call, cpu::working_floats(params) * sizeof(float));
+    cpu::inverted_residual(
+        params, {data(0), data(1), data(2), data(3), data(4), data(5), data(6), data(7), data(8), data(9), data(10)},
+        static_cast<float*>(working.data()), y, SessionWorkers(call));
+  }
+
+ private:
+  InvertedResidualAttributes attributes_;
+};
+
+}  // namespace hyperseg::ort
