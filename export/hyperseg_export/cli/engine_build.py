@@ -35,7 +35,9 @@ class EngineBuild:
         source = model or self._find()
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped either way, nothing is left behind
+        # Stopped either way, nothing is left behind. A shell's background job inherits an ignored SIGINT: set both.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         with BuildProgress(visible=not self.as_json, verbose=self.verbose) as listener:
             report = build_engine(source, output, self.options, listener)
         if self.as_json:
