@@ -80,6 +80,8 @@ class Recipe:
     crops: tuple[Crop, ...]
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: Loss = field(default_factory=Loss)
+    resolution: tuple[int, ...] = ()
+    """The (height, width) that the network is validated and exported at; empty is the preset's own."""
     batch: int = 16
     """Samples per iteration over all processes."""
     seed: int = 1
@@ -105,6 +107,8 @@ class Recipe:
         for name, value in counts.items():
             if value < 1:
                 raise RecipeError(f"{name} is {value}; it must be at least 1")
+        if len(self.resolution) not in (0, 2):
+            raise RecipeError(f"resolution is {list(self.resolution)}; it must be [height, width]")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average is {self.average}; it must be at least 0 and below 1")
         if not 0 <= self.data.late_from <= 1:

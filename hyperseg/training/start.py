@@ -72,12 +72,16 @@ def open_pictures(data: Data, root: Path) -> Pictures:
 
 
 def _network(recipe: Recipe, start: Start) -> tuple[hyperseg.HyperSeg, frozenset[str]]:
-    model = hyperseg.create(_configuration(recipe.network))
+    config = _configuration(recipe.network)
+    if recipe.resolution:
+        config = _at_resolution(config, recipe.resolution)
+    model = hyperseg.create(config)
     if start.weights is not None:
         loaded = hyperseg.load(start.weights)
-        if loaded.config != model.config:
+        if loaded.config.replace(resolution=config.resolution) != config:
             raise CheckpointError(f"{start.weights} is not a {recipe.network} network, which the recipe trains")
-        return loaded, _pretrained(loaded)
+        model.load_state_dict(loaded.state_dict())
+        return model, _pretrained(model)
     if start.backbone_weights is not None:
         hyperseg.load_backbone_weights(model, start.backbone_weights)
         return model, _pretrained(model)
@@ -100,6 +104,13 @@ def _configuration(network: str) -> hyperseg.Config:
         return hyperseg.Config.from_dict(json.loads(Path(network).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise RecipeError(f"network {network} is no configuration: {error}") from None
+
+
+def _at_resolution(config: hyperseg.Config, resolution: tuple[int, ...]) -> hyperseg.Config:
+    height, width = resolution
+    if height < 1 or width < 1 or height % config.unit or width % config.unit:
+        raise RecipeError(f"resolution is {list(resolution)}; both must be multiples of {config.unit} for this network")
+    return config.replace(resolution=(height, width))
 
 
 def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:
