@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import hyperseg
 from hyperseg.data import Cached, DataSet, Layout, Sample, open_split
@@ -18,7 +19,7 @@ from hyperseg.training.distributed import Team
 from hyperseg.training.recipe import Recipe
 from hyperseg.training.recipe_file import load_recipe
 from hyperseg.training.schedule import Schedule
-from hyperseg.training.speed import FrozenUnit, suit_to_device
+from hyperseg.training.speed import FrozenUnit, suit_to_device, weight_gradient_by_tiles
 from hyperseg.training.trainer import Pictures, Trainer, TrainingError
 from hyperseg.training.validate import score
 
@@ -127,10 +128,12 @@ def test_frozen_units_have_the_outputs_and_gradients_of_the_layers() -> None:
         assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
-def test_mixed_depthwise_convolutions_are_close_to_float32() -> None:
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (5, 2)])
+def test_mixed_depthwise_convolutions_are_close_to_float32(kernel: int, stride: int) -> None:
     torch.manual_seed(0)
-    unit = ConvBN(16, 16, 3, groups=16, padding=(1, 1, 1, 1))
-    x, weights = torch.randn(2, 2, 16, 12, 12)
+    unit = ConvBN(16, 16, kernel, stride, groups=16, padding=(kernel // 2,) * 4)
+    x = torch.randn(2, 16, 12, 12)
+    weights = torch.randn(2, 16, 12 // stride, 12 // stride)
     results = []
     for compute in (torch.float32, torch.bfloat16):
         unit.zero_grad()
@@ -143,6 +146,19 @@ def test_mixed_depthwise_convolutions_are_close_to_float32() -> None:
     for exact, mixed in zip(*results, strict=True):
         # bfloat16 has 8 bits of precision: 0.4 % a value, and a few of them add up.
         assert float((exact - mixed).norm() / exact.norm()) < 0.03
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 2)])
+def test_the_weight_gradient_by_tiles_is_the_weight_gradient(kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 15, 18, dtype=torch.float64)
+    weight = torch.randn(6, 1, kernel, kernel, dtype=torch.float64, requires_grad=True)
+    padding = (kernel // 2, kernel // 2 - 1)
+    result = functional.conv2d(x, weight, None, stride, padding, groups=6)
+    gradient = torch.randn_like(result)
+    result.backward(gradient)
+    tiled = weight_gradient_by_tiles(x, gradient, kernel, (stride, stride), padding)
+    torch.testing.assert_close(tiled, weight.grad)
 
 
 def test_the_schedule_rises_and_decays() -> None:
