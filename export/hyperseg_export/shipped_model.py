@@ -3,7 +3,8 @@
     python -m hyperseg_export.shipped_model camvid-lite.pth runtime/hyperseg_runtime/models/camvid-lite.onnx
 
 Each large weight is followed by a cast that every runtime folds away when it loads the file, so that the file has half
-the size and runs as fast as the whole. The file is compared with the checkpoint once more after the rounding.
+the size and runs as fast as the whole. The file is compared with the checkpoint once more after the rounding. Its
+size is left open, so that `--resolution` trades accuracy for speed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def halve_weights(model: onnx.ModelProto) -> int:
 
 def build(checkpoint: Path, target: Path) -> Metadata:
     """Export, halve, compare, and write the portable twin beside; returns what the file says of itself."""
-    options = ExportOptions(force=True, verify=False)
+    options = ExportOptions(dynamic=True, force=True, verify=False)
     with replacing(target, force=True) as draft:
         export_onnx(checkpoint, draft, options)
         model = onnx.load(draft)
