@@ -11,13 +11,10 @@ from pathlib import Path
 import pytest
 from vectors import CASES, Case, assert_matches
 
-from .build import compile_for_cpu
+from .build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
 from .kernels import read_output, write_request
 
-_FLAGS = {
-    "address": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "thread": ["-O1", "-g", "-fsanitize=thread"],
-}
+_FLAGS = {"address": ADDRESS_SANITIZER, "thread": THREAD_SANITIZER}
 
 # ThreadSanitizer takes seconds a case: every kernel, more than one tile a block, more than one chunk, partial tiles.
 _RACED = ("patch5", "patch17", "patch4", "pieces3", "kernel3-group", "depthwise-wide", "glue", "residual-glue",

@@ -50,12 +50,14 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(
+    root: Path, unpacked: Path, compiler_launcher: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Built from the source distribution, which so shows that it is complete."""
     folder = tmp_path_factory.mktemp("wheel")
     code = f"from scikit_build_core.build import build_wheel; build_wheel({str(folder)!r})"
     defines = f"HYPERSEG_CUDA=OFF;HYPERSEG_DOWNLOAD=OFF;HYPERSEG_HEADERS={root / 'build/headers'}"
-    run(sys.executable, "-c", code, cwd=unpacked, SKBUILD_CMAKE_DEFINE=defines)
+    run(sys.executable, "-c", code, cwd=unpacked, SKBUILD_CMAKE_DEFINE=defines, **compiler_launcher)
     (file,) = folder.glob("*.whl")
     return file
 
