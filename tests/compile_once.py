@@ -36,7 +36,8 @@ def compile_once(command: Sequence[str]) -> int:
     if source.returncode:
         return source.returncode
     OBJECTS.mkdir(parents=True, exist_ok=True)
-    kept = OBJECTS / f"{target.stem}-{_digest(command, source.stdout)}.o"
+    name = Path(command[command.index("-c") + 1]).stem
+    kept = OBJECTS / f"{name}-{_digest(command, source.stdout)}.o"
     with kept.with_suffix(".lock").open("w") as lock:  # another process of pytest may be at the same object
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
