@@ -64,8 +64,9 @@ def link(objects: Sequence[Path], output: Path, flags: Sequence[str]) -> Path:
     return output
 
 
-def compile_for_cpu(output: Path, program: str, flags: Sequence[str], *, shared: bool = False) -> Path:
+def compile_for_cpu(output: Path, program: str, flags: Sequence[str]) -> Path:
     """Builds `program` (a file of trt_plugins/tests/cuda) with all kernels."""
     sources = [*sorted(KERNELS.glob("*.cu")), HARNESS / "request.cpp", HARNESS / program]
-    objects = [compile_object(source, output.with_name(f"{source.stem}.o"), flags) for source in sources]
-    return link(objects, output, [*flags, "-shared"] if shared else flags)
+    compiled = [flag for flag in flags if flag != "-shared"]  # for the linker: the objects are a program's as well
+    objects = [compile_object(source, output.with_name(f"{source.stem}.o"), compiled) for source in sources]
+    return link(objects, output, flags)

@@ -23,7 +23,7 @@ from vectors import CASES, Case, assert_matches
 from .build import KERNELS, compile_for_cpu, compile_object, link
 from .kernels import Kernels
 
-_FLAGS = ("-O0", "-fPIC", "-Wno-empty-body")
+_FLAGS = ("-O0", "-fPIC", "-shared", "-Wno-empty-body")
 _ORDERS = ("forward", "reverse", "shuffled")
 _BARRIER = re.compile(r"__syncthreads\(\);")
 
@@ -86,7 +86,7 @@ def noticed_by(barrier: Barrier, objects: Path) -> str | None:
         kernels = _without(barrier, folder)
         changed = compile_object(kernels / barrier.program, folder / "changed.o", _FLAGS, kernels=kernels)
         others = [path for path in sorted(objects.glob("*.o")) if path.stem != Path(barrier.program).stem]
-        library = Kernels(link([changed, *others], folder / "libkernels.so", [*_FLAGS, "-shared"]))
+        library = Kernels(link([changed, *others], folder / "libkernels.so", _FLAGS))
     for order in _ORDERS:
         os.environ["CUDA_ON_CPU_ORDER"] = order
         for case in CASES:
@@ -110,7 +110,7 @@ def main() -> None:
         return
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
-        compile_for_cpu(Path(folder) / "libkernels.so", "library.cpp", _FLAGS, shared=True)
+        compile_for_cpu(Path(folder) / "libkernels.so", "library.cpp", _FLAGS)
         for barrier in barriers():
             noticed = _in_a_process_of_its_own(barrier, Path(folder))
             missed += noticed is None
