@@ -16,4 +16,4 @@ fi
 
 say "The runtime's tests with the oldest versions"
 cd "$root"
-"$venv/bin/python" -m pytest -q tests/runtime tests/packaging/test_imports.py "$@"
+"$venv/bin/python" -m pytest -n auto --maxprocesses 4 -q tests/runtime tests/packaging/test_imports.py "$@"

@@ -1,6 +1,24 @@
-"""What a run of the tests leaves out unless it is asked for: cases that only repeat others at full length."""
+"""What a run of the tests leaves out unless it is asked for, and how several processes share it (pytest-xdist).
+
+A module's tests stay together, since they share its fixtures; long modules come first, so that all processes end soon.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
+INDEPENDENT = ("tests/cuda/test_sanitizers.py",)
+"""Modules of few long tests that share nothing."""
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each process with PyTorch threads for all cores would only take them from each other. Before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -8,9 +26,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--exhaustive"):
-        return
-    left_out = pytest.mark.skip(reason="one of its kind runs by default; all of them with --exhaustive")
-    for item in items:
-        if item.get_closest_marker("exhaustive"):
-            item.add_marker(left_out)
+    if not config.getoption("--exhaustive"):
+        left_out = pytest.mark.skip(reason="one of its kind runs by default; all of them with --exhaustive")
+        for item in items:
+            if item.get_closest_marker("exhaustive"):
+                item.add_marker(left_out)
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in long)
+
+
+def _share(nodeid: str) -> str:
+    """What one process runs without interruption: a test, a module, or all that needs the only GPU."""
+    module = nodeid.partition("::")[0]
+    if module.startswith("tests/gpu/"):
+        return "tests/gpu"
+    return nodeid if module in INDEPENDENT else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _share(nodeid)
+
+    config.option.loadscopereorder = False  # the order is that of pytest_collection_modifyitems
+    return ByModule(config, log)

@@ -9,14 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from compile_once import compile_once
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "trt_plugins"
 KERNELS = PLUGINS / "cuda"
 HARNESS = PLUGINS / "tests" / "cuda"
 
-_FLAGS = ["-x", "c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing",
-          "-fmax-errors=5", "-pthread"]  # fmt: skip
+OPTIMISED = ("-O2", "-fPIC")
+ADDRESS_SANITIZER = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+THREAD_SANITIZER = ("-O1", "-g1", "-fsanitize=thread")
+
+_FLAGS = ("-x", "c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing",
+          "-fmax-errors=5", "-pthread")  # fmt: skip
 
 
 def toolkit_include() -> Path | None:
@@ -40,13 +45,17 @@ def require_toolchain() -> Path:
     return include
 
 
-def compile_object(source: Path, target: Path, flags: Sequence[str], *, kernels: Path = KERNELS) -> Path:
-    """Compiles one file for the CPU; `kernels` is the folder that it takes the kernels' headers from."""
-    include = require_toolchain()
-    command = ["g++", *_FLAGS, *flags, "-I", str(kernels), "-I", str(PLUGINS / "include"),
-               "-I", str(PLUGINS / "tests" / "cuda_on_cpu"), "-isystem", str(include),
-               "-c", str(source), "-o", str(target)]  # fmt: skip
-    subprocess.run(command, check=True)
+def compile_object(
+    source: Path, target: Path, flags: Sequence[str], *, kernels: Path = KERNELS, system: Sequence[Path] = ()
+) -> Path:
+    """Compiles one file for the CPU; `kernels` is the folder that it takes the kernels' headers from, `system` are
+    further folders of others' headers."""
+    command = ["g++", *_FLAGS, *flags]
+    for folder in (kernels, PLUGINS, PLUGINS / "include", PLUGINS / "tests" / "cuda_on_cpu"):
+        command += ["-I", str(folder)]
+    for folder in (*system, require_toolchain()):
+        command += ["-isystem", str(folder)]
+    assert compile_once([*command, "-c", str(source), "-o", str(target)]) == 0, source
     return target
 
 
@@ -58,5 +67,6 @@ def link(objects: Sequence[Path], output: Path, flags: Sequence[str]) -> Path:
 def compile_for_cpu(output: Path, program: str, flags: Sequence[str]) -> Path:
     """Builds `program` (a file of trt_plugins/tests/cuda) with all kernels."""
     sources = [*sorted(KERNELS.glob("*.cu")), HARNESS / "request.cpp", HARNESS / program]
-    objects = [compile_object(source, output.with_name(f"{source.stem}.o"), flags) for source in sources]
+    compiled = [flag for flag in flags if flag != "-shared"]  # for the linker: the objects are a program's as well
+    objects = [compile_object(source, output.with_name(f"{source.stem}.o"), compiled) for source in sources]
     return link(objects, output, flags)

@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from .build import HARNESS, compile_object, link
+from .build import HARNESS, THREAD_SANITIZER, compile_object, link
 
 _LAUNCH_FAILURE = 719
 
@@ -16,7 +17,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _build(tmp_path_factory.mktemp("faulty"), ["-O1"])
 
 
-def _build(folder: Path, flags: list[str]) -> Path:
+def _build(folder: Path, flags: Sequence[str]) -> Path:
     compiled = compile_object(HARNESS / "faulty_kernels.cpp", folder / "faulty_kernels.o", flags)
     return link([compiled], folder / "faulty_kernels", flags)
 
@@ -57,6 +58,6 @@ def test_faults_are_reported(program: Path, fault: str, reason: str) -> None:
 
 
 def test_thread_sanitizer_sees_a_missing_barrier(tmp_path: Path) -> None:
-    program = _build(tmp_path, ["-O1", "-g", "-fsanitize=thread"])
+    program = _build(tmp_path, THREAD_SANITIZER)
     assert "data race" in _run(program, "missing_barrier")[2]
     assert "data race" not in _run(program, "none")[2]

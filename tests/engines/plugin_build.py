@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from cuda.build import KERNELS, PLUGINS, ROOT, require_toolchain
+from cuda.build import KERNELS, PLUGINS, ROOT, compile_object, link
 
 HARNESS = PLUGINS / "tests" / "tensorrt"
-_WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
 
 
 def tensorrt_include() -> Path:
@@ -28,15 +26,10 @@ def tensorrt_include() -> Path:
 
 def compile_plugin_runner(output: Path, flags: Sequence[str]) -> Path:
     """Builds run_plugins: plugins, kernels and harness in one program."""
-    toolkit, headers = require_toolchain(), tensorrt_include()
-    includes = ["-I", str(PLUGINS), "-I", str(KERNELS), "-I", str(PLUGINS / "include")]
-    includes += ["-I", str(PLUGINS / "tests" / "cuda_on_cpu"), "-isystem", str(headers), "-isystem", str(toolkit)]
+    headers = tensorrt_include()
+    kernels, plugins = sorted(KERNELS.glob("*.cu")), sorted((PLUGINS / "tensorrt").glob("*.cpp"))
     objects = []
-    for source in [*sorted(KERNELS.glob("*.cu")), *sorted((PLUGINS / "tensorrt").glob("*.cpp")),
-                   *sorted(HARNESS.glob("*.cpp"))]:  # fmt: skip
+    for source in [*kernels, *plugins, *sorted(HARNESS.glob("*.cpp"))]:
         target = output.with_name(f"{source.parent.name}-{source.stem}.o")
-        command = ["g++", "-x", "c++", "-std=c++20", *_WARNINGS, "-fno-strict-aliasing", "-pthread", *flags, *includes]
-        subprocess.run([*command, "-c", str(source), "-o", str(target)], check=True)
-        objects.append(str(target))
-    subprocess.run(["g++", *flags, *objects, "-o", str(output), "-pthread"], check=True)
-    return output
+        objects.append(compile_object(source, target, flags, system=() if source in kernels else (headers,)))
+    return link(objects, output, flags)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -151,6 +150,4 @@ def test_help_imports_neither_torch_nor_onnx() -> None:
         "assert not {'torch', 'onnx', 'onnxruntime', 'rich.progress'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    started = time.process_time()
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
-    assert time.process_time() - started < 0.5

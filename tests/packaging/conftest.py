@@ -43,3 +43,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory, commands: dict[str, st
         "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join(paths),
     }
+
+
+@pytest.fixture(scope="session")
+def compiler_launcher(root: Path) -> dict[str, str]:
+    """For CMake: builds of the same sources in other folders share their objects."""
+    return {"CMAKE_CXX_COMPILER_LAUNCHER": f"{sys.executable};{root / 'tests/compile_once.py'}"}

@@ -22,11 +22,11 @@ def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def demo(clone: Path, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def demo(clone: Path, *arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(clone / "scripts/demo.sh"), *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, "PYTHONPATH": "", **environment},
         capture_output=True,
         text=True,
         timeout=3 * SECONDS,
@@ -34,8 +34,10 @@ def demo(clone: Path, *arguments: str | Path, cwd: Path) -> subprocess.Completed
     )
 
 
-def test_the_first_command_ends_with_a_video_and_its_frame_rate(clone: Path, tmp_path: Path) -> None:
-    done = demo(clone, "--max-frames", "10", cwd=tmp_path)
+def test_the_first_command_ends_with_a_video_and_its_frame_rate(
+    clone: Path, compiler_launcher: dict[str, str], tmp_path: Path
+) -> None:
+    done = demo(clone, "--max-frames", "10", cwd=tmp_path, **compiler_launcher)
     if "No matching distribution" in done.stdout + done.stderr:
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stdout + done.stderr

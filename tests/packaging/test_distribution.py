@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -50,12 +52,14 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(
+    root: Path, unpacked: Path, compiler_launcher: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Built from the source distribution, which so shows that it is complete."""
     folder = tmp_path_factory.mktemp("wheel")
     code = f"from scikit_build_core.build import build_wheel; build_wheel({str(folder)!r})"
     defines = f"HYPERSEG_CUDA=OFF;HYPERSEG_DOWNLOAD=OFF;HYPERSEG_HEADERS={root / 'build/headers'}"
-    run(sys.executable, "-c", code, cwd=unpacked, SKBUILD_CMAKE_DEFINE=defines)
+    run(sys.executable, "-c", code, cwd=unpacked, SKBUILD_CMAKE_DEFINE=defines, **compiler_launcher)
     (file,) = folder.glob("*.whl")
     return file
 
@@ -107,22 +111,54 @@ def test_the_doctor_speaks_where_almost_nothing_is_installed(installed: Path, tm
     assert "onnxruntime" in run(installed / "bin/hyperseg-doctor", cwd=tmp_path).lower()
 
 
-def test_a_machine_without_a_compiler_gets_a_package_and_one_clear_message(unpacked: Path, tmp_path: Path) -> None:
-    cmake = Path(sys.executable).with_name("cmake")
-    ninja = Path(sys.executable).with_name("ninja")
-    if not cmake.exists() or not ninja.exists():
-        pytest.skip("cmake and ninja are not installed (requirements/pinned.txt)")
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for tool in (cmake, ninja):
-        (tools / tool.name).symlink_to(tool)
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder with cmake and ninja, to be all of PATH or a part of it."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in (Path(sys.executable).with_name(name) for name in ("cmake", "ninja")):
+        if not tool.exists():
+            pytest.skip(f"{tool.name} is not installed (requirements/pinned.txt)")
+        (folder / tool.name).symlink_to(tool)
+    return folder
+
+
+def configure(source: Path, build: Path, path: str, *options: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [cmake, "-S", unpacked, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"],
-        env={"PATH": str(tools)},
+        [
+            "cmake",
+            "-S",
+            source,
+            "-B",
+            build,
+            "-G",
+            "Ninja",
+            f"-DCMAKE_MAKE_PROGRAM={shutil.which('ninja', path=path)}",
+            *options,
+        ],
+        env={"PATH": path},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "No C++ compiler found" in done.stderr
+    return done
+
+
+def test_a_machine_without_a_compiler_gets_a_package_and_one_clear_message(
+    unpacked: Path, tools: Path, tmp_path: Path
+) -> None:
+    assert "No C++ compiler found" in configure(unpacked, tmp_path / "build", str(tools)).stderr
+
+
+def test_missing_headers_are_named_with_their_remedy(unpacked: Path, tools: Path, tmp_path: Path) -> None:
+    nowhere = [f"-DCMAKE_FIND_ROOT_PATH={tmp_path}", "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY"]
+    options = ["-DHYPERSEG_DOWNLOAD=OFF", "-DHYPERSEG_CUDA=OFF", f"-DHYPERSEG_HEADERS={tmp_path}", *nowhere]
+    said = configure(unpacked, tmp_path / "build", f"{tools}:{os.environ['PATH']}", *options).stdout
+    assert "Highway: not found, no CPU operators: install libhwy-dev" in said
+    assert "ONNX Runtime headers: not found, no libhyperseg_ort.so: install libonnxruntime-dev" in said
+    parts = json.loads((tmp_path / "build/native.json").read_text())
+    assert [name for name, part in parts.items() if part["found"] == "no"] == [
+        "Highway", "ONNX Runtime headers", "TensorRT headers", "CUDA",
+    ]  # fmt: skip

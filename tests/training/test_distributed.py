@@ -8,6 +8,7 @@ import pytest
 from training.processes import command, losses, train
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_the_doubled_batch(recipe: Path, street: Path, tmp_path: Path) -> None:
     changes = [
         "crops=[{height=128,width=192}]",

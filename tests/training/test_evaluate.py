@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hyperseg_export.cli.evaluate import evaluate
+from hyperseg_runtime.cli.common import execute
 from hyperseg_runtime.metadata import InputSpec, InputType
 from hyperseg_runtime.preparation import prepare, restore
 
@@ -60,13 +62,21 @@ def test_scores_are_those_of_the_network(checkpoint: Path, street: Path, tmp_pat
         (("--resolution", "9"), "is not HEIGHTxWIDTH"),
     ],
 )
-def test_wrong_data_is_one_line(checkpoint: Path, street: Path, change: tuple[str, str], message: str) -> None:
-    done = _evaluate(checkpoint, "--data", street, *change)
-    assert done.returncode in (1, 2) and message in done.stderr and len(done.stderr.splitlines()) == 1
+def test_wrong_data_is_one_line(
+    checkpoint: Path, street: Path, change: tuple[str, str], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _refused(capfd, (1, 2), message, checkpoint, "--data", street, *change)
 
 
-def test_a_file_that_is_no_model_is_one_line(street: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_one_line(street: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.pth").write_bytes(b"nothing")
     for model, message in (("m.pth", "m.pth"), ("n.pth", "does not exist")):
-        done = _evaluate(tmp_path / model, "--data", street)
-        assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+        _refused(capfd, (1,), message, tmp_path / model, "--data", street)
+
+
+def _refused(capfd: pytest.CaptureFixture[str], codes: tuple[int, ...], message: str, *arguments: object) -> None:
+    """In this process, through the exit codes that the installed script has."""
+    with pytest.raises(SystemExit) as ended:
+        execute(evaluate, "hyperseg-evaluate", [str(argument) for argument in arguments])
+    complaint = capfd.readouterr().err
+    assert ended.value.code in codes and message in complaint and len(complaint.splitlines()) == 1

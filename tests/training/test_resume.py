@@ -15,6 +15,7 @@ from hyperseg.training.checkpoint_file import StateError, read_state, write_atom
 from training.processes import command, environment, train
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_bit_identical(recipe: Path, street: Path, tmp_path: Path) -> None:
     whole = train(command(recipe, street, tmp_path / "whole"))
     assert whole.returncode == 0, whole.stderr

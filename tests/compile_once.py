@@ -1,0 +1,63 @@
+"""Compiles C++ as the command says that it is given, unless that was done before.
+
+    python compile_once.py g++ ... -c FILE -o OBJECT
+
+Several tests build the same sources with the same flags, in copies of the repository too. Objects are kept in
+build/test-objects by the compiler, its flags and the preprocessed source; the folder may be removed at any time.
+CMake takes this as CMAKE_CXX_COMPILER_LAUNCHER.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+OBJECTS = Path(__file__).resolve().parents[1] / "build" / "test-objects"
+_PLACES = ("-o", "-MF", "-MT", "-MQ", "-I", "-isystem", "-c")
+"""Options whose argument says where something lies, not what it is."""
+
+
+def compile_once(command: Sequence[str]) -> int:
+    """The compiler's exit code; its messages go to stderr."""
+    if "-c" not in command:
+        return subprocess.run(command, check=False).returncode
+    at = command.index("-o")
+    target = Path(command[at + 1])
+    # Without lines and paths, unless debug information will tell them. Writes the list of headers if that is asked for.
+    lines = () if any(part.startswith("-g") for part in command) else ("-P",)
+    preprocess = [*command[:at], *command[at + 2 :], "-E", *lines, "-o", "-"]
+    source = subprocess.run(preprocess, stdout=subprocess.PIPE, check=False)
+    if source.returncode:
+        return source.returncode
+    OBJECTS.mkdir(parents=True, exist_ok=True)
+    name = Path(command[command.index("-c") + 1]).stem
+    kept = OBJECTS / f"{name}-{_digest(command, source.stdout)}.o"
+    with kept.with_suffix(".lock").open("w") as lock:  # another process of pytest may be at the same object
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            if code := subprocess.run(command, check=False).returncode:
+                return code
+            draft = kept.with_suffix(".part")
+            shutil.copyfile(target, draft)
+            draft.rename(kept)
+    shutil.copyfile(kept, target)
+    return 0
+
+
+def _digest(command: Sequence[str], source: bytes) -> str:
+    version = subprocess.run([command[0], "--version"], capture_output=True, check=True).stdout
+    digest = hashlib.sha256(version + source)
+    for before, part in pairwise(command):
+        if before not in _PLACES and not part.startswith("-I"):
+            digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+if __name__ == "__main__":
+    sys.exit(compile_once(sys.argv[1:]))
