@@ -59,6 +59,13 @@ def test_it_works_again_from_another_folder_on_a_clip_of_ones_own(clone: Path, t
     assert {path.name for path in tmp_path.iterdir()} == {"mine.mp4"}
 
 
+def test_it_takes_less_than_1500_megabytes_and_no_torch(clone: Path) -> None:
+    if not (clone / ".venv-demo").exists():
+        pytest.skip("the first run did not get that far")
+    assert sum(path.lstat().st_blocks * 512 for path in clone.rglob("*")) < 1.5e9
+    assert not list(clone.glob(".venv-demo/lib/python*/site-packages/torch*"))
+
+
 def test_a_missing_clip_is_one_clear_line(clone: Path, tmp_path: Path) -> None:
     done = demo(clone, "no-such-clip.mp4", cwd=tmp_path)
     assert done.returncode == 1
