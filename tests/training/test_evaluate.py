@@ -60,6 +60,7 @@ def test_scores_are_those_of_the_network(checkpoint: Path, street: Path, tmp_pat
         (("--split", "holidays"), "no split 'holidays'"),
         (("--layout", "cityscapes"), "leftImg8bit"),
         (("--resolution", "9"), "is not HEIGHTxWIDTH"),
+        (("--resolution", "100x128"), "height 100 is not a multiple of 64; use 128"),
     ],
 )
 def test_wrong_data_is_one_line(

@@ -11,6 +11,8 @@ from hyperseg_runtime.metadata import InputSpec, InputType
 from hyperseg_runtime.preparation import Frame, Labels, Size, prepare, restore
 from hyperseg_runtime.segmenter import Segmenter
 
+from hyperseg_export.options import Resolution
+
 CHECKPOINTS = frozenset({".pth", ".pt", ".safetensors"})
 
 
@@ -79,6 +81,7 @@ class CheckpointPredictor:
         self._model = hyperseg.fold(hyperseg.load(path))
         config = self._model.config
         self._size = size or config.resolution
+        Resolution(*self._size).check(config.unit)
         self._spec = InputSpec(*self._size, mean=config.mean, std=config.std, dtype=InputType.FLOAT)
         parameters, macs = _cost(None, config.to_dict(), self._size)
         runner = f"PyTorch {torch.__version__}"
