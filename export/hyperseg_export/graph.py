@@ -11,6 +11,7 @@ from onnx_ir.passes import common
 
 from hyperseg_export.fusion import fuse_encoder
 from hyperseg_export.lowering import lower
+from hyperseg_export.meta_blocks import fuse_meta_blocks
 from hyperseg_export.products import use_products
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -23,7 +24,7 @@ _LARGEST_FOLD = 1 << 20
 def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     """Edits the exporter's model in place.
 
-    `portable` replaces our operators by standard ones; `fuse` makes each block of the encoder one operator, and
+    `portable` replaces our operators by standard ones; `fuse` makes blocks of encoder and decoder one operator each, and
     large convolutions matrix products.
     """
     name_nodes(model.graph)
@@ -33,6 +34,7 @@ def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     _plain_reshapes(model.graph)
     if fuse and not portable:
         fuse_encoder(model)
+        fuse_meta_blocks(model)
         use_products(model)
         common.TopologicalSortPass()(model)
         common.RemoveUnusedNodesPass()(model)
