@@ -24,8 +24,8 @@ _LARGEST_FOLD = 1 << 20
 def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     """Edits the exporter's model in place.
 
-    `portable` replaces our operators by standard ones; `fuse` makes blocks of encoder and decoder one operator each, and
-    large convolutions matrix products.
+    `portable` replaces our operators by standard ones; `fuse` makes blocks of encoder and decoder one operator each,
+    and large convolutions matrix products.
     """
     name_nodes(model.graph)
     if portable:

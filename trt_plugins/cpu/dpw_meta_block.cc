@@ -51,13 +51,13 @@ namespace hyperseg::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 struct MetaBuffers {
-  float* composed;         // [C_in] rows
-  float* hidden[3];        // [hidden] rows with a column of halo on both sides, of image rows modulo 3
-  float* filtered;         // [hidden] rows
-  float* out;              // [C_out] runs of a patch's columns, where they are no whole vectors
-  float* expand_weights;   // [N_w] times pw1, of the row of patches that the current image row lies in
-  float* weights;          // [N_w] times dw and pw2
-  float* low;              // three coarse rows
+  float* composed;        // [C_in] rows
+  float* hidden[3];       // [hidden] rows with a column of halo on both sides, of image rows modulo 3
+  float* filtered;        // [hidden] rows
+  float* out;             // [C_out] runs of a patch's columns, where they are no whole vectors
+  float* expand_weights;  // [N_w] times pw1, of the row of patches that the current image row lies in
+  float* weights;         // [N_w] times dw and pw2
+  float* low;             // three coarse rows
   float* high;
   float* blended;
 };

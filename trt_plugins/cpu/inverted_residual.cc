@@ -182,12 +182,10 @@ void filter_strip(const EncoderPlan& plan, const EncoderBlockInputs& inputs, con
 
   float* expanded = nullptr;
   float* copy = nullptr;
-  float* panel = nullptr;
   PaddedRows rows{nullptr, nullptr, plan.row_stride()};
   Scratch::Layout memory(Scratch::of_this_thread());
   memory.add(&expanded, count * expanded_stride);
   memory.add(&copy, params.in_channels * EncoderPlan::kPixels);
-  memory.add(&panel, panel_floats(params.in_channels));
   memory.add(&rows.even, plan.input_rows() * rows.stride);
   memory.add(&rows.odd, plan.input_rows() * rows.stride);
   memory.commit();
@@ -205,7 +203,6 @@ void filter_strip(const EncoderPlan& plan, const EncoderBlockInputs& inputs, con
     product.rows = count;
     product.columns = columns;
     product.lowest = -kUnbounded;
-    product.panel = panel;
     multiply_exact(product, copy, plan.copy_offsets.data());
   }
   const size_t plane = static_cast<size_t>(params.out_height) * params.out_width;
@@ -300,7 +297,7 @@ void project_run(const EncoderPlan& plan, const EncoderBlockInputs& inputs, cons
   float* packed = nullptr;
   float* rest = nullptr;
   Scratch::Layout memory(Scratch::of_this_thread());
-  memory.add(&packed, panel_floats(params.hidden_channels));
+  memory.add(&packed, params.hidden_channels * kPixels);
   memory.add(&rest, product.rows * lanes);
   memory.commit();
   if (!plan.scales_weights()) {
@@ -309,8 +306,6 @@ void project_run(const EncoderPlan& plan, const EncoderBlockInputs& inputs, cons
       scale(second.filtered + c * plane + begin, second.gate[c], count, packed + c * kPixels);
     }
     product.window = packed;
-  } else {
-    product.panel = packed;
   }
   product.columns = count / lanes * lanes;
   multiply(product);

@@ -38,12 +38,7 @@ struct Product {
   float lowest;    // -infinity: not clamped
   float highest;
   const float* addend;  // null, or a map like `out`, added before the clamp
-  float* panel;         // null, or panel_floats(depth) that a block of columns is copied to before many rows read it
 };
-
-constexpr size_t panel_floats(size_t depth) {
-  return depth * 3 * HWY_MAX_BYTES / sizeof(float);
-}
 
 // Rows and vectors of the block that is kept in registers: block + one row of the window + one weight fit the file.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
@@ -53,8 +48,7 @@ constexpr size_t kBlockRows = 4;
 #endif
 constexpr size_t kBlockVectors = 3;
 
-/// With kPacked the window is a panel: kVectors vectors for each k, one behind the other.
-template <size_t kRows, size_t kVectors, bool kPacked>
+template <size_t kRows, size_t kVectors>
 HWY_INLINE void multiply_block(const Product& p, size_t row, size_t column) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
@@ -65,11 +59,15 @@ HWY_INLINE void multiply_block(const Product& p, size_t row, size_t column) {
     for (size_t v = 0; v < kVectors; ++v) sum[m][v] = start;
   }
   const float* HWY_RESTRICT weights = p.weights + row * p.weights_stride;
-  const float* HWY_RESTRICT window = kPacked ? p.panel : p.window + column;
+  const float* HWY_RESTRICT window = p.window + column;
   for (size_t k = 0; k < p.depth; ++k) {
-    const float* HWY_RESTRICT source = kPacked ? window + k * kVectors * lanes : window + p.offsets[k];
+    const float* HWY_RESTRICT source = window + p.offsets[k];
     V x[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) x[v] = hn::LoadU(d, source + v * lanes);
+    for (size_t v = 0; v < kVectors; ++v) {
+      x[v] = hn::LoadU(d, source + v * lanes);
+      // More rows than the hardware follows streams; the block's first rows meet them cold.
+      if (row == 0) hwy::Prefetch(source + (kVectors + v) * lanes);
+    }
     for (size_t m = 0; m < kRows; ++m) {
       const V weight = hn::Set(d, weights[m * p.weights_stride + k]);
       for (size_t v = 0; v < kVectors; ++v) sum[m][v] = hn::MulAdd(weight, x[v], sum[m][v]);
@@ -95,61 +93,36 @@ HWY_INLINE void multiply_block(const Product& p, size_t row, size_t column) {
   }
 }
 
-template <size_t kVectors, bool kPacked>
+template <size_t kVectors>
 HWY_NOINLINE void multiply_rows(const Product& p, size_t column) {
   size_t row = 0;
-  for (; row + kBlockRows <= p.rows; row += kBlockRows) multiply_block<kBlockRows, kVectors, kPacked>(p, row, column);
+  for (; row + kBlockRows <= p.rows; row += kBlockRows) multiply_block<kBlockRows, kVectors>(p, row, column);
   if (kBlockRows > 4 && row + 4 <= p.rows) {
-    multiply_block<4, kVectors, kPacked>(p, row, column);
+    multiply_block<4, kVectors>(p, row, column);
     row += 4;
   }
   switch (p.rows - row) {
     case 3:
-      return multiply_block<3, kVectors, kPacked>(p, row, column);
+      return multiply_block<3, kVectors>(p, row, column);
     case 2:
-      return multiply_block<2, kVectors, kPacked>(p, row, column);
+      return multiply_block<2, kVectors>(p, row, column);
     case 1:
-      return multiply_block<1, kVectors, kPacked>(p, row, column);
+      return multiply_block<1, kVectors>(p, row, column);
     default:
       return;
   }
-}
-
-/// Rows of a window lie a whole map apart: read by every block of rows, they would miss the first-level cache (where
-/// maps of a power of two compete for the same few places) and the pages' addresses each time. Hence the copy.
-template <size_t kVectors>
-HWY_NOINLINE void pack_panel(const Product& p, size_t column) {
-  const hn::ScalableTag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  const float* HWY_RESTRICT window = p.window + column;
-  float* HWY_RESTRICT to = p.panel;
-  for (size_t k = 0; k < p.depth; ++k, to += kVectors * lanes) {
-    const float* HWY_RESTRICT source = window + p.offsets[k];
-    for (size_t v = 0; v < kVectors; ++v) {
-      hn::StoreU(hn::LoadU(d, source + v * lanes), d, to + v * lanes);
-      // More rows than the hardware follows streams.
-      hwy::Prefetch(source + (kVectors + v) * lanes);
-    }
-  }
-}
-
-template <size_t kVectors>
-HWY_INLINE void multiply_columns(const Product& p, size_t column) {
-  if (p.panel == nullptr || p.rows <= kBlockRows) return multiply_rows<kVectors, false>(p, column);
-  pack_panel<kVectors>(p, column);
-  multiply_rows<kVectors, true>(p, column);
 }
 
 HWY_INLINE void multiply(const Product& p) {
   const size_t lanes = hn::Lanes(hn::ScalableTag<float>());
   size_t column = 0;
   for (; column + (kBlockVectors - 1) * lanes < p.columns; column += kBlockVectors * lanes) {
-    multiply_columns<kBlockVectors>(p, column);
+    multiply_rows<kBlockVectors>(p, column);
   }
   if (column + lanes < p.columns) {
-    multiply_columns<2>(p, column);
+    multiply_rows<2>(p, column);
   } else if (column < p.columns) {
-    multiply_columns<1>(p, column);
+    multiply_rows<1>(p, column);
   }
 }
 
