@@ -1,7 +1,11 @@
 """CPU latency and peak memory of every preset against the other ways to run it, as one table.
 
-    python benchmarks/cpu_speed.py                      all presets, 31 rounds on two threads
-    python benchmarks/cpu_speed.py camvid-s --clock cpu  processor time instead: for a machine that does other work
+    python benchmarks/cpu_speed.py                      all presets, 31 rounds, on two threads and on one
+    python benchmarks/cpu_speed.py camvid-s --threads 1 --clock cpu
+                                                        processor time instead: for a machine that does other work
+    python benchmarks/cpu_speed.py --scaling            ours alone, cityscapes-m from 256x512 to 1024x2048
+
+Every row is kept in --folder as soon as it is measured, and not measured again when the same command is repeated there.
 
 Compared, with the same weights, pictures in and labels out, float32, batch 1:
     ours        this project's ONNX file in ONNX Runtime
@@ -9,6 +13,7 @@ Compared, with the same weights, pictures in and labels out, float32, batch 1:
     OpenVINO    the plain file in OpenVINO
     no DPWConv  the same network with regular convolutions of the same sizes, exported as ours is, in ONNX Runtime
 All runs of a round follow each other in one process, so that the machine's moods meet all of them alike; medians.
+Memory is the peak of a process that opens the file by its path and runs it three times, over what it had before.
 """
 
 from __future__ import annotations
@@ -30,14 +35,19 @@ import numpy as np
 
 PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 RUNNERS = ("ours", "plain", "openvino", "static")
+SCALING_PRESET = "cityscapes-m"
+RESOLUTIONS = ((256, 512), (512, 1024), (768, 1536), (1024, 2048))
 Run = Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One preset: median milliseconds and peak mebibytes of each way to run it; None where one is not installed."""
+    """One preset on so many threads, at a resolution (None: the published one): median milliseconds and peak mebibytes
+    of each way to run it, None where it was not."""
 
     preset: str
+    threads: int
+    resolution: tuple[int, int] | None
     milliseconds: dict[str, float | None]
     mebibytes: dict[str, float | None]
 
@@ -150,17 +160,45 @@ def _peak() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def compare(
-    preset: str, folder: Path, threads: int, rounds: int, clock: str, resolution: tuple[int, int] | None
-) -> Row:
-    """Measures one preset."""
-    names = [name for name in RUNNERS if name != "openvino" or find_spec("openvino")]
-    files = {name: model_file(folder, preset, name, resolution) for name in names}
-    wall = clock == "wall"
-    runs = {name: runner_of(name, path, threads, spin=wall) for name, path in files.items()}
-    medians = measure(runs, rounds, time.perf_counter if wall else time.process_time)
-    memory = {name: peak_memory(name, files[name], threads) for name in ("ours", "plain")}
-    return Row(preset, {name: medians.get(name) for name in RUNNERS}, {name: memory.get(name) for name in RUNNERS})
+@dataclass(frozen=True)
+class Plan:
+    """How to measure, and where ONNX files and finished rows are kept."""
+
+    folder: Path
+    rounds: int
+    clock: str
+    runners: tuple[str, ...]
+
+    def row(self, preset: str, threads: int, resolution: tuple[int, int] | None) -> Row:
+        """One row: as it was kept, or measured and kept."""
+        kept = self._file(preset, threads, resolution)
+        if kept.exists():
+            given = json.loads(kept.read_text())
+            return Row(**{**given, "resolution": resolution})
+        click.echo(f"measuring {kept.stem}", err=True)
+        row = self._measure(preset, threads, resolution)
+        kept.write_text(json.dumps(asdict(row), indent=2))
+        return row
+
+    def _file(self, preset: str, threads: int, resolution: tuple[int, int] | None) -> Path:
+        size = "" if resolution is None else f".{resolution[0]}x{resolution[1]}"
+        names = "-".join(self.runners)
+        return self.folder / f"{preset}{size}.{names}.{threads}t.{self.rounds}.{self.clock}.json"
+
+    def _measure(self, preset: str, threads: int, resolution: tuple[int, int] | None) -> Row:
+        names = [name for name in self.runners if name != "openvino" or find_spec("openvino")]
+        files = {name: model_file(self.folder, preset, name, resolution) for name in names}
+        wall = self.clock == "wall"
+        runs = {name: runner_of(name, path, threads, spin=wall) for name, path in files.items()}
+        medians = measure(runs, self.rounds, time.perf_counter if wall else time.process_time)
+        memory = {name: peak_memory(name, files[name], threads) for name in ("ours", "plain") if name in files}
+        return Row(
+            preset,
+            threads,
+            resolution,
+            {name: medians.get(name) for name in RUNNERS},
+            {name: memory.get(name) for name in RUNNERS},
+        )
 
 
 def print_table(rows: list[Row], title: str) -> None:
@@ -168,7 +206,17 @@ def print_table(rows: list[Row], title: str) -> None:
     from rich.table import Table
 
     table = Table(title=title)
-    headers = ("preset", "ours ms", "plain ms", "OpenVINO ms", "no DPWConv ms", "/ plain", "/ OpenVINO", "/ no DPWConv")
+    headers = (
+        "preset",
+        "threads",
+        "ours ms",
+        "plain ms",
+        "OpenVINO ms",
+        "no DPWConv ms",
+        "/ plain",
+        "/ OpenVINO",
+        "/ no DPWConv",
+    )
     for header in (*headers, "MiB ours / plain"):
         table.add_column(header, justify="left" if header == "preset" else "right")
     for row in rows:
@@ -176,7 +224,8 @@ def print_table(rows: list[Row], title: str) -> None:
         memory = "-" if row.memory_ratio is None else f"{row.mebibytes['ours']:.0f} / {row.mebibytes['plain']:.0f}"
         share = "" if row.memory_ratio is None else f" = {row.memory_ratio:.2f}"
         times = [_number(row.milliseconds[runner], 1) for runner in RUNNERS]
-        table.add_row(row.preset, *times, *(_number(ratio, 2) for ratio in ratios), memory + share)
+        name = row.preset if row.resolution is None else f"{row.preset} {row.resolution[0]}x{row.resolution[1]}"
+        table.add_row(name, str(row.threads), *times, *(_number(ratio, 2) for ratio in ratios), memory + share)
     Console(width=150).print(table)
 
 
@@ -193,32 +242,39 @@ def machine() -> str:
 @click.command(help=__doc__)
 @click.argument("presets", nargs=-1)
 @click.option("--rounds", default=31, show_default=True, help="Measured rounds.")
-@click.option("--threads", default=2, show_default=True)
+@click.option("--threads", multiple=True, type=int, default=(2, 1), show_default=True, help="Can be repeated.")
 @click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True)
 @click.option("--resolution", nargs=2, type=int, help="Height and width instead of the published ones.")
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/cpu_speed"), help="Of the ONNX files.")
+@click.option("--scaling", is_flag=True, help=f"{SCALING_PRESET} at rising resolutions, ours alone.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("runs/cpu_speed"), help="Of ONNX files and rows."
+)
 @click.option("--json", "as_json", is_flag=True, help="Rows as JSON.")
 @click.option("--memory-of", type=click.Choice(RUNNERS), hidden=True)
 def main(
     presets: tuple[str, ...],
     rounds: int,
-    threads: int,
+    threads: tuple[int, ...],
     clock: str,
     resolution: tuple[int, int] | None,
+    scaling: bool,
     folder: Path,
     as_json: bool,
     memory_of: str | None,
 ) -> None:
     if memory_of is not None:
-        _print_memory(memory_of, Path(presets[0]), threads)
+        _print_memory(memory_of, Path(presets[0]), threads[0])
         return
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [compare(preset, folder, threads, rounds, clock, resolution) for preset in presets or PRESETS]
+    plan = Plan(folder, rounds, clock, ("ours",) if scaling else RUNNERS)
+    names = presets or ((SCALING_PRESET,) if scaling else PRESETS)
+    sizes = RESOLUTIONS if scaling else (resolution,)
+    rows = [plan.row(name, count, size) for name in names for size in sizes for count in threads]
     if as_json:
         click.echo(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2))
         return
     what = "milliseconds" if clock == "wall" else "processor milliseconds"
-    print_table(rows, f"{machine()}; {threads} threads; median {what} of {rounds} rounds")
+    print_table(rows, f"{machine()}; median {what} of {rounds} rounds")
 
 
 if __name__ == "__main__":

@@ -2,18 +2,16 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hyperseg.layers.convolution import ConvBN
+from hyperseg.layers.joined import SplitConv, convolve_joined, spread
+
+_GLOBAL, _SAME, _HALF = 0, 1, 2
+"""What stands beside a map (the `scale` of `spread`): one average, a map of its size, or of half its size."""
 
 
-def _global_context(x: Tensor) -> Tensor:
-    """The average over the whole map, at every pixel."""
-    return x.mean((2, 3), keepdim=True).expand_as(x)
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+def _average(x: Tensor) -> Tensor:
+    return x.mean((2, 3), keepdim=True)
 
 
 class NestedContextHead(nn.Module):
@@ -36,10 +34,23 @@ class NestedContextHead(nn.Module):
         maps = [self.inner(x)]
         for down in self.down:
             maps.append(down(maps[-1]))
-        context = _global_context(maps[-1])
+        context = _average(maps[-1])
+        if not self.up:
+            context = spread(context, maps[-1], _GLOBAL)
         for index in range(len(self.up) - 1, -1, -1):
-            context = _upsample(self.up[index](torch.cat([maps.pop(), context], dim=1)))
+            beside = convolve_joined(self.up[index], maps.pop(), context, self._scale(index))
+            context = spread(beside, beside, _HALF)
         return torch.cat([maps.pop(), context], dim=1)
+
+    def split(self) -> None:
+        """Takes the folded convolutions of joined maps apart, in place."""
+        for index, block in enumerate(self.up):
+            assert isinstance(block, ConvBN)
+            if self._scale(index) == _GLOBAL:
+                self.up[index] = SplitConv(block, block.conv.in_channels // 2, _GLOBAL)
+
+    def _scale(self, index: int) -> int:
+        return _GLOBAL if index == len(self.up) - 1 else _SAME
 
 
 class FullContextHead(nn.Module):
@@ -59,7 +70,16 @@ class FullContextHead(nn.Module):
             maps.append(down(maps[-1]))
         if len(maps) == 1:
             return x
-        context = _global_context(maps.pop())
+        context = _average(maps.pop())
         for index in range(len(self.flat) - 1, -1, -1):
-            context = self.flat[index](torch.cat([maps.pop(), _upsample(context)], dim=1))
+            context = convolve_joined(self.flat[index], maps.pop(), context, self._scale(index))
         return context
+
+    def split(self) -> None:
+        """Takes the folded convolutions of joined maps apart, in place."""
+        for index, block in enumerate(self.flat):
+            assert isinstance(block, ConvBN)
+            self.flat[index] = SplitConv(block, block.conv.in_channels // 2, self._scale(index))
+
+    def _scale(self, index: int) -> int:
+        return _GLOBAL if index == len(self.flat) - 1 else _HALF

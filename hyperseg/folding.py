@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.config import Config
-from hyperseg.context_head import NestedContextHead
+from hyperseg.context_head import FullContextHead, NestedContextHead
 from hyperseg.decoder import Decoder, DynamicLevel, run_level
 from hyperseg.layers.convolution import ConvBN
 from hyperseg.network import HyperSeg
@@ -61,12 +61,15 @@ def fold(model: HyperSeg) -> FoldedHyperSeg:
 
     The encoder's BatchNorms go into its convolutions, the decoder's into the weight mappers and constant biases. Where
     every level reads the signal from channel 0 (v1_0, v0_2) and no further than the first half of φ, only those
-    channels of the context head's first convolution remain. The logits are the same up to rounding; no parameter
-    requires a gradient. The model itself is left as it is.
+    channels of the context head's first convolution remain; else its convolutions of a map with a coarser one beside it
+    are split in two. The logits are the same up to rounding; no parameter requires a gradient. The model itself is left
+    as it is.
     """
     config = model.config
     backbone = _folded_copy(model.backbone)
     head = _folded_copy(_without_dead_parts(model))
+    if isinstance(head, NestedContextHead | FullContextHead):
+        head.split()
     live = model.decoder
     decoder = _folded_decoder(config, live) if isinstance(live, Decoder) else _folded_copy(live)
     return FoldedHyperSeg(config, backbone, head, decoder).eval().requires_grad_(False)

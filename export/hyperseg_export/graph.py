@@ -11,6 +11,8 @@ from onnx_ir.passes import common
 
 from hyperseg_export.fusion import fuse_encoder
 from hyperseg_export.lowering import lower
+from hyperseg_export.meta_blocks import fuse_meta_blocks
+from hyperseg_export.products import use_products
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _ROOT = "network."
@@ -22,7 +24,8 @@ _LARGEST_FOLD = 1 << 20
 def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     """Edits the exporter's model in place.
 
-    `portable` replaces our operators by standard ones; `fuse` makes each block of the encoder one operator.
+    `portable` replaces our operators by standard ones; `fuse` makes blocks of encoder and decoder one operator each,
+    and large convolutions matrix products.
     """
     name_nodes(model.graph)
     if portable:
@@ -31,6 +34,8 @@ def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     _plain_reshapes(model.graph)
     if fuse and not portable:
         fuse_encoder(model)
+        fuse_meta_blocks(model)
+        use_products(model)
         common.TopologicalSortPass()(model)
         common.RemoveUnusedNodesPass()(model)
     common.ClearMetadataAndDocStringPass()(model)

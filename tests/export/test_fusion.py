@@ -1,17 +1,21 @@
-"""Encoder blocks: fused for the CPU, and back to the standard operators that every other backend takes."""
+"""What is fused for the CPU: encoder blocks, meta blocks, large convolutions; and back to what other backends take."""
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
 from hyperseg_export.fusion import INVERTED_RESIDUAL, fuse_encoder
 from hyperseg_export.lowering import lower
+from hyperseg_export.meta_blocks import META_BLOCK, fuse_meta_blocks
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
+from hyperseg_export.products import use_products
 from native.graphs import one_node_model
-from vectors import ENCODER_CASES, InvertedResidualCase, assert_matches
+from onnx_ir.passes import common
+from vectors import ENCODER_CASES, META_BLOCK_CASES, DPWMetaBlockCase, InvertedResidualCase, assert_matches
 
 
 def _model(case: InvertedResidualCase) -> ir.Model:
@@ -58,6 +62,74 @@ def test_an_intermediate_that_others_read_keeps_the_block(part: str) -> None:
     node = next(node for node in model.graph if node.op_type == part)
     model.graph.outputs.append(node.outputs[0])
     assert fuse_encoder(model) == 0
+
+
+def _meta_block(case: DPWMetaBlockCase) -> ir.Model:
+    """One node with inputs of fixed shapes."""
+    register()
+    inputs = {name: value for name, value in case.inputs().items() if value is not None}
+    proto = one_node_model(case.operator, inputs, case.attributes)
+    del proto.graph.input[:]
+    for name, value in inputs.items():
+        proto.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, value.shape))
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+
+
+@pytest.mark.parametrize("case", META_BLOCK_CASES, ids=lambda case: case.name)
+def test_lowered_meta_block_is_the_block(case: DPWMetaBlockCase) -> None:
+    model = _meta_block(case)
+    assert lower(model) == 1
+    session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    inputs = {name: value for name, value in case.inputs().items() if value is not None}
+    assert_matches(case, session.run(None, inputs)[0])
+
+
+@pytest.mark.parametrize("case", META_BLOCK_CASES, ids=lambda case: case.name)
+def test_meta_blocks_of_high_patches_are_fused_again(case: DPWMetaBlockCase) -> None:
+    model = _meta_block(case)
+    attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
+    lower(model, keep=["DPWConv"])
+    assert [node.op_type for node in model.graph] == ["DPWConv"] * 3
+    fused = fuse_meta_blocks(model)
+    assert fused == int(case.patch[0] >= 16)
+    if fused:
+        (node,) = model.graph
+        assert (node.domain, node.op_type) == (DOMAIN, META_BLOCK)
+        assert {name: attribute.value for name, attribute in node.attributes.items()} == attributes
+        given = [None if value is None else value.name for value in node.inputs]
+        assert given == [name for name, value in case.inputs().items() if value is not None]
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+@pytest.mark.parametrize("bias", [True, False])
+def test_large_convolutions_become_products(side: int, bias: bool) -> None:
+    random = np.random.default_rng(side)
+    channels, rows = 160 // side, 1700
+    weight = random.standard_normal((rows, channels, side, side)).astype(np.float32) / 16
+    constants = {"w": weight, **({"b": random.standard_normal(rows).astype(np.float32)} if bias else {})}
+    size = [1, channels, 6, 12]
+    node = onnx.helper.make_node("Conv", ["x", *constants], ["y"], strides=[side, side], name="part/Conv")
+    graph = onnx.helper.make_graph(
+        [node],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, size)],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, rows, 6 // side, 12 // side])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    model = ir.from_proto(proto)
+    assert use_products(model) == 1
+    common.RemoveUnusedNodesPass()(model)
+    rewritten = ir.to_proto(model)
+    onnx.checker.check_model(rewritten, full_check=True)
+    assert all(node.op_type != "Conv" for node in rewritten.graph.node)
+    x = random.standard_normal(size).astype(np.float32)
+    before, after = (
+        onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+        for each in (proto, rewritten)
+    )
+    # Sums of up to 480 terms of size 1/16 in another order.
+    np.testing.assert_allclose(after[0], before[0], atol=2e-5)
 
 
 def _with_reduce_mean(model: ir.Model) -> None:

@@ -7,9 +7,11 @@
 from .cases import (
     CASES,
     ENCODER_CASES,
+    META_BLOCK_CASES,
     Case,
     DPWConvCase,
     DPWInvertedResidualCase,
+    DPWMetaBlockCase,
     InvertedResidualCase,
     UpsampleArgmaxCase,
 )
@@ -18,9 +20,11 @@ from .compare import assert_matches, expected
 __all__ = [
     "CASES",
     "ENCODER_CASES",
+    "META_BLOCK_CASES",
     "Case",
     "DPWConvCase",
     "DPWInvertedResidualCase",
+    "DPWMetaBlockCase",
     "InvertedResidualCase",
     "UpsampleArgmaxCase",
     "assert_matches",

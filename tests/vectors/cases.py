@@ -154,6 +154,13 @@ class DPWInvertedResidualCase(_LevelCase):
 
 
 @dataclass(frozen=True)
+class DPWMetaBlockCase(DPWInvertedResidualCase):
+    """v0_1's meta block: on the CPU, and as the three DPWConvs that it replaces."""
+
+    operator: ClassVar[str] = "DPWMetaBlock"
+
+
+@dataclass(frozen=True)
 class UpsampleArgmaxCase:
     operator: ClassVar[str] = "UpsampleArgmax"
 
@@ -399,4 +406,28 @@ def _encoder_cases() -> Iterator[InvertedResidualCase]:
 
 ENCODER_CASES: tuple[InvertedResidualCase, ...] = tuple(
     replace(case, name=f"InvertedResidual-{case.name}", seed=seed) for seed, case in enumerate(_encoder_cases())
+)
+
+
+def _meta_block_cases() -> Iterator[DPWMetaBlockCase]:
+    def case(name: str, hidden: int, **rest: object) -> DPWMetaBlockCase:
+        base = DPWMetaBlockCase(name, 3, (2, 3), (4, 4), 5, hidden_channels=hidden)
+        return replace(base, **rest)  # type: ignore[arg-type]
+
+    for size in (1, 2, 3, 8, 16, 17, 32):
+        yield case(f"patch{size}", 6, patch=(size, size))
+    yield case("one-patch", 6, grid=(1, 1), patch=(5, 7))
+    yield case("wide", 6, grid=(3, 1), patch=(2, 70))
+    yield case("as-many-outputs", 6, out_channels=3)
+    yield case("batch", 8, batch=3)
+    yield case("pieces", 10, pieces=7)
+    yield case("offset", 10, pieces=4, offset=29, spare=17)
+    yield case("coordinates", 10, coordinates=True)
+    yield case("glue", 14, coordinates=True, previous_channels=5, batch=2, pieces=8)
+    yield case("level4", 32, x_channels=6, patch=(16, 16), out_channels=6, coordinates=True, previous_channels=8)
+    yield case("level5", 22, patch=(32, 32), out_channels=21, coordinates=True, previous_channels=6, pieces=16)
+
+
+META_BLOCK_CASES: tuple[DPWMetaBlockCase, ...] = tuple(
+    replace(case, name=f"DPWMetaBlock-{case.name}", seed=seed) for seed, case in enumerate(_meta_block_cases())
 )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import reference
-from .cases import Case, DPWConvCase, InvertedResidualCase, UpsampleArgmaxCase
+from .cases import Case, DPWConvCase, DPWMetaBlockCase, InvertedResidualCase, UpsampleArgmaxCase
 
 # float32: sums of at most some hundred terms of size 1 in another order: 1e-6 each, with a margin of 20.
 # float16: the output's own rounding is 5e-4 relative; a kernel may round the meta block's hidden values (up to 6, so by
@@ -31,6 +31,8 @@ def expected(case: Case | InvertedResidualCase) -> NDArray[Any]:
         return reference.upsample_argmax(inputs["X"], **attributes)
     if isinstance(case, InvertedResidualCase):
         return reference.inverted_residual(inputs, **attributes)
+    if isinstance(case, DPWMetaBlockCase):
+        return reference.dpw_meta_block(*inputs.values(), **attributes)
     operator = reference.dpw_conv if isinstance(case, DPWConvCase) else reference.dpw_inverted_residual
     return operator(*inputs.values(), **attributes)
 

@@ -180,3 +180,24 @@ def inverted_residual(
     y = _dense(project_weight, project_bias, gate * d)
     assert list(kernel_shape) == list(dw_weight.shape[2:])
     return np.asarray(y + x if residual else y)
+
+
+def dpw_meta_block(
+    x: Doubles,
+    theta: Doubles,
+    bias1: Doubles,
+    bias2: Doubles,
+    bias3: Doubles,
+    previous: Doubles | None = None,
+    *,
+    kernel_shape: tuple[int, int] = (3, 3),
+    offset: int = 0,
+    coordinates: bool = False,
+) -> Doubles:
+    """Y [N, C_out, H, W]; the depth-wise convolution reads what the neighbours' pw1 made."""
+    hidden = len(bias1)
+    channels = compose(x, previous, coordinates).shape[1]
+    h = dpw_conv(x, theta, bias1, previous, activation="relu6", offset=offset, coordinates=coordinates)
+    offset += hidden * channels
+    d = dpw_conv(h, theta, bias2, kernel_shape=kernel_shape, group=hidden, activation="relu6", offset=offset)
+    return dpw_conv(d, theta, bias3, offset=offset + 9 * hidden)

@@ -191,14 +191,13 @@ HWY_INLINE void multiply_in_place(const ConvPlan& plan, const ConvBuffers& buffe
 HWY_INLINE void filter_channels(const ConvPlan& plan, const ConvBuffers& buffers) {
   const DPWConvParams& params = plan.params;
   Filter filter{};
-  filter.row_stride = plan.source.layout.row_stride();
   filter.columns = plan.source.layout.span();
   filter.lowest = product_of(params).lowest;
   filter.highest = product_of(params).highest;
   for (int c = 0; c < params.out_channels; ++c) {
     filter.weights = buffers.weights + 9 * c;
     filter.bias = params.has_bias ? buffers.bias[c] : 0.0f;
-    filter.window = buffers.window + c * plan.source.layout.plane();
+    filter.set_rows(buffers.window + c * plan.source.layout.plane(), plan.source.layout.row_stride());
     filter.out = buffers.out + c * plan.out_plane();
     filter_3x3(filter);
   }

@@ -81,14 +81,13 @@ HWY_INLINE void expand(const ResidualPlan& plan, const ResidualBuffers& buffers)
 /// Depth-wise convolution of the pixels [begin, begin + count) of every hidden channel into `run`.
 HWY_INLINE void filter_run(const ResidualPlan& plan, const ResidualBuffers& buffers, size_t begin, size_t count) {
   Filter filter{};
-  filter.row_stride = plan.source.layout.row_stride();
   filter.columns = count;
   filter.lowest = 0.0f;
   filter.highest = 6.0f;
   for (int c = 0; c < plan.params.hidden_channels; ++c) {
     filter.weights = buffers.weights + plan.params.depthwise_begin() + 9 * c;
     filter.bias = buffers.biases[plan.params.hidden_channels + c];
-    filter.window = buffers.expanded + c * plan.source.layout.plane() + begin;
+    filter.set_rows(buffers.expanded + c * plan.source.layout.plane() + begin, plan.source.layout.row_stride());
     filter.out = buffers.run + c * ResidualPlan::kRun;
     filter_3x3(filter);
   }

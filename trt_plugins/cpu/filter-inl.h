@@ -1,6 +1,6 @@
 // Depth-wise 3x3 convolution of one channel:
 //
-//   out[n] = clamp(bias + sum_uv weights[3 * u + v] * window[u * row_stride + v + n])
+//   out[n] = clamp(bias + sum_uv weights[3 * u + v] * rows[u][v + n])
 //
 // As in product-inl.h a tap is a constant shift of the plane, and a row's last two results belong to nobody.
 
@@ -22,12 +22,15 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct Filter {
   const float* weights;  // [3, 3]
   float bias;
-  const float* window;
-  size_t row_stride;
+  const float* rows[3];
   float* out;
-  size_t columns;  // rounded up to whole vectors: `out` and `window` have room for that
+  size_t columns;  // rounded up to whole vectors: `out` and `rows` have room for that
   float lowest;
   float highest;
+
+  void set_rows(const float* window, size_t stride) {
+    for (size_t u = 0; u < 3; ++u) rows[u] = window + u * stride;
+  }
 };
 
 HWY_INLINE void filter_3x3(const Filter& f) {
@@ -39,9 +42,9 @@ HWY_INLINE void filter_3x3(const Filter& f) {
   const V bias = hn::Set(d, f.bias);
   const V lowest = hn::Set(d, f.lowest);
   const V highest = hn::Set(d, f.highest);
-  const float* HWY_RESTRICT top = f.window;
-  const float* HWY_RESTRICT middle = top + f.row_stride;
-  const float* HWY_RESTRICT bottom = middle + f.row_stride;
+  const float* HWY_RESTRICT top = f.rows[0];
+  const float* HWY_RESTRICT middle = f.rows[1];
+  const float* HWY_RESTRICT bottom = f.rows[2];
   float* HWY_RESTRICT out = f.out;
   for (size_t n = 0; n < f.columns; n += lanes) {
     // Three sums, so that no addition waits for more than two others.

@@ -35,6 +35,10 @@ void dpw_inverted_residual(const DPWInvertedResidualParams& params, const Invert
 void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<Half>& inputs, Half* y,
                            const Workers& workers);
 
+/// The meta block whose halo the neighbours make (DPWMetaBlock).
+void dpw_meta_block(const DPWInvertedResidualParams& params, const InvertedResidualInputs<float>& inputs, float* y,
+                    const Workers& workers);
+
 void upsample_argmax(const UpsampleArgmaxParams& params, const float* x, std::int32_t* labels, const Workers& workers);
 void upsample_argmax(const UpsampleArgmaxParams& params, const Half* x, std::int32_t* labels, const Workers& workers);
 

@@ -19,7 +19,7 @@ class Scratch {
     void commit();
 
    private:
-    static constexpr int kMaxArrays = 8;
+    static constexpr int kMaxArrays = 12;
     Scratch& scratch_;
     float** arrays_[kMaxArrays] = {};
     std::size_t begins_[kMaxArrays] = {};

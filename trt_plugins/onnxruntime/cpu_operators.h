@@ -3,7 +3,8 @@
 #include "cpu/kernels.h"
 #include "onnxruntime/operators.h"
 
-/// The operators on ONNX Runtime's CPU provider, on the session's own threads; the encoder's block is here only.
+/// The operators on ONNX Runtime's CPU provider, on the session's own threads; what fuses several of them for
+/// the caches is here only.
 namespace hyperseg::ort {
 
 struct CpuDevice {
@@ -41,6 +42,31 @@ inline InvertedResidualAttributes read_inverted_residual(const Node& node) {
   attributes.residual = node.integer("residual", 0) != 0;
   return attributes;
 }
+
+/// The meta block whose halo the neighbours make; float only.
+class DPWMetaBlock {
+ public:
+  using Input = float;
+  using Output = float;
+  static constexpr const char* kName = "DPWMetaBlock";
+  static constexpr const char* kProvider = CpuDevice::kProvider;
+  static constexpr std::size_t kInputs = 6;
+  static constexpr bool optional(std::size_t input) { return input >= 5; }
+
+  explicit DPWMetaBlock(const Node& node) : attributes_(read_dpw_inverted_residual(node)) {}
+
+  void compute(Call& call) const {
+    DPWInvertedResidualParams params;
+    require(validate(attributes_, call.shape(0), call.shape(1), call.shape(2), call.shape(3), call.shape(4),
+                     call.shape(5), &params, kName));
+    float* y = call.output<float>(params.output());
+    const auto data = [&](std::size_t input) { return call.data<float>(input); };
+    cpu::dpw_meta_block(params, {data(0), data(1), data(2), data(3), data(4), data(5)}, y, SessionWorkers(call));
+  }
+
+ private:
+  DPWInvertedResidualAttributes attributes_;
+};
 
 /// The encoder's block; float only.
 class InvertedResidual {

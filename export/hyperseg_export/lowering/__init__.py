@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 import onnx_ir as ir
 
 from hyperseg_export.lowering.builder import Builder
+from hyperseg_export.lowering.meta_block import unfuse_meta_block
 from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, inverted_residual, upsample_argmax
 from hyperseg_export.operators import DOMAIN
 
@@ -28,15 +29,22 @@ def lower(model: ir.Model, keep: Collection[str] = ()) -> int:
     dynamic. Raises ValueError for a node of our domain that has no lowering.
     """
     graph = model.graph
-    nodes = [node for node in graph if node.domain == DOMAIN and node.op_type not in keep]
-    for node in nodes:
+    count = len(_own(graph, keep))
+    for node in _own(graph, keep):
+        if node.op_type == "DPWMetaBlock":
+            unfuse_meta_block(graph, node)
+    for node in _own(graph, keep):
         lowering = _LOWERINGS.get(node.op_type)
         if lowering is None:
             raise ValueError(f"{node.name}: {DOMAIN}.{node.op_type} has no lowering to standard operators")
         _replace(graph, node, lowering)
     if all(node.domain != DOMAIN for node in graph):
         model.opset_imports.pop(DOMAIN, None)
-    return len(nodes)
+    return count
+
+
+def _own(graph: ir.Graph, keep: Collection[str]) -> list[ir.Node]:
+    return [node for node in graph if node.domain == DOMAIN and node.op_type not in keep]
 
 
 def _replace(graph: ir.Graph, node: ir.Node, lowering: Callable[[Builder, ir.Node], ir.Value]) -> None:

@@ -24,7 +24,10 @@ _PREVIOUS = "[N, C_p, H/2, W/2]: upsampled bilinearly by two and appended to X."
 @cache
 def register() -> None:
     """Makes onnx know the operators; a second call does nothing."""
-    for schema in (_dpw_conv(), _dpw_inverted_residual(), _upsample_argmax(), _inverted_residual()):
+    residual = "The meta block: dynamic 1x1, depth-wise 3x3 and 1x1; each patch makes its halo with its own weights."
+    meta_block = "The meta block of v0_1, on the CPU: three DPWConvs, whose halos the neighbours make."
+    blocks = _meta_block("DPWInvertedResidual", residual, _FLOATS), _meta_block("DPWMetaBlock", meta_block, _FLOATS[:1])
+    for schema in (_dpw_conv(), *blocks, _upsample_argmax(), _inverted_residual()):
         onnx.defs.register_schema(schema)
 
 
@@ -55,12 +58,12 @@ def _dpw_conv() -> OpSchema:
     return schema
 
 
-def _dpw_inverted_residual() -> OpSchema:
+def _meta_block(name: str, doc: str, types: list[str]) -> OpSchema:
     schema = OpSchema(
-        "DPWInvertedResidual",
+        name,
         DOMAIN,
         VERSION,
-        "The meta block: dynamic 1x1, depth-wise 3x3 and 1x1; each patch makes its halo with its own weights.",
+        doc,
         inputs=[
             OpSchema.FormalParameter("X", "T", "[N, C_in, H, W]"),
             OpSchema.FormalParameter("theta", "T", _THETA),
@@ -70,7 +73,7 @@ def _dpw_inverted_residual() -> OpSchema:
             OpSchema.FormalParameter("previous", "T", _PREVIOUS, param_option=_OPTIONAL),
         ],
         outputs=[OpSchema.FormalParameter("Y", "T", "[N, C_out, H, W]")],
-        type_constraints=[("T", _FLOATS, "Storage type; sums are float32.")],
+        type_constraints=[("T", types, "Storage type; sums are float32.")],
         attributes=[
             OpSchema.Attribute("kernel_shape", OpSchema.AttrType.INTS, "3x3."),
             _integer("offset", 0, _OFFSET),

@@ -22,6 +22,10 @@
 ///   d = clamp(dw h + bias2, 0, 6)       3x3 depth-wise
 ///   y = pw2 d + bias3 (+ x if C_in == C_out)
 /// The halo is recomputed with this patch's pw1; neighbouring patches never see each other's hidden values.
+///
+/// DPWMetaBlock has the same inputs and attributes, and is the meta block of v0_1: the depth-wise convolution reads the
+/// reflect-padded map of hidden values that every patch made with its own pw1, and nothing is added. On the CPU only;
+/// elsewhere it is the three DPWConvs that it replaces.
 namespace hyperseg {
 
 struct DPWInvertedResidualAttributes {
@@ -50,11 +54,10 @@ struct DPWInvertedResidualParams {
   Shape output() const { return {input.batch, out_channels, input.height, input.width}; }
 };
 
-/// Checks shapes against attributes and fills `params`. An absent `previous` is an empty shape.
+/// Checks shapes against attributes and fills `params`. An absent `previous` is an empty shape; `name` is for messages.
 inline Error validate(const DPWInvertedResidualAttributes& attributes, const Shape& x, const Shape& theta,
                       const Shape& bias1, const Shape& bias2, const Shape& bias3, const Shape& previous,
-                      DPWInvertedResidualParams* params) {
-  const std::string name = "DPWInvertedResidual";
+                      DPWInvertedResidualParams* params, const std::string& name = "DPWInvertedResidual") {
   if (attributes.kernel_height != 3 || attributes.kernel_width != 3) {
     return name + ": kernel_shape is [" + std::to_string(attributes.kernel_height) + ", " +
            std::to_string(attributes.kernel_width) + "]; only [3, 3] is defined";

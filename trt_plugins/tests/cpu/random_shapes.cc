@@ -221,6 +221,49 @@ void test_dpw_inverted_residual(Random& random, const std::string& target) {
           expected, y);
 }
 
+/// Against the three DPWConvs that it stands for.
+void test_dpw_meta_block(Random& random, const std::string& target) {
+  const int in = random.between(1, 12), hidden = random.between(1, 20), out = random.between(1, 20);
+  const Level level = draw_level(random, in, 2);
+  const Weights weights = draw_weights(random, level, hidden * (in + 9 + out), in);
+  DPWInvertedResidualAttributes attributes;
+  attributes.offset = weights.offset;
+  attributes.coordinates = level.coordinates;
+  DPWInvertedResidualParams params;
+  require(
+      validate(attributes, level.x, weights.shape, Shape{hidden}, Shape{hidden}, Shape{out}, level.previous, &params));
+  const Values bias1 = random.normal(hidden, 1.0), bias2 = random.normal(hidden, 1.0), bias3 = random.normal(out, 1.0);
+
+  Values expected = level.x_values;
+  const auto convolve = [&](int kernel, int channels, const Values& bias, int offset, Activation activation) {
+    DPWConvAttributes convolution;
+    convolution.kernel_height = convolution.kernel_width = kernel;
+    convolution.group = kernel == 3 ? channels : 1;
+    convolution.activation = activation;
+    convolution.offset = weights.offset + offset;
+    const bool first = offset == 0;
+    convolution.coordinates = first && level.coordinates;
+    const Shape x = first ? level.x : Shape{level.x[0], channels, level.x[2], level.x[3]};
+    DPWConvParams one;
+    require(validate(convolution, x, weights.shape, Shape{static_cast<std::int64_t>(bias.size())},
+                     first ? level.previous : Shape{}, &one));
+    expected = plain::dpw_conv(one, expected, weights.values, bias, first ? level.previous_values : Values{});
+  };
+  convolve(1, in, bias1, 0, Activation::kRelu6);
+  convolve(3, hidden, bias2, params.depthwise_begin(), Activation::kRelu6);
+  convolve(1, hidden, bias3, params.project_begin(), Activation::kNone);
+
+  std::vector<float> y(expected.size());
+  const auto x = tensor<float>(level.x_values), theta = tensor<float>(weights.values);
+  const auto previous = tensor<float>(level.previous_values);
+  const auto b1 = tensor<float>(bias1), b2 = tensor<float>(bias2), b3 = tensor<float>(bias3);
+  cpu::dpw_meta_block(params, {x.data(), theta.data(), b1.data(), b2.data(), b3.data(), pointer(previous)}, y.data(),
+                      ThreadWorkers());
+  compare(target + " DPWMetaBlock X " + level.x.text() + " previous " + level.previous.text() + " theta " +
+              weights.shape.text() + " hidden " + std::to_string(hidden) + " out " + std::to_string(out),
+          expected, y);
+}
+
 template <typename T>
 void test_upsample_argmax(Random& random, const std::string& target) {
   const Shape shape{random.between(1, 2), random.between(1, 25), random.between(1, 9), random.between(1, 70)};
@@ -330,7 +373,10 @@ int main(int argc, char** argv) {
     const std::string name = hwy::TargetName(target);
     test_all<float>(shapes, random, name);
     test_all<cpu::Half>(shapes, random, name);
-    for (int i = 0; i < shapes; ++i) test_inverted_residual(random, name);
+    for (int i = 0; i < shapes; ++i) {
+      test_dpw_meta_block(random, name);
+      test_inverted_residual(random, name);
+    }
     std::printf("%s: passed\n", name.c_str());
   }
   return 0;
