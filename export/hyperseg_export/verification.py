@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from hyperseg_export.lowering import lower
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.pictures import test_pictures
+from hyperseg_export.rounding import Rounding, measure_rounding
 from hyperseg_export.tracing import INPUT_NAME
 
 _END = {"ArgMax", "Cast", "Resize", "UpsampleArgmax"}
@@ -45,10 +45,9 @@ def verify(
         outputs = dict(zip(names, session.run(names, {INPUT_NAME: feed}), strict=True))
         low, full = _expected(network, normalised)
 
-        def rounding(normalised: torch.Tensor = normalised, low: torch.Tensor = low) -> float:
-            progress("measuring PyTorch's own rounding")
-            precise, _ = _expected(copy.deepcopy(network).double(), normalised.double())
-            return float((precise - low).abs().max())
+        def rounding(normalised: torch.Tensor = normalised, low: torch.Tensor = low) -> Rounding:
+            progress("measuring what rounding does to this network")
+            return measure_rounding(network, normalised, low)
 
         expected = low if options.output is OutputKind.LABELS else full
         logits = outputs[names[-1]].astype(np.float32)
