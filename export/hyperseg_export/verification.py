@@ -88,6 +88,7 @@ def _open(
     settings.log_severity_level = 4
     # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it alternates with PyTorch's threads
     model = onnx.load(path)
     if any(node.domain == DOMAIN for node in model.graph.node):
         library = find(Library.ONNXRUNTIME)
