@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hyperseg.weight_mapper import WeightMapper
 from torch import Tensor, nn
+
+from hyperseg.weight_mapper import WeightMapper
 
 _UNIT = float(torch.finfo(torch.float32).eps)
 
