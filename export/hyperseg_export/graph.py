@@ -32,8 +32,8 @@ def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     if fuse and not portable:
         fuse_encoder(model)
         common.TopologicalSortPass()(model)
-        common.RemoveUnusedNodesPass()(model)
     _short_sums(model.graph)
+    common.RemoveUnusedNodesPass()(model)
     common.ClearMetadataAndDocStringPass()(model)
     for value in model.graph.initializers.values():
         value.metadata_props.clear()

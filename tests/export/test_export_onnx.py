@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 
 from hyperseg_export import DisagreementError, ExportOptions, ExportReport, OptionError, Resolution, export_onnx
 from hyperseg_export.operators import DOMAIN
+from hyperseg_export.pictures import street
 from hyperseg_export.random_network import random_network
 from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.libraries import Library, find
@@ -146,6 +147,7 @@ def test_averages_over_pixels_are_made_of_short_sums(exported: Any) -> None:
     assert means
     assert [constants[node.input[1]].tolist() for node in means] == [[3], [2]] * (len(means) // 2)
     assert not [node for node in model.graph.node if node.op_type == "GlobalAveragePool"]
+    assert set(constants) <= {name for node in model.graph.node for name in node.input}
 
 
 def test_metadata_describes_the_model(exported: Any) -> None:
@@ -176,6 +178,20 @@ def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
 def test_a_resolution_that_does_not_fit_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"height 500 is not a multiple of 64; use 512 \(--resolution 512x768\)"):
         export_onnx(network(), tmp_path / "m.onnx", ExportOptions(resolution=Resolution(500, 768)))
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_openvino_computes_what_every_preset_does(preset: str, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(portable=True, verify=False))
+    session = onnxruntime.InferenceSession(report.path)
+    compiled = openvino.Core().compile_model(str(report.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    height, width = session.get_inputs()[0].shape[1:3]
+    picture = street(height, width, seed=0)[None]
+    expected = session.run(["labels"], {"image": picture})[0]
+    assert np.mean(compiled(picture)["labels"] == expected) >= 0.9999
 
 
 @pytest.mark.slow
