@@ -61,7 +61,7 @@ def _match(depthwise: ir.Node) -> _Block | None:
         return None
     if factor.outputs[0] not in scaled.inputs or not all(_is_pointwise(conv) for conv in (reduce, gate, project)):
         return None
-    if not _averages_pixels(mean) or len(filtered.uses()) != 2:
+    if not averages_pixels(mean) or len(filtered.uses()) != 2:
         return None
     x, expand = _expansion(depthwise)
     result = _residual(project, x)
@@ -148,7 +148,8 @@ def _residual(project: ir.Node, x: ir.Value) -> ir.Value:
     return result
 
 
-def _averages_pixels(mean: ir.Node) -> bool:
+def averages_pixels(mean: ir.Node) -> bool:
+    """Whether a ReduceMean is over height and width."""
     axes = mean.inputs[1].const_value if len(mean.inputs) > 1 and mean.inputs[1] is not None else None
     given = mean.attributes["axes"].as_ints() if "axes" in mean.attributes else None
     over = given if axes is None else axes.numpy().tolist()

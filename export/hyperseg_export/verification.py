@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from hyperseg_export.lowering import lower
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.pictures import test_pictures
+from hyperseg_export.rounding import Rounding, measure_rounding
 from hyperseg_export.tracing import INPUT_NAME
 
 _END = {"ArgMax", "Cast", "Resize", "UpsampleArgmax"}
@@ -45,10 +45,9 @@ def verify(
         outputs = dict(zip(names, session.run(names, {INPUT_NAME: feed}), strict=True))
         low, full = _expected(network, normalised)
 
-        def rounding(normalised: torch.Tensor = normalised, low: torch.Tensor = low) -> float:
-            progress("measuring PyTorch's own rounding")
-            precise, _ = _expected(copy.deepcopy(network).double(), normalised.double())
-            return float((precise - low).abs().max())
+        def rounding(normalised: torch.Tensor = normalised, low: torch.Tensor = low) -> Rounding:
+            progress("measuring what rounding does to this network")
+            return measure_rounding(network, normalised, low)
 
         expected = low if options.output is OutputKind.LABELS else full
         logits = outputs[names[-1]].astype(np.float32)
@@ -89,6 +88,7 @@ def _open(
     settings.log_severity_level = 4
     # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it alternates with PyTorch's threads
     model = onnx.load(path)
     if any(node.domain == DOMAIN for node in model.graph.node):
         library = find(Library.ONNXRUNTIME)

@@ -102,6 +102,9 @@ class Verification:
     mean_abs_error: float
     label_agreement: float
     """Share of pixels with equal labels, 0 to 1."""
+    rounding: float | None = None
+    """How far one unit in the last place of every layer moves PyTorch's own logits; measured where errors were larger
+    than a network that does not amplify rounding has."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -109,6 +112,7 @@ class Verification:
             "max_abs_error": self.max_abs_error,
             "mean_abs_error": self.mean_abs_error,
             "label_agreement": self.label_agreement,
+            "rounding": self.rounding,
         }
 
     @staticmethod
@@ -118,6 +122,7 @@ class Verification:
             max_abs_error=fields.number("max_abs_error", 0),
             mean_abs_error=fields.number("mean_abs_error", 0),
             label_agreement=fields.number("label_agreement", 0, 1),
+            rounding=None if fields.absent("rounding") else fields.number("rounding", 0),
         )
 
 

@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 
 from hyperseg_export import DisagreementError, ExportOptions, ExportReport, OptionError, Resolution, export_onnx
 from hyperseg_export.operators import DOMAIN
+from hyperseg_export.pictures import street
 from hyperseg_export.random_network import random_network
 from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.libraries import Library, find
@@ -138,6 +139,17 @@ def test_signatures(exported: Any) -> None:
     assert shape[3] == 3
 
 
+def test_averages_over_pixels_are_made_of_short_sums(exported: Any) -> None:
+    """A sum of all pixels one by one is off by 1e-4 where the picture is of one colour."""
+    model, _ = exported("portable")
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
+    assert means
+    assert [constants[node.input[1]].tolist() for node in means] == [[3], [2]] * (len(means) // 2)
+    assert not [node for node in model.graph.node if node.op_type == "GlobalAveragePool"]
+    assert set(constants) <= {name for node in model.graph.node for name in node.input}
+
+
 def test_metadata_describes_the_model(exported: Any) -> None:
     model, _ = exported("half")
     metadata = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
@@ -169,12 +181,26 @@ def test_a_resolution_that_does_not_fit_names_the_nearest(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_openvino_computes_what_every_preset_does(preset: str, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(portable=True, verify=False))
+    session = onnxruntime.InferenceSession(report.path)
+    compiled = openvino.Core().compile_model(str(report.path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    height, width = session.get_inputs()[0].shape[1:3]
+    picture = street(height, width, seed=0)[None]
+    expected = session.run(["labels"], {"image": picture})[0]
+    assert np.mean(compiled(picture)["labels"] == expected) >= 0.9999
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("portable", [False, True], ids=["own", "portable"])
 @pytest.mark.parametrize("preset", ["camvid-lite", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in PUBLISHED)])
 def test_presets_agree_at_their_resolution(preset: str, portable: bool, tmp_path: Path) -> None:
     if not portable and find(Library.ONNXRUNTIME) is None:
         pytest.skip("libhyperseg_ort.so is not built")
-    # Logits are compared in export_onnx: within 2e-4, or a small multiple of PyTorch's own rounding error.
+    # Logits are compared in export_onnx: within 2e-4, or a small multiple of what rounding does to the network.
     report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(portable=portable))
     assert report.verification is not None
     assert report.verification.label_agreement >= 0.9999

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -123,6 +124,9 @@ def export(
 
 
 def main() -> None:
+    # Threads of PyTorch that wait in a loop take the processor from those that work, where other programs run too: an
+    # export beside them took twice as long. Read when PyTorch is loaded, so it is set before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     common.execute(export, "hyperseg-export")
 
 
