@@ -14,6 +14,7 @@ from .cases import (
     UpsampleArgmaxCase,
 )
 from .compare import assert_matches, expected
+from .placement import MapLayout, Placement
 
 __all__ = [
     "CASES",
@@ -22,6 +23,8 @@ __all__ = [
     "DPWConvCase",
     "DPWInvertedResidualCase",
     "InvertedResidualCase",
+    "MapLayout",
+    "Placement",
     "UpsampleArgmaxCase",
     "assert_matches",
     "expected",
