@@ -17,7 +17,7 @@ _ACTIVATIONS = ("none", "relu", "relu6")
 _DTYPES = ("float32", "float16")
 _INPUTS = 6
 _FIELDS = 11
-_AS_THE_CONTRACT_HAS_IT = Placement()
+AS_THE_CONTRACT_HAS_IT = Placement()
 
 
 class _Tensor(ctypes.Structure):
@@ -111,7 +111,7 @@ class Kernels:
         self._library = ctypes.CDLL(str(library))
         self._library.hyperseg_shared_bytes.restype = ctypes.c_size_t
 
-    def run(self, case: Case, placement: Placement = _AS_THE_CONTRACT_HAS_IT) -> NDArray[Any]:
+    def run(self, case: Case, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> NDArray[Any]:
         inputs = _inputs(case, placement)
         output = _unwritten(case)
         request = _request(case, placement, inputs, output)
@@ -122,8 +122,8 @@ class Kernels:
 
     def shared_bytes(self, case: Case) -> int:
         """Shared memory of one thread block of the kernel that the case would start."""
-        inputs = _inputs(case, _AS_THE_CONTRACT_HAS_IT)
-        request = _request(case, _AS_THE_CONTRACT_HAS_IT, inputs, _unwritten(case))
+        inputs = _inputs(case, AS_THE_CONTRACT_HAS_IT)
+        request = _request(case, AS_THE_CONTRACT_HAS_IT, inputs, _unwritten(case))
         return int(self._library.hyperseg_shared_bytes(ctypes.byref(request)))
 
     def take_counters(self) -> Counters:
@@ -132,7 +132,7 @@ class Kernels:
         return Counters(*(getattr(counters, name) for name in _COUNTERS))
 
 
-def write_request(case: Case, path: Path, placement: Placement = _AS_THE_CONTRACT_HAS_IT) -> None:
+def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> None:
     """The file that run_requests.cpp reads."""
     inputs = _inputs(case, placement)
     with path.open("wb") as file:

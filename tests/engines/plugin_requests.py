@@ -46,7 +46,8 @@ def _formats(case: Case, placement: Placement, channels_last: bool) -> list[str]
     actual = _FORMATS[placement.x_layout]
     if channels_last:
         return [actual]
-    return [actual, *({"kLINEAR", "kHWC8" if case.dtype == "float16" else "kHWC"} - {actual})]
+    offered = {"kLINEAR", "kHWC", "kHWC8"} if case.dtype == "float16" else {"kLINEAR", "kHWC"}
+    return [actual, *sorted(offered - {actual})]
 
 
 def run_requests(program: Path, cases: Sequence[Case], folder: Path) -> dict[str, NDArray[Any]]:

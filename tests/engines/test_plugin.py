@@ -40,7 +40,7 @@ _PLACED = [case for case in CASES if not isinstance(case, UpsampleArgmaxCase)]
 def placed_outputs(
     request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, NDArray[Any]]:
-    """With X channels last: as kHWC because the node says so, or as what is documented for the type because TensorRT
+    """With X channels last: as kHWC because the node says so, or padded, where the type has that, because TensorRT
     chose it. Theta's pieces lie in wider rows."""
     folder = tmp_path_factory.mktemp("requests")
     requests = {}

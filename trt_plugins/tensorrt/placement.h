@@ -29,13 +29,13 @@ struct Placed : Attributes {
     fields.integer("piece_length", this->rows.length);
   }
 
-  /// Without the flag TensorRT chooses, by timing, among the formats that it documents for the type. TensorRT for RTX
-  /// would always take kLINEAR and change the layout before, hence the flag; it has kHWC for float16 too.
+  /// Without the flag TensorRT chooses by timing. TensorRT for RTX would always take kLINEAR and change the layout
+  /// before, hence the flag. Headers of TensorRT 10.14 document kHWC for float32 only, newer ones for float16 too.
   bool takes(nvinfer1::DataType type, nvinfer1::TensorFormat format) const {
     using nvinfer1::TensorFormat;
-    if (channels_last) return format == TensorFormat::kHWC;
-    if (format == TensorFormat::kLINEAR) return true;
-    return format == (type == nvinfer1::DataType::kHALF ? TensorFormat::kHWC8 : TensorFormat::kHWC);
+    if (format == TensorFormat::kHWC) return true;
+    if (channels_last) return false;
+    return format == TensorFormat::kLINEAR || (format == TensorFormat::kHWC8 && type == nvinfer1::DataType::kHALF);
   }
 };
 
