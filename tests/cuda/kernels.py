@@ -92,9 +92,7 @@ def _shapes(case: Case, inputs: list[NDArray[Any] | None]) -> list[tuple[int, ..
     return [x.shape, *(() if value is None else value.shape for value in inputs[1:])]
 
 
-def _request(
-    case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: NDArray[Any]
-) -> _Request:
+def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: NDArray[Any]) -> _Request:
     """Points into `inputs` and `output`, which have to outlive it."""
     request = _Request(fields=(ctypes.c_int32 * _FIELDS)(*_fields(case, placement)), output=output.ctypes.data)
     for slot, value, shape in zip(request.inputs, inputs, _shapes(case, inputs), strict=True):

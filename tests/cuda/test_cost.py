@@ -27,6 +27,13 @@ def test_kernels_do_little_more_than_necessary(
     assert done.multiply_adds <= 1.15 * (necessary.multiply_adds - on_tensor_cores)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_channels_last_moves_no_more(dtype: str, kernels: Kernels) -> None:
+    pixels = Placement(MapLayout.PIXELS)
+    for case in preset_cases(dtype):
+        assert executed(case, kernels, pixels) == executed(case, kernels), case.name
+
+
 @pytest.mark.parametrize("case", preset_cases("float16"), ids=lambda case: case.name)
 def test_halves_use_tensor_cores_where_they_pay(case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels) -> None:
     """On 1x1 products of patches beyond 4x4, where 16 pixels and more share a weight; padding stays below 3."""

@@ -12,13 +12,13 @@ from math import prod
 from pathlib import Path
 from unittest import mock
 
-import hyperseg
+from cuda.cost import GRIDS, compulsory, preset_cases, preset_of
 from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build, build_engine
 from hyperseg_export.engine.audit import Audit, Layer, Tensor
 from vectors import MapLayout, Placement
 
-from cuda.cost import GRIDS, compulsory, preset_cases, preset_of
+import hyperseg
 
 _CAPABILITY = "8.6"
 _BYTES = {"Half": 2, "Float": 4}
@@ -27,13 +27,13 @@ _INTRODUCTION = f"""\
 # Where the plug-ins' inputs lie
 
 Made by `PYTHONPATH=tests python -m engines.copies > docs/gpu-layouts.md`: layers of real engines (TensorRT for RTX,
-compute capability {_CAPABILITY}, published resolutions) that only move values and stand at a plug-in, and the bytes that
-they read and write. Nothing was timed. Beside them what the decoder's operators have to move, from the
-[cost sheet](gpu-cost.md).
+compute capability {_CAPABILITY}, published resolutions) that only move values and stand at a plug-in, and the bytes
+that they read and write. Nothing was timed. Beside them the bytes that the decoder's operators have to move at least,
+from the [cost sheet](gpu-cost.md).
 
-- *as the contract has them*: X is NCHW, theta [N, T, N_h, N_w, L]. TensorRT for RTX makes convolutions channels last and
-  transposes X before the plug-in. It makes theta's product with a multiple of 4 columns, and one product of two that
-  share a factor, and then copies each theta out of it.
+- *as the contract has them*: X is NCHW, theta [N, T, N_h, N_w, L]. TensorRT for RTX makes convolutions channels last
+  and transposes X before the plug-in. It makes theta's product with a multiple of 4 columns, and one product of two
+  that share a factor, and then copies each theta out of it.
 - *placed*: X is kHWC where a standard operator makes it, and the plug-ins read theta's pieces within the rows that the
   product makes. `hyperseg-build-engine` says so to the nodes; the ONNX file stays as it is.
 """
@@ -41,11 +41,11 @@ they read and write. Nothing was timed. Beside them what the decoder's operators
 _REASONS = """
 ## What stays as it is
 
-- **Y and `previous`** are NCHW: plug-ins write and read them themselves, so nothing is transposed there, in any engine.
-- **kHWC8**, the channels-last format that TensorRT documents for float16, pads every pixel to 8 channels. TensorRT for
-  RTX makes it of what a convolution writes by three layers (transpose, pad, transpose back), where kLINEAR needs one; and
-  where TensorRT itself would write it, the padding is read. So it is offered, beside kLINEAR, to a TensorRT that can time
-  both, and never asked for. X of each preset, in MB, unpadded and padded, float16:
+- **Y and `previous`** are NCHW: plug-ins write and read them themselves, so nothing is transposed there.
+- **kHWC8**, the channels-last format that every TensorRT documents for float16, pads pixels to a multiple of 8
+  channels. TensorRT for RTX makes it of what a convolution writes by three layers (transpose, pad, transpose back),
+  where kLINEAR needs one; elsewhere the padding is read too. So it is offered, beside kHWC and kLINEAR, to a TensorRT
+  that times them, and never asked for. X of all levels in float16, in MB:
 """
 
 
@@ -53,7 +53,7 @@ def _engine(model: Path, folder: Path, half: bool, placed: bool) -> Audit:
     options = EngineOptions(half=half, compute_capabilities=(_CAPABILITY,), force=True)
     if placed:
         return build_engine(model, folder / "m.engine", options).audit
-    with mock.patch.object(build, "place_inputs", lambda model: None):
+    with mock.patch.object(build, "place_inputs"):
         return build_engine(model, folder / "m.engine", options).audit
 
 

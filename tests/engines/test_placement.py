@@ -23,7 +23,9 @@ def _model(lengths: dict[str, tuple[int, ...]], dynamic: bool) -> onnx.ModelProt
     for signal, pieces in lengths.items():
         for length in pieces:
             name = f"theta{operator}"
-            graph.node("MatMul", [signal, graph.weights(f"w{operator}", _PIECES, _INPUTS, length)], f"product{operator}")
+            graph.node(
+                "MatMul", [signal, graph.weights(f"w{operator}", _PIECES, _INPUTS, length)], f"product{operator}"
+            )
             if dynamic:
                 graph.node("Shape", ["image"], f"size{operator}", start=2)
                 sides = [graph.constant(f"front{operator}", np.array([1, _PIECES])), f"size{operator}"]
@@ -78,20 +80,16 @@ def _pieces(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.nda
         ({"a": (4, 4, 1)}, [12, 12, 12]),
     ],
 )
-def test_operators_read_the_same_pieces(
-    lengths: dict[str, tuple[int, ...]], rows: list[int], dynamic: bool
-) -> None:
+def test_operators_read_the_same_pieces(lengths: dict[str, tuple[int, ...]], rows: list[int], dynamic: bool) -> None:
     model = _model(lengths, dynamic)
     random = np.random.default_rng(0)
     feeds = {name: random.standard_normal((1, _PIECES, 6, _INPUTS)).astype(np.float32) for name in lengths}
     feeds["image"] = random.standard_normal((1, 3, 2, 3)).astype(np.float32)
     expected = _pieces(model, feeds)
-    place_inputs(model)
+    place_inputs(model, columns=4)
     assert sum(node.op_type == "MatMul" for node in model.graph.node) == len(lengths)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    widths = {
-        node.output[0]: constants[node.input[1]].dims[2] for node in model.graph.node if node.op_type == "MatMul"
-    }
+    widths = {node.output[0]: constants[node.input[1]].dims[2] for node in model.graph.node if node.op_type == "MatMul"}
     made = {node.output[0]: widths[node.input[0]] for node in model.graph.node if node.op_type == "Reshape"}
     assert [made[node.input[1]] for node in _operators(model)] == rows
     for new, old in zip(_pieces(model, feeds), expected, strict=True):
@@ -100,12 +98,12 @@ def test_operators_read_the_same_pieces(
 
 def test_only_maps_of_standard_operators_are_asked_for_channels_last() -> None:
     model = _model({"a": (4, 4, 4)}, dynamic=False)
-    place_inputs(model)
+    place_inputs(model, columns=4)
     assert [_attributes(node).get("channels_last", 0) for node in _operators(model)] == [1, 0, 0]
 
 
 def test_products_that_something_else_reads_stay() -> None:
     model = _model({"a": (5,)}, dynamic=False)
     model.graph.node.append(helper.make_node("Relu", ["theta0"], ["other"], name="other"))
-    place_inputs(model)
+    place_inputs(model, columns=4)
     assert "piece_length" not in _attributes(_operators(model)[0])

@@ -66,8 +66,9 @@ def build_engine(
     chosen = targets.choose(options)
     conversion = prepare(source, options)
     if chosen.tensorrt.flavour is Flavour.RTX:
-        place_inputs(source.proto)
-        if not options.half and TURING in chosen.compute_capabilities:
+        for_turing = TURING in chosen.compute_capabilities
+        place_inputs(source.proto, columns=8 if options.half and for_turing else 4)
+        if not options.half and for_turing:
             avoid_products(source.proto)
     with (
         replacing(target, options.force) as plan,

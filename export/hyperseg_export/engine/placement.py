@@ -1,8 +1,8 @@
 """Where the plugins' inputs lie, so that TensorRT for RTX need not copy them first. None of it changes a value.
 
 It writes maps channels last, yet hands them to a plugin as NCHW, after a layer that transposes, unless the plugin takes
-nothing else. And it makes matrix products with a multiple of four columns, and one product of several that share a
-factor, and then copies out of the result what each reader asked for. So here
+nothing else. And it makes matrix products with a multiple of four columns (eight in float16 if the engine is for Turing
+too), and one product of several that share a factor, and then copies out of the result what each reader asked for. So:
 
 - operators whose X a standard operator makes get the attribute `channels_last`;
 - the weight mapper's products A [N, T, G, c] x W [T, c, L] get the columns that they are given anyway, those that share
@@ -20,7 +20,6 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from hyperseg_export.operators import DOMAIN
 
-_ALIGNMENT = 4
 _DYNAMIC = ("DPWConv", "DPWInvertedResidual")
 _THETA = 1
 
@@ -39,15 +38,16 @@ class _Product:
         return int(self.weights.dims[2])
 
 
-def place_inputs(model: ModelProto) -> None:
-    """Rewrites `model` in place for TensorRT for RTX. ONNX Runtime no longer takes it then."""
+def place_inputs(model: ModelProto, columns: int) -> None:
+    """Rewrites `model` in place for TensorRT for RTX, with products of a multiple of `columns`. ONNX Runtime no longer
+    takes it then."""
     _ask_for_channels_last(model.graph)
     groups: defaultdict[tuple[str, int], list[_Product]] = defaultdict(list)
     for product in _products(model.graph):
         groups[product.node.input[0], product.weights.dims[0]].append(product)
     for products in groups.values():
-        if len(products) > 1 or products[0].length % _ALIGNMENT:
-            _share_rows(model.graph, products)
+        if len(products) > 1 or products[0].length % columns:
+            _share_rows(model.graph, products, columns)
 
 
 def _ask_for_channels_last(graph: GraphProto) -> None:
@@ -81,13 +81,13 @@ def _is_theta(name: str, user: NodeProto) -> bool:
     return _reads_theta(user) and user.input[_THETA] == name
 
 
-def _share_rows(graph: GraphProto, products: Sequence[_Product]) -> None:
-    """Makes one product of all, with rows of a multiple of _ALIGNMENT weights, where the first one was."""
+def _share_rows(graph: GraphProto, products: Sequence[_Product], multiple: int) -> None:
+    """Makes one product of all, with rows of a multiple of `multiple` weights, where the first one was."""
     first = products[0]
     begin, columns = 0, []
     for product in products:
         weights = numpy_helper.to_array(product.weights)
-        spare = -product.length % _ALIGNMENT
+        spare = -product.length % multiple
         columns.append(np.pad(weights, ((0, 0), (0, 0), (0, spare))))
         for reader in product.readers:
             reader.input[_THETA] = first.reshape.output[0]
