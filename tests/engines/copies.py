@@ -32,8 +32,8 @@ that they read and write. Nothing was timed. Beside them the bytes that the deco
 from the [cost sheet](gpu-cost.md).
 
 - *as the contract has them*: X is NCHW, theta [N, T, N_h, N_w, L]. TensorRT for RTX makes convolutions channels last
-  and transposes X before the plug-in. It makes theta's product with a multiple of 4 columns, and one product of two
-  that share a factor, and then copies each theta out of it.
+  and transposes X before the plug-in. It makes theta's product with an even number of columns, and one product
+  of two that share a factor, and then copies each theta out of it.
 - *placed*: X is kHWC where a standard operator makes it, and the plug-ins read theta's pieces within the rows that the
   product makes. `hyperseg-build-engine` says so to the nodes; the ONNX file stays as it is.
 """

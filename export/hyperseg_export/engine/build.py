@@ -67,7 +67,7 @@ def build_engine(
     conversion = prepare(source, options)
     if chosen.tensorrt.flavour is Flavour.RTX:
         for_turing = TURING in chosen.compute_capabilities
-        place_inputs(source.proto, columns=8 if options.half and for_turing else 4)
+        place_inputs(source.proto, columns=8 if options.half and for_turing else 2)
         if not options.half and for_turing:
             avoid_products(source.proto)
     with (

@@ -1,8 +1,9 @@
 """Where the plugins' inputs lie, so that TensorRT for RTX need not copy them first. None of it changes a value.
 
 It writes maps channels last, yet hands them to a plugin as NCHW, after a layer that transposes, unless the plugin takes
-nothing else. And it makes matrix products with a multiple of four columns (eight in float16 if the engine is for Turing
-too), and one product of several that share a factor, and then copies out of the result what each reader asked for. So:
+nothing else. And it makes matrix products with an even number of columns (a multiple of eight in float16 if the engine
+is for Turing too), and one product of several that share a factor, and then copies out of the result what each reader
+asked for. So:
 
 - operators whose X a standard operator makes get the attribute `channels_last`;
 - the weight mapper's products A [N, T, G, c] x W [T, c, L] get the columns that they are given anyway, those that share
