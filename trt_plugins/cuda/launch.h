@@ -11,8 +11,8 @@
 
 /// The operators on the device. Every launch takes device pointers, parameters made by `validate`, and a stream; it
 /// enqueues one kernel and returns the launch's error. Nothing is allocated, synchronised or created, so that a launch
-/// may be captured in a CUDA graph. All tensors are contiguous NCHW, but for X where its layout says otherwise and theta
-/// (see Theta), and begin at addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
+/// may be captured in a CUDA graph. All tensors are contiguous NCHW, but for X where its layout says otherwise and
+/// theta (see Theta), and begin at addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
 namespace hyperseg::cuda {
 
 /// Storage type of X, theta, biases, previous and Y, all alike. Sums are in float32.
