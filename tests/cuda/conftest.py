@@ -7,7 +7,12 @@ from .kernels import Kernels
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    """The CUDA kernels, compiled for the CPU."""
+def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels, compiled for the CPU; their objects lie beside the library."""
     folder: Path = tmp_path_factory.mktemp("cuda")
-    return Kernels(compile_for_cpu(folder / "libhyperseg_cuda.so", "library.cpp", ["-O2", "-fPIC", "-shared"]))
+    return compile_for_cpu(folder / "libhyperseg_cuda.so", "library.cpp", ["-O2", "-fPIC", "-shared"])
+
+
+@pytest.fixture(scope="session")
+def kernels(kernel_library: Path) -> Kernels:
+    return Kernels(kernel_library)

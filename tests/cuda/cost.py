@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from vectors import CASES, Case, DPWConvCase, DPWInvertedResidualCase
+from vectors import CASES, Case, DPWConvCase, DPWInvertedResidualCase, Placement
 
-from .kernels import Counters, Kernels
+from .kernels import AS_THE_CONTRACT_HAS_IT, Counters, Kernels
 
 # Every patch costs the same, so the counts of a few stand for all: published grids only multiply them.
 GRIDS = {
@@ -82,11 +82,13 @@ def products_on_tensor_cores(case: DPWConvCase | DPWInvertedResidualCase) -> int
     return case.hidden_channels * (window * case.in_channels + height * width * case.out_channels)
 
 
-def executed(case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels) -> Cost:
+def executed(
+    case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels, placement: Placement = AS_THE_CONTRACT_HAS_IT
+) -> Cost:
     """What the kernel does for one patch."""
     counted = replace(case, grid=_COUNTED_GRID)
     kernels.take_counters()
-    kernels.run(counted)
+    kernels.run(counted, placement)
     counters: Counters = kernels.take_counters()
     patches = case.batch * _COUNTED_GRID[0] * _COUNTED_GRID[1]
     return Cost(

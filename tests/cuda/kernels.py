@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from vectors import Case, UpsampleArgmaxCase
+from vectors import Case, Placement, UpsampleArgmaxCase
 
 _OPERATORS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 _ACTIVATIONS = ("none", "relu", "relu6")
 _DTYPES = ("float32", "float16")
 _INPUTS = 6
+_FIELDS = 11
+AS_THE_CONTRACT_HAS_IT = Placement()
 
 
 class _Tensor(ctypes.Structure):
@@ -26,7 +28,7 @@ class _Request(ctypes.Structure):
     """HyperSegRequest of trt_plugins/tests/cuda/request.h."""
 
     _fields_ = (
-        ("fields", ctypes.c_int32 * 8),
+        ("fields", ctypes.c_int32 * _FIELDS),
         ("inputs", _Tensor * _INPUTS),
         ("output", ctypes.c_void_p),
     )
@@ -49,7 +51,7 @@ class Counters:
     tensor_multiply_adds: int
 
 
-def _fields(case: Case) -> list[int]:
+def _fields(case: Case, placement: Placement) -> list[int]:
     attributes: dict[str, Any] = dict(case.attributes)
     kernel = attributes.get("kernel_shape", [1])[0]
     return [
@@ -61,11 +63,14 @@ def _fields(case: Case) -> list[int]:
         attributes.get("offset", 0),
         attributes.get("coordinates", 0),
         attributes.get("scale", 1),
+        placement.x_layout,
+        placement.before,
+        placement.piece_length(case),
     ]
 
 
-def _inputs(case: Case) -> list[NDArray[Any] | None]:
-    inputs = [None if value is None else np.ascontiguousarray(value) for value in case.inputs().values()]
+def _inputs(case: Case, placement: Placement) -> list[NDArray[Any] | None]:
+    inputs = placement.of(case)
     return inputs + [None] * (_INPUTS - len(inputs))
 
 
@@ -80,13 +85,20 @@ def _unwritten(case: Case) -> NDArray[Any]:
     return output
 
 
-def _request(case: Case, inputs: list[NDArray[Any] | None], output: NDArray[Any]) -> _Request:
+def _shapes(case: Case, inputs: list[NDArray[Any] | None]) -> list[tuple[int, ...]]:
+    """The extents that the contract knows: X is [N, C, H, W] however it lies in memory."""
+    x = case.inputs()["X"]
+    assert x is not None
+    return [x.shape, *(() if value is None else value.shape for value in inputs[1:])]
+
+
+def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: NDArray[Any]) -> _Request:
     """Points into `inputs` and `output`, which have to outlive it."""
-    request = _Request(fields=(ctypes.c_int32 * 8)(*_fields(case)), output=output.ctypes.data)
-    for slot, value in zip(request.inputs, inputs, strict=True):
+    request = _Request(fields=(ctypes.c_int32 * _FIELDS)(*_fields(case, placement)), output=output.ctypes.data)
+    for slot, value, shape in zip(request.inputs, inputs, _shapes(case, inputs), strict=True):
         if value is not None:
-            slot.data, slot.rank = value.ctypes.data, value.ndim
-            slot.extents[: value.ndim] = value.shape
+            slot.data, slot.rank = value.ctypes.data, len(shape)
+            slot.extents[: len(shape)] = shape
     return request
 
 
@@ -97,10 +109,10 @@ class Kernels:
         self._library = ctypes.CDLL(str(library))
         self._library.hyperseg_shared_bytes.restype = ctypes.c_size_t
 
-    def run(self, case: Case) -> NDArray[Any]:
-        inputs = _inputs(case)
+    def run(self, case: Case, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> NDArray[Any]:
+        inputs = _inputs(case, placement)
         output = _unwritten(case)
-        request = _request(case, inputs, output)
+        request = _request(case, placement, inputs, output)
         message = ctypes.create_string_buffer(1024)
         if self._library.hyperseg_run(ctypes.byref(request), message, len(message)):
             raise RuntimeError(f"{case.name}: {message.value.decode()}")
@@ -108,8 +120,8 @@ class Kernels:
 
     def shared_bytes(self, case: Case) -> int:
         """Shared memory of one thread block of the kernel that the case would start."""
-        inputs = _inputs(case)
-        request = _request(case, inputs, _unwritten(case))
+        inputs = _inputs(case, AS_THE_CONTRACT_HAS_IT)
+        request = _request(case, AS_THE_CONTRACT_HAS_IT, inputs, _unwritten(case))
         return int(self._library.hyperseg_shared_bytes(ctypes.byref(request)))
 
     def take_counters(self) -> Counters:
@@ -118,15 +130,16 @@ class Kernels:
         return Counters(*(getattr(counters, name) for name in _COUNTERS))
 
 
-def write_request(case: Case, path: Path) -> None:
+def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> None:
     """The file that run_requests.cpp reads."""
+    inputs = _inputs(case, placement)
     with path.open("wb") as file:
-        file.write(struct.pack("=8i", *_fields(case)))
-        for value in _inputs(case):
+        file.write(struct.pack(f"={_FIELDS}i", *_fields(case, placement)))
+        for value, shape in zip(inputs, _shapes(case, inputs), strict=True):
             if value is None:
                 file.write(struct.pack("=q", 0))
                 continue
-            file.write(struct.pack(f"={value.ndim + 2}q", value.ndim, *value.shape, value.nbytes))
+            file.write(struct.pack(f"={len(shape) + 2}q", len(shape), *shape, value.nbytes))
             file.write(value.tobytes())
         file.write(struct.pack("=q", _unwritten(case).nbytes))
 

@@ -1,7 +1,7 @@
 """What the kernels move and multiply, counted while they run on the CPU, against what the operators make necessary."""
 
 import pytest
-from vectors import DPWConvCase, DPWInvertedResidualCase
+from vectors import DPWConvCase, DPWInvertedResidualCase, MapLayout, Placement
 
 from .cost import compulsory, executed, level_of, preset_cases, products_on_tensor_cores, without_glue
 from .kernels import Kernels
@@ -9,18 +9,29 @@ from .kernels import Kernels
 _LARGE_LEVELS = [*preset_cases("float32", first_level=3), *preset_cases("float16", first_level=3)]
 
 
+@pytest.mark.parametrize(
+    "placement",
+    [pytest.param(Placement(), id="planes"), pytest.param(Placement(MapLayout.PIXELS, behind=1), id="pixels")],
+)
 @pytest.mark.parametrize("glue", [True, False], ids=["glue", "plain"])
 @pytest.mark.parametrize("case", _LARGE_LEVELS, ids=lambda case: case.name)
 def test_kernels_do_little_more_than_necessary(
-    case: DPWConvCase | DPWInvertedResidualCase, glue: bool, kernels: Kernels
+    case: DPWConvCase | DPWInvertedResidualCase, glue: bool, placement: Placement, kernels: Kernels
 ) -> None:
     if not glue:
         case = without_glue(case)
     necessary = compulsory(case)
-    done = executed(case, kernels)
+    done = executed(case, kernels, placement)
     assert done.bytes <= 1.3 * necessary.bytes
     on_tensor_cores = products_on_tensor_cores(case) if done.tensor_multiply_adds else 0
     assert done.multiply_adds <= 1.15 * (necessary.multiply_adds - on_tensor_cores)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_channels_last_moves_no_more(dtype: str, kernels: Kernels) -> None:
+    pixels = Placement(MapLayout.PIXELS)
+    for case in preset_cases(dtype):
+        assert executed(case, kernels, pixels) == executed(case, kernels), case.name
 
 
 @pytest.mark.parametrize("case", preset_cases("float16"), ids=lambda case: case.name)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from vectors import CASES, Case, assert_matches
+from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches
 
 from .build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
 from .kernels import read_output, write_request
@@ -20,12 +20,22 @@ _FLAGS = {"address": ADDRESS_SANITIZER, "thread": THREAD_SANITIZER}
 # ThreadSanitizer takes seconds a case: every kernel, more than one tile a block, more than one chunk, partial tiles.
 _RACED = ("patch5", "patch17", "patch4", "pieces3", "kernel3-group", "depthwise-wide", "glue", "residual-glue",
           "scale2", "camvid-l-level5", "voc-l-level5-pw1", "voc-l-level3-pw2")  # fmt: skip
+_RACED_PLACED = ("glue", "residual-glue", "voc-l-level5-pw1")
+_PLANES = Placement()
+_PIXELS = (Placement(MapLayout.PIXELS, before=4, behind=4), Placement(MapLayout.PIXELS8, before=3, behind=2))
 
 
-def _chosen(sanitizer: str) -> list[Case]:
+def _chosen(sanitizer: str) -> list[tuple[Case, Placement]]:
     if sanitizer == "address":
-        return list(CASES)
-    chosen = [case for case in CASES if any(f"-{name}-float" in case.name for name in _RACED)]
+        plain, placed = list(CASES), list(CASES)
+    else:
+        plain, placed = _named(_RACED), _named(_RACED_PLACED)
+    other = [(case, place) for case in placed for place in _PIXELS if not isinstance(case, UpsampleArgmaxCase)]
+    return [*((case, _PLANES) for case in plain), *other]
+
+
+def _named(names: tuple[str, ...]) -> list[Case]:
+    chosen = [case for case in CASES if any(f"-{name}-float" in case.name for name in names)]
     # Blocks run one after the other here, so a large level shows with two patches what it would with six.
     return [replace(case, grid=(1, 2)) if "level" in case.name else case for case in chosen]
 
@@ -35,13 +45,13 @@ def _chosen(sanitizer: str) -> list[Case]:
 def test_kernels_are_clean(sanitizer: str, tmp_path: Path) -> None:
     program = compile_for_cpu(tmp_path / "run_requests", "run_requests.cpp", _FLAGS[sanitizer])
     cases = _chosen(sanitizer)
-    files = [tmp_path / f"{case.name}.request" for case in cases]
-    for case, file in zip(cases, files, strict=True):
-        write_request(case, file)
+    files = [tmp_path / f"{case.name}-{placement.x_layout.name}.request" for case, placement in cases]
+    for (case, placement), file in zip(cases, files, strict=True):
+        write_request(case, file, placement)
     # ThreadSanitizer follows fibers best when one operating-system thread runs them all.
     environment = {**os.environ, "CUDA_ON_CPU_ORDER": "shuffled", "CUDA_ON_CPU_WORKERS": "1"}
     done = subprocess.run([program, *files], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "Sanitizer" not in done.stderr, done.stderr[-4000:]
-    for case, file in zip(cases, files, strict=True):
+    for (case, _), file in zip(cases, files, strict=True):
         assert_matches(case, read_output(case, file))

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from vectors import CASES, Case, DPWInvertedResidualCase, UpsampleArgmaxCase, assert_matches, expected
+from vectors import (
+    CASES,
+    Case,
+    DPWInvertedResidualCase,
+    MapLayout,
+    Placement,
+    UpsampleArgmaxCase,
+    assert_matches,
+    expected,
+)
 
 from .kernels import Kernels
 
@@ -12,6 +21,24 @@ from .kernels import Kernels
 def test_kernel_matches_reference(case: Case, order: str, kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_ON_CPU_ORDER", order)
     assert_matches(case, kernels.run(case))
+
+
+# Rows that leave pieces aligned, where their own length does, and rows that do not.
+_PLACEMENTS = [
+    pytest.param(Placement(MapLayout.PIXELS, before=4, behind=4), id="pixels"),
+    pytest.param(Placement(MapLayout.PIXELS8, before=3, behind=2), id="padded-pixels"),
+]
+_PLACED = [case for case in CASES if not isinstance(case, UpsampleArgmaxCase)]
+
+
+@pytest.mark.parametrize("order", ["forward", "reverse", "shuffled"])
+@pytest.mark.parametrize("placement", _PLACEMENTS)
+@pytest.mark.parametrize("case", _PLACED, ids=lambda case: case.name)
+def test_places_of_inputs_change_nothing(
+    case: Case, placement: Placement, order: str, kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_ON_CPU_ORDER", order)
+    assert_matches(case, kernels.run(case, placement))
 
 
 _HALVES = [case for case in CASES if case.dtype == "float16" and not isinstance(case, UpsampleArgmaxCase)]

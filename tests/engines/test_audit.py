@@ -14,6 +14,7 @@ BUILDER = f"""Layers:
 Name: __myl_CastTran_myl0_0, LayerType: kgen, Inputs: [ {{ Name: image, Dimensions: [1,64], {FORMAT}Datatype: UInt8, Format: (Linear) Row major linear format }}], Constants: [], Outputs: [ {{ Name: a, Dimensions: [1,3], {FORMAT}Datatype: Float, Format: (NHWC) Channel major format }}], TacticName: __myl_CastTran, StreamId: 0, Metadata: [ONNX Layer: cast][ONNX Layer: tr]
 Name: c0, LayerType: correlation, Inputs: [ {{ Name: a, Dimensions: [1,3], {FORMAT}Datatype: Half, Format: (NHWC) Channel major format }}], Constants: [ {{ Name: w, Dimensions: [8], {FORMAT}Datatype: Float, Format: (NHWC) x }}], Outputs: [ {{ Name: b, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (NHWC) Channel major format }}], TacticName: stub, StreamId: 0, Metadata: [ONNX Layer: c0]
 Name: __myl_Tran, LayerType: kgen, Inputs: [ {{ Name: b, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (NHWC) x }}], Constants: [], Outputs: [ {{ Name: l, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (Linear) x }}], TacticName: t, StreamId: 0, Metadata:\x20
+Name: __myl_Slic_myl0_2, LayerType: kgen, Inputs: [ {{ Name: wide, Dimensions: [4,6,8], {FORMAT}Datatype: Half, Format: (Linear) x }}], Constants: [], Outputs: [ {{ Name: theta, Dimensions: [4,6,7], {FORMAT}Datatype: Half, Format: (Linear) x }}], TacticName: t, StreamId: 0, Metadata: [ONNX Layer: matmul]
 Name: __mye1, LayerType: signal, Inputs: [], Constants: [], Outputs: [], TacticName: , StreamId: 1, EventId: 3, Metadata:\x20
 Name: level0, LayerType: custom_layer, Inputs: [ {{ Name: l, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (Linear) x }}, {{ Name: theta, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (Linear) x }}], Constants: [ {{ Name: bias, Dimensions: [8], {FORMAT}Datatype: Half, Format: (Linear) x }}], Outputs: [ {{ Name: y, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (Linear) x }}], TacticName: , StreamId: 0, Metadata: [ONNX Layer: level0]
 Name: end, LayerType: custom_layer, Inputs: [ {{ Name: y, Dimensions: [1,8], {FORMAT}Datatype: Half, Format: (Linear) x }}], Constants: [], Outputs: [ {{ Name: labels, Dimensions: [1], {FORMAT}Datatype: Int32, Format: (Linear) x }}], TacticName: , StreamId: 0, Metadata: [ONNX Layer: end]
@@ -25,12 +26,14 @@ I/O Tensors:
 
 def test_the_builders_list() -> None:
     layers = layers_from_builder(BUILDER)
-    assert [layer.name for layer in layers] == ["__myl_CastTran_myl0_0", "c0", "__myl_Tran", "__mye1", "level0", "end"]
-    assert [tensor.name for tensor in layers[4].inputs] == ["l", "theta"]
+    names = ["__myl_CastTran_myl0_0", "c0", "__myl_Tran", "__myl_Slic_myl0_2", "__mye1", "level0", "end"]
+    assert [layer.name for layer in layers] == names
+    assert [tensor.name for tensor in layers[5].inputs] == ["l", "theta"]
+    assert layers[3].inputs[0].shape == (4, 6, 8)
     found = audit(layers)
-    assert (found.layers, found.half_layers, found.plugin_layers) == (5, 4, 2)
-    assert (found.reformats, found.plugin_reformats) == (1, 1)
-    assert found.half_share == 0.8
+    assert (found.layers, found.half_layers, found.plugin_layers) == (6, 5, 2)
+    assert (found.reformats, found.plugin_reformats) == (2, 2)
+    assert found.half_share == 5 / 6
 
 
 @pytest.mark.parametrize("key", ["Format/Datatype", "Datatype"])

@@ -130,6 +130,15 @@ def test_operators_that_tensorrt_does_not_know(tmp_path: Path) -> None:
         build_engine(save(model, tmp_path / "m.onnx"))
 
 
+def test_an_attribute_that_the_plugin_does_not_know(tmp_path: Path) -> None:
+    """As with a plugin library older than the command."""
+    model = miniature()
+    node = next(node for node in model.graph.node if node.op_type == "DPWConv")
+    node.attribute.append(helper.make_attribute("dilation", 2))
+    with pytest.raises(UnsupportedOperatorError, match=r"libhyperseg_trt.so does not know dilation; build it anew"):
+        build_engine(save(model, tmp_path / "m.onnx"))
+
+
 def test_a_node_that_the_plugin_refuses(tmp_path: Path) -> None:
     model = miniature()
     node = next(node for node in model.graph.node if node.op_type == "DPWConv")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from cuda.build import ADDRESS_SANITIZER, OPTIMISED
 from numpy.typing import NDArray
-from vectors import CASES, Case, assert_matches
+from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches
 
 from engines.plugin_build import compile_plugin_runner
-from engines.plugin_requests import run_requests, write_request
+from engines.plugin_requests import run_requests, run_written, write_request
 
 _EXAMPLE = next(case for case in CASES if case.name == "DPWConv-glue-float32")
 # Every operator, type and optional input; the kernels go through all cases in tests/cuda/test_sanitizers.py.
@@ -33,6 +33,32 @@ def outputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_vector(case: Case, outputs: dict[str, NDArray[Any]]) -> None:
     assert_matches(case, outputs[case.name])
+
+
+_PLACED = [case for case in CASES if not isinstance(case, UpsampleArgmaxCase)]
+
+
+@pytest.fixture(scope="module", params=["asked for", "offered"])
+def placed_outputs(
+    request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, NDArray[Any]]:
+    """With X channels last: as kHWC because the node says so, or padded, where the type has that, because TensorRT
+    chose it. Theta's pieces lie in wider rows."""
+    folder = tmp_path_factory.mktemp("requests")
+    requests = {}
+    for case in _PLACED:
+        if request.param == "asked for":
+            placement = Placement(MapLayout.PIXELS, before=4, behind=4)
+        else:
+            layout = MapLayout.PIXELS8 if case.dtype == "float16" else MapLayout.PIXELS
+            placement = Placement(layout, before=3, behind=2)
+        requests[case] = write_request(case, folder, placement, channels_last=request.param == "asked for")
+    return run_written(program, requests)
+
+
+@pytest.mark.parametrize("case", _PLACED, ids=lambda case: case.name)
+def test_vector_in_other_places(case: Case, placed_outputs: dict[str, NDArray[Any]]) -> None:
+    assert_matches(case, placed_outputs[case.name])
 
 
 @pytest.mark.slow
@@ -58,6 +84,10 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         ("ints coordinates 1", "ints coordinates 2", "coordinates is 2; it must lie between 0 and 1"),
         ("text activation relu", "text activation gelu", 'activation is "gelu"; use "none", "relu" or "relu6"'),
         ("text activation relu", "text activation " + 80 * "r", "has length 81; at most 64 are plausible"),
+        ("ints channels_last 0", "ints channels_last 2", "channels_last is 2; it must lie between 0 and 1"),
+        ("ints piece_begin 0", "ints piece_begin -1", "piece_begin is -1; it must lie between 0 and"),
+        ("ints piece_length 0", "ints piece_length 99", "99 weights from 0 on do not lie in theta's rows of"),
+        ("formats kLINEAR kHWC", "formats kHWC8 kLINEAR", "are refused at position 0"),
         ("input 1 5", "input 1 4", "4"),
     ],
 )

@@ -13,7 +13,8 @@ from hyperseg_export.engine.process import run_build
 from hyperseg_export.engine.request import BuildRequest
 from hyperseg_export.engine.targets import choose
 from hyperseg_runtime import libraries
-from vectors import CASES, assert_matches
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from vectors import CASES, Placement, assert_matches
 
 from .device import run_plan
 from .vector_model import vector_model
@@ -24,10 +25,23 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("operator", ["DPWConv", "DPWInvertedResidual", "UpsampleArgmax"])
 def test_vectors(operator: str, dtype: str, tmp_path: Path) -> None:
+    _run(operator, dtype, tmp_path, Placement())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("operator", ["DPWConv", "DPWInvertedResidual"])
+def test_vectors_in_other_places(operator: str, dtype: str, tmp_path: Path) -> None:
+    """X channels last, theta's pieces within wider rows."""
+    _run(operator, dtype, tmp_path, Placement(before=4, behind=4), channels_last=True)
+
+
+def _run(operator: str, dtype: str, tmp_path: Path, rows: Placement, *, channels_last: bool = False) -> None:
     cases = [case for case in CASES if case.operator == operator and case.dtype == dtype]
-    model, inputs = vector_model(cases)
-    lower(model)
     target = choose(EngineOptions())
+    # kHWC for float16: TensorRT for RTX has it, of TensorRT only newer releases do.
+    channels_last = channels_last and (dtype == "float32" or target.tensorrt.flavour is Flavour.RTX)
+    model, inputs = vector_model(cases, rows=rows, channels_last=channels_last)
+    lower(model)
     library = libraries.require(libraries.Library.TENSORRT)
     source, plan = tmp_path / "vectors.onnx", tmp_path / "vectors.engine"
     source.write_bytes(model.SerializeToString())

@@ -16,6 +16,7 @@ from .cases import (
     UpsampleArgmaxCase,
 )
 from .compare import assert_matches, expected
+from .placement import MapLayout, Placement
 
 __all__ = [
     "CASES",
@@ -26,6 +27,8 @@ __all__ = [
     "DPWInvertedResidualCase",
     "DPWMetaBlockCase",
     "InvertedResidualCase",
+    "MapLayout",
+    "Placement",
     "UpsampleArgmaxCase",
     "assert_matches",
     "expected",

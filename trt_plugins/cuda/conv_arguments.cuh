@@ -27,7 +27,7 @@ struct ConvArguments {
         tiling(tiles),
         outs_per_block(outs),
         row_weights(static_cast<unsigned>(row_of(operation))),
-        level{static_cast<const T*>(pointers.x), static_cast<const T*>(pointers.previous)},
+        level(operation.input, pointers.x, pointers.previous, pointers.x_layout),
         theta(static_cast<const T*>(pointers.theta)),
         bias(static_cast<const T*>(pointers.bias)),
         y(static_cast<T*>(pointers.y)) {}

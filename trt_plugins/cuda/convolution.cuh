@@ -22,10 +22,7 @@ __device__ __forceinline__ float composed_value(const LevelInput& input, const L
     if (c == 1) return coordinate(y, input.height);
     c -= 2;
   }
-  if (c < input.x_channels) {
-    const std::int64_t plane = static_cast<std::int64_t>(n) * input.x_channels + c;
-    return to_float(load_one(pointers.x + (plane * input.height + y) * input.width + x));
-  }
+  if (c < input.x_channels) return to_float(load_one(pointers.x_at(input, n, c, y, x)));
   const int height = input.height / 2;
   const int width = input.width / 2;
   const std::int64_t plane = static_cast<std::int64_t>(n) * input.previous_channels + c - input.x_channels;

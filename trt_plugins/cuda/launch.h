@@ -11,12 +11,15 @@
 
 /// The operators on the device. Every launch takes device pointers, parameters made by `validate`, and a stream; it
 /// enqueues one kernel and returns the launch's error. Nothing is allocated, synchronised or created, so that a launch
-/// may be captured in a CUDA graph. All tensors are contiguous NCHW (theta as the contract has it) and begin at
-/// addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
+/// may be captured in a CUDA graph. All tensors are contiguous NCHW, but for X where its layout says otherwise and
+/// theta (see Theta), and begin at addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
 namespace hyperseg::cuda {
 
 /// Storage type of X, theta, biases, previous and Y, all alike. Sums are in float32.
 enum class DataType : int { kFloat32 = 0, kFloat16 = 1 };
+
+/// How a map lies in memory: NCHW; channels last, NHWC; the same with pixels padded to a multiple of 8 channels.
+enum class MapLayout : int { kPlanes = 0, kPixels = 1, kPixels8 = 2 };
 
 struct DPWConvPointers {
   const void* x = nullptr;
@@ -24,6 +27,7 @@ struct DPWConvPointers {
   const void* bias = nullptr;      ///< null unless params.has_bias
   const void* previous = nullptr;  ///< null unless params.input.previous_channels > 0
   void* y = nullptr;
+  MapLayout x_layout = MapLayout::kPlanes;
 };
 
 struct DPWInvertedResidualPointers {
@@ -34,6 +38,7 @@ struct DPWInvertedResidualPointers {
   const void* bias3 = nullptr;
   const void* previous = nullptr;  ///< null unless params.input.previous_channels > 0
   void* y = nullptr;
+  MapLayout x_layout = MapLayout::kPlanes;
 };
 
 cudaError_t launch_dpw_conv(const DPWConvParams& params, DataType type, const DPWConvPointers& pointers,

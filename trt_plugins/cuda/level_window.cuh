@@ -1,18 +1,15 @@
 #pragma once
 
 #include "hyperseg/level_input.h"
+#include "level_pointers.cuh"
 #include "memory.cuh"
+#include "pixel_reader.cuh"
+#include "plane_reader.cuh"
 #include "tile.cuh"
 
 // The window of the composed map (coordinates, X, upsampled `previous`) that one tile reads, into shared memory.
 
 namespace hyperseg::cuda {
-
-template <typename T>
-struct LevelPointers {
-  const T* x;
-  const T* previous;
-};
 
 /// Reflects, then clamps: lines that only unused pixels of a partial tile ask for stay inside the map.
 __device__ __forceinline__ int reflect_inside(int i, int extent) {
@@ -21,72 +18,6 @@ __device__ __forceinline__ int reflect_inside(int i, int extent) {
 
 __device__ __forceinline__ int clamp_inside(int i, int extent) {
   return min(max(i, 0), extent - 1);
-}
-
-/// A window of every channel of a map [channels, height, width], read line by line. `row` and `column` turn window
-/// lines into map lines; put(channel, row, column, value) receives every value once.
-template <typename T, typename Row, typename Column, typename Put>
-struct WindowReader {
-  const T* map;
-  int channels;
-  int height;
-  int width;
-  Row row;
-  Column column;
-  Put put;
-
-  template <int kRows, int kColumns>
-  __device__ __forceinline__ void read_singly() const {
-#pragma unroll 4
-    for (int item = threadIdx.x; item < channels * kRows * kColumns; item += blockDim.x) {
-      const int u = item % kColumns;
-      const int v = item / kColumns % kRows;
-      const int c = item / (kColumns * kRows);
-      put(c, v, u, load_one(line(c, v) + column(u)));
-    }
-  }
-
-  /// Window columns [kHalo, kColumns - kHalo) lie at map columns x.. and are read by vectors, the others singly.
-  /// Needs x and width to be multiples of the vector.
-  template <int kRows, int kColumns, int kHalo, int kVector>
-  __device__ __forceinline__ void read_vectors(int x) const {
-    constexpr int kVectors = (kColumns - 2 * kHalo) / kVector;
-    constexpr int kSlots = kVectors + 2 * kHalo;
-#pragma unroll 2
-    for (int item = threadIdx.x; item < channels * kRows * kSlots; item += blockDim.x) {
-      const int slot = item % kSlots;
-      const int v = item / kSlots % kRows;
-      const int c = item / (kSlots * kRows);
-      const T* source = line(c, v);
-      if (slot >= kVectors) {
-        const int side = slot - kVectors;  // 0, 1, ..: the columns left of the vectors, then those right of them
-        const int u = side < kHalo ? side : kColumns - 2 * kHalo + side;
-        put(c, v, u, load_one(source + column(u)));
-        continue;
-      }
-      const int u = kHalo + slot * kVector;
-      const int first = x + slot * kVector;
-      if (first < width) {
-        const Pack<T, kVector> pack = load<kVector>(source + first);
-#pragma unroll
-        for (int k = 0; k < kVector; ++k) put(c, v, u + k, pack.values[k]);
-      } else {
-#pragma unroll
-        for (int k = 0; k < kVector; ++k) put(c, v, u + k, load_one(source + column(u + k)));
-      }
-    }
-  }
-
- private:
-  __device__ __forceinline__ const T* line(int c, int v) const {
-    return map + (static_cast<std::int64_t>(c) * height + row(v)) * width;
-  }
-};
-
-template <typename T, typename Row, typename Column, typename Put>
-__device__ __forceinline__ WindowReader<T, Row, Column, Put> window_reader(const T* map, int channels, int height,
-                                                                           int width, Row row, Column column, Put put) {
-  return {map, channels, height, width, row, column, put};
 }
 
 /// Channels [begin, end) of a composed map, and which of them come from where.
@@ -126,7 +57,7 @@ __device__ __forceinline__ void load_window(const LevelInput& input, const Level
     constexpr int kVector = kPack < kHalf ? kPack : kHalf;
     const T* map = pointers.previous +
                    (static_cast<std::int64_t>(tile.n) * input.previous_channels + upsampled.begin) * height * width;
-    const auto reader = window_reader(
+    const auto reader = plane_reader(
         map, upsampled.size(), height, width, [&](int v) { return clamp_inside(first_row + v, height); },
         [&](int u) { return clamp_inside(first_column + u, width); },
         [&](int c, int v, int u, T value) {
@@ -141,18 +72,30 @@ __device__ __forceinline__ void load_window(const LevelInput& input, const Level
 
   const ChannelRange plain = range.within(x_begin, input.x_channels);
   if (plain.size() > 0) {
-    constexpr int kVector = kPack < Shape::kWidth ? kPack : Shape::kWidth;
-    const T* map = pointers.x + (static_cast<std::int64_t>(tile.n) * input.x_channels + plain.begin) * input.height *
-                                    static_cast<std::int64_t>(input.width);
     Stored* target = window + (x_begin + plain.begin - range.begin) * leading;
-    const auto reader = window_reader(map, plain.size(), input.height, input.width, map_row, map_column,
-                                      [&](int c, int v, int u, T value) {
-                                        target[c * leading + v * kColumns + u] = convert<Stored>(to_float(value));
-                                      });
-    if (tile.x % kVector == 0 && input.width % kVector == 0) {
-      reader.template read_vectors<kRows, kColumns, Shape::kHalo, kVector>(tile.x);
+    const auto put = [&](int c, int v, int u, T value) {
+      target[c * leading + v * kColumns + u] = convert<Stored>(to_float(value));
+    };
+    if (pointers.channels_last) {
+      const auto reader = pixel_reader(pointers.x_image(input, tile.n), pointers.pixel, plain.begin, plain.size(),
+                                       input.width, map_row, map_column, put);
+      const int odd_elements = static_cast<int>(pointers.pixel.divisor) % kPack;
+      const auto aligned = [&](int pixels) { return pixels % kPack * odd_elements % kPack == 0; };
+      if (aligned(tile.x) && aligned(input.width) && aligned(Shape::kWidth) && plain.size() == input.x_channels) {
+        reader.template read_vectors<kRows, kColumns, Shape::kHalo, kPack>(tile.x);
+      } else {
+        reader.template read_singly<kRows, kColumns>();
+      }
     } else {
-      reader.template read_singly<kRows, kColumns>();
+      constexpr int kVector = kPack < Shape::kWidth ? kPack : Shape::kWidth;
+      const T* map = pointers.x_image(input, tile.n) +
+                     static_cast<std::int64_t>(plain.begin) * input.height * static_cast<std::int64_t>(input.width);
+      const auto reader = plane_reader(map, plain.size(), input.height, input.width, map_row, map_column, put);
+      if (tile.x % kVector == 0 && input.width % kVector == 0) {
+        reader.template read_vectors<kRows, kColumns, Shape::kHalo, kVector>(tile.x);
+      } else {
+        reader.template read_singly<kRows, kColumns>();
+      }
     }
   }
 

@@ -6,8 +6,8 @@
 
 namespace hyperseg::cuda {
 
-/// How theta is read: by `vector` neighbours at a time, as its piece length, its offset and the multiples of `step`
-/// weights at which blocks begin allow.
+/// How theta is read: by `vector` neighbours at a time, as its pieces, its offset and the multiples of `step` weights
+/// at which blocks begin allow.
 struct WeightLayout {
   Theta theta;
   Divider piece_length;
@@ -16,7 +16,8 @@ struct WeightLayout {
   explicit WeightLayout(const Theta& layout, int step = 0)
       : theta(layout), piece_length(static_cast<unsigned>(layout.piece_length)) {
     const auto divides = [&](int by) {
-      return layout.piece_length % by == 0 && layout.offset % by == 0 && step % by == 0;
+      return layout.piece_pitch % by == 0 && layout.piece_begin % by == 0 && layout.piece_length % by == 0 &&
+             layout.offset % by == 0 && step % by == 0;
     };
     vector = divides(4) ? 4 : divides(2) ? 2 : 1;
   }
@@ -29,8 +30,8 @@ class PatchWeights {
   __device__ PatchWeights(const WeightLayout& layout, const T* theta, int n, int i, int j)
       : layout_(layout), first_piece_(theta) {
     const Theta& t = layout.theta;
-    first_piece_ +=
-        n * t.pieces * t.piece_stride() + (i * t.grid_width + j) * static_cast<std::int64_t>(t.piece_length);
+    first_piece_ += n * t.pieces * t.piece_stride() +
+                    (i * t.grid_width + j) * static_cast<std::int64_t>(t.piece_pitch) + t.piece_begin;
   }
 
   /// Address of weight `k`.

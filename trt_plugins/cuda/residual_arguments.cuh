@@ -30,7 +30,7 @@ struct ResidualArguments {
         tiling(tiles),
         in_channels(static_cast<unsigned>(operation.in_channels())),
         hidden_channels(static_cast<unsigned>(operation.hidden_channels)),
-        level{static_cast<const T*>(pointers.x), static_cast<const T*>(pointers.previous)},
+        level(operation.input, pointers.x, pointers.previous, pointers.x_layout),
         theta(static_cast<const T*>(pointers.theta)),
         bias1(static_cast<const T*>(pointers.bias1)),
         bias2(static_cast<const T*>(pointers.bias2)),

@@ -39,7 +39,9 @@ SymbolicShapes::Extent channels_of_theta(const DPWConvAttributes& attributes, co
   const SymbolicShapes::Extent group = inputs.number(attributes.group);
   const SymbolicShapes::Extent area = inputs.number(attributes.kernel_height * attributes.kernel_width);
   const SymbolicShapes::Extent per_channel = inputs.multiply(inputs.divide(channels, group), area);
-  const SymbolicShapes::Extent weights = inputs.multiply(inputs.extent(kTheta, 1), inputs.extent(kTheta, 4));
+  const int length = attributes.rows.length;
+  const SymbolicShapes::Extent piece = length > 0 ? inputs.number(length) : inputs.extent(kTheta, 4);
+  const SymbolicShapes::Extent weights = inputs.multiply(inputs.extent(kTheta, 1), piece);
   const SymbolicShapes::Extent available = inputs.subtract(weights, inputs.number(attributes.offset));
   return inputs.multiply(inputs.divide(inputs.divide(available, per_channel), group), group);
 }
@@ -55,6 +57,7 @@ DPWConvOperator::Attributes DPWConvOperator::read(FieldReader& fields) {
   fields.text("activation", &activation);
   fields.integer("offset", Presence::kOptional, 0, kLargest, &attributes.offset);
   fields.flag("coordinates", &attributes.coordinates);
+  attributes.read(fields);
   if (attributes.kernel_height != attributes.kernel_width || attributes.kernel_height % 2 == 0) {
     fields.fail("kernel_shape is [" + std::to_string(attributes.kernel_height) + ", " +
                 std::to_string(attributes.kernel_width) + "]; it must be square and odd");
@@ -72,6 +75,7 @@ void DPWConvOperator::write(const Attributes& attributes, FieldWriter& fields) {
   fields.text("activation", attributes.activation == Activation::kNone ? "none" : relu ? "relu" : "relu6");
   fields.integer("offset", attributes.offset);
   fields.integer("coordinates", attributes.coordinates ? 1 : 0);
+  attributes.write(fields);
 }
 
 Error DPWConvOperator::output_shape(const Attributes& attributes, const SymbolicShapes& inputs,
@@ -94,11 +98,13 @@ Error DPWConvOperator::validate(const Attributes& attributes, const InputShapes&
 }
 
 cudaError_t DPWConvOperator::launch(const Params& params, const InputShapes& shapes, cuda::DataType type,
-                                    const void* const* inputs, void* output, cudaStream_t stream) {
+                                    cuda::MapLayout x_layout, const void* const* inputs, void* output,
+                                    cudaStream_t stream) {
   Optional optional;
   find_optional(shapes, &optional);  // validated already
   const auto at = [&](int index) { return index == kAbsent ? nullptr : inputs[index]; };
-  const cuda::DPWConvPointers pointers{inputs[kX], inputs[kTheta], at(optional.bias), at(optional.previous), output};
+  const cuda::DPWConvPointers pointers{inputs[kX], inputs[kTheta], at(optional.bias), at(optional.previous),
+                                       output,     x_layout};
   return cuda::launch_dpw_conv(params, type, pointers, stream);
 }
 

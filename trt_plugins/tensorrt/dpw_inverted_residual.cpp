@@ -15,6 +15,7 @@ DPWInvertedResidualOperator::Attributes DPWInvertedResidualOperator::read(FieldR
   fields.pair("kernel_shape", Presence::kRequired, 3, 3, &attributes.kernel_height, &attributes.kernel_width);
   fields.integer("offset", Presence::kOptional, 0, std::numeric_limits<int>::max(), &attributes.offset);
   fields.flag("coordinates", &attributes.coordinates);
+  attributes.read(fields);
   return attributes;
 }
 
@@ -22,6 +23,7 @@ void DPWInvertedResidualOperator::write(const Attributes& attributes, FieldWrite
   fields.pair("kernel_shape", attributes.kernel_height, attributes.kernel_width);
   fields.integer("offset", attributes.offset);
   fields.integer("coordinates", attributes.coordinates ? 1 : 0);
+  attributes.write(fields);
 }
 
 Error DPWInvertedResidualOperator::output_shape(const Attributes& /*attributes*/, const SymbolicShapes& inputs,
@@ -43,10 +45,11 @@ Error DPWInvertedResidualOperator::validate(const Attributes& attributes, const 
 }
 
 cudaError_t DPWInvertedResidualOperator::launch(const Params& params, const InputShapes& shapes, cuda::DataType type,
-                                                const void* const* inputs, void* output, cudaStream_t stream) {
+                                                cuda::MapLayout x_layout, const void* const* inputs, void* output,
+                                                cudaStream_t stream) {
   const void* previous = shapes.count() > kPrevious ? inputs[kPrevious] : nullptr;
   const cuda::DPWInvertedResidualPointers pointers{inputs[kX],     inputs[kTheta], inputs[kBias1], inputs[kBias2],
-                                                   inputs[kBias3], previous,       output};
+                                                   inputs[kBias3], previous,       output,         x_layout};
   return cuda::launch_dpw_inverted_residual(params, type, pointers, stream);
 }
 

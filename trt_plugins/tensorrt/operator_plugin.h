@@ -10,6 +10,7 @@
 #include "fields.h"
 #include "hyperseg/shape.h"
 #include "logging.h"
+#include "placement.h"
 #include "tensors.h"
 
 namespace hyperseg::tensorrt {
@@ -23,13 +24,14 @@ inline constexpr const char* kVersion = "1";
 ///   Attributes, Params                      of trt_plugins/include/hyperseg
 ///   kLeastInputs, kMostInputs, kOutputRank
 ///   read(FieldReader&) -> Attributes, write(Attributes, FieldWriter&)
+///   takes_x(Attributes, type, format) -> bool        the formats of the first input
 ///   output_type(input type) -> DataType
 ///   output_shape(Attributes, SymbolicShapes, DimsExprs*) -> Error
 ///   validate(Attributes, InputShapes, Params*) -> Error
-///   launch(Params, InputShapes, Type, inputs, output, stream) -> cudaError_t
+///   launch(Params, InputShapes, Type, MapLayout of the first input, inputs, output, stream) -> cudaError_t
 ///
-/// All tensors are contiguous (kLINEAR). Inputs are all float32 or all float16. Nothing is allocated or synchronised
-/// in enqueue: shapes are checked, and parameters made, in onShapeChange.
+/// All tensors but the first input are contiguous (kLINEAR). Inputs are all float32 or all float16. Nothing is
+/// allocated or synchronised in enqueue: shapes are checked, and parameters made, in onShapeChange.
 template <typename Operator>
 class OperatorPlugin final : public nvinfer1::IPluginV3,
                              public nvinfer1::IPluginV3OneCore,
@@ -108,9 +110,9 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                                  std::int32_t output_count) noexcept override {
     if (position < 0 || position >= input_count + output_count) return false;
     const Desc& tensor = tensors[position].desc;
-    if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
     const nvinfer1::DataType first = tensors[0].desc.type;
-    if (position == 0) return storage_type(first).has_value();
+    if (position == 0) return storage_type(first).has_value() && Operator::takes_x(attributes_, first, tensor.format);
+    if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
     return tensor.type == (position < input_count ? first : Operator::output_type(first));
   }
 
@@ -147,6 +149,9 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
       const std::optional<cuda::DataType> type = storage_type(inputs[0].type);
       if (!type) return failed("input 0 is neither float32 nor float16");
       next.type = *type;
+      const std::optional<cuda::MapLayout> layout = map_layout(inputs[0].format);
+      if (!layout) return failed("input 0 lies in memory in a way that no kernel reads");
+      next.x_layout = *layout;
       const Shape expected = next.params.output();
       const Shape given(outputs[0].dims.d, outputs[0].dims.nbDims);
       if (expected.text() != given.text()) {
@@ -164,7 +169,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
       return -1;
     }
     const cudaError_t error =
-        Operator::launch(ready_->params, ready_->shapes, ready_->type, inputs, outputs[0], stream);
+        Operator::launch(ready_->params, ready_->shapes, ready_->type, ready_->x_layout, inputs, outputs[0], stream);
     if (error == cudaSuccess) return 0;
     log_error(std::string(Operator::kName) + ": the kernel was not launched (CUDA error " +
               std::to_string(static_cast<int>(error)) + ")");
@@ -183,6 +188,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
     InputShapes shapes;
     Params params;
     cuda::DataType type = cuda::DataType::kFloat32;
+    cuda::MapLayout x_layout = cuda::MapLayout::kPlanes;
   };
 
   /// Exceptions (of the standard library) must not cross into TensorRT.

@@ -18,11 +18,14 @@ struct UpsampleArgmaxOperator {
 
   static Attributes read(FieldReader& fields);
   static void write(const Attributes& attributes, FieldWriter& fields);
+  static bool takes_x(const Attributes& /*attributes*/, nvinfer1::DataType /*type*/, nvinfer1::TensorFormat format) {
+    return format == nvinfer1::TensorFormat::kLINEAR;
+  }
   static nvinfer1::DataType output_type(nvinfer1::DataType /*input*/) { return nvinfer1::DataType::kINT32; }
   static Error output_shape(const Attributes& attributes, const SymbolicShapes& inputs, nvinfer1::DimsExprs* output);
   static Error validate(const Attributes& attributes, const InputShapes& inputs, Params* params);
   static cudaError_t launch(const Params& params, const InputShapes& shapes, cuda::DataType type,
-                            const void* const* inputs, void* output, cudaStream_t stream);
+                            cuda::MapLayout x_layout, const void* const* inputs, void* output, cudaStream_t stream);
 };
 
 }  // namespace hyperseg::tensorrt

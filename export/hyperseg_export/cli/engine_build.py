@@ -70,7 +70,7 @@ class EngineBuild:
         say(f"Built by {facts.flavour.label} {facts.version} for compute capability {targets}")
         share = f"{audit.half_share:.0%} in half precision"
         say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
-        say(f"Layers that only change memory layout: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
+        say(f"Layers that only change where values lie: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:

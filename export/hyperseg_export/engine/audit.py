@@ -21,7 +21,9 @@ _LINE = re.compile(
     r"Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*), Inputs: \[(?P<inputs>.*?)\](?:, Constants: \[.*?\])?"
     r", Outputs: \[(?P<outputs>.*?)\], TacticName:"
 )
-_TENSOR = re.compile(r"\{ Name: (?P<name>.*?), Dimensions: .*?, Datatype: (?P<type>\w+)")
+_TENSOR = re.compile(r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>.*?)\].*?, Datatype: (?P<type>\w+)")
+# TensorRT for RTX names a layer after what it does: transposes, reshapes, slices, copies, concatenations, nothing else.
+_MOVES = re.compile(r"__myl_(?:Tran|Resh|Slic|Move|Conc)+_myl")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Tensor:
 
     name: str
     datatype: str
+    shape: tuple[int, ...] = ()
+    """Empty where the list does not say, -1 for extents that are open."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class Layer:
     kind: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    of_model: bool
-    """False for what TensorRT added itself: changes of memory layout."""
+    moves: bool
+    """Whether it only changes where values lie: what TensorRT added itself, and slices, transposes and the like."""
 
     @property
     def plugin(self) -> bool:
@@ -68,9 +72,13 @@ class Audit:
     half_layers: int
     plugin_layers: int
     reformats: int
-    """Layers that only change a tensor's layout in memory."""
-    plugin_reformats: int
+    """Layers that only change where values lie."""
+    at_plugins: tuple[Layer, ...]
     """Of these, those that feed a plugin or read one's result."""
+
+    @property
+    def plugin_reformats(self) -> int:
+        return len(self.at_plugins)
 
     @property
     def half_share(self) -> float:
@@ -86,14 +94,14 @@ def audit(layers: Iterable[Layer]) -> Audit:
     plugins = [layer for layer in found if layer.plugin]
     around = {tensor.name for layer in plugins for tensor in (*layer.inputs, *layer.outputs)}
     # Signals and waits between streams are listed as layers too; they have no tensors.
-    reformats = [layer for layer in found if not layer.of_model and layer.inputs and layer.outputs]
+    reformats = [layer for layer in found if layer.moves and layer.inputs and layer.outputs]
     beside = [layer for layer in reformats if around & {tensor.name for tensor in (*layer.inputs, *layer.outputs)}]
     return Audit(
         layers=len(floating),
         half_layers=sum(layer.half for layer in floating),
         plugin_layers=len(plugins),
         reformats=len(reformats),
-        plugin_reformats=len(beside),
+        at_plugins=tuple(beside),
     )
 
 
@@ -105,7 +113,7 @@ def layers_from_builder(text: str) -> list[Layer]:
             kind=match["kind"],
             inputs=_tensors(match["inputs"]),
             outputs=_tensors(match["outputs"]),
-            of_model="[ONNX Layer: " in line,
+            moves="[ONNX Layer: " not in line or _MOVES.match(match["name"]) is not None,
         )
         for line in text.splitlines()
         if (match := _LINE.match(line)) is not None
@@ -113,7 +121,11 @@ def layers_from_builder(text: str) -> list[Layer]:
 
 
 def _tensors(text: str) -> tuple[Tensor, ...]:
-    return tuple(Tensor(match["name"], match["type"]) for match in _TENSOR.finditer(text))
+    return tuple(Tensor(match["name"], match["type"], _shape(match["shape"])) for match in _TENSOR.finditer(text))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(extent) for extent in text.split(",") if extent.strip().lstrip("-").isdigit())
 
 
 def layers_from_inspector(text: str) -> list[Layer]:
@@ -132,7 +144,7 @@ def _from_json(entry: dict[str, Any]) -> Layer:
         kind=kind,
         inputs=_json_tensors(entry.get("Inputs", ())),
         outputs=_json_tensors(entry.get("Outputs", ())),
-        of_model=kind not in ("Reformat", "NoOp") and "Reformatting CopyNode" not in str(entry.get("Name", "")),
+        moves=kind in ("Reformat", "NoOp") or "Reformatting CopyNode" in str(entry.get("Name", "")),
     )
 
 

@@ -22,6 +22,7 @@ from hyperseg_export.engine.listener import BuildListener, Silence
 from hyperseg_export.engine.lowering import lower
 from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import EngineOptions
+from hyperseg_export.engine.placement import place_inputs
 from hyperseg_export.engine.process import BuildOutcome, run_build
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.engine.request import BuildRequest
@@ -64,8 +65,11 @@ def build_engine(
     started = time.monotonic()
     chosen = targets.choose(options)
     conversion = prepare(source, options)
-    if not options.half and chosen.tensorrt.flavour is Flavour.RTX and TURING in chosen.compute_capabilities:
-        avoid_products(source.proto)
+    if chosen.tensorrt.flavour is Flavour.RTX:
+        for_turing = TURING in chosen.compute_capabilities
+        place_inputs(source.proto, columns=8 if options.half and for_turing else 2)
+        if not options.half and for_turing:
+            avoid_products(source.proto)
     with (
         replacing(target, options.force) as plan,
         replacing(sidecar.path_of(target), options.force) as description,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 
 from hyperseg_export.engine.errors import EngineError, UnsupportedOperatorError
-from hyperseg_export.operators import DOMAIN
+from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -27,18 +27,19 @@ def load_plugins(builder: Any, library: str | None) -> Any:
     if library is None:
         return None
     handle = builder.get_plugin_registry().load_library(library)
-    if not plugin_names(builder):
+    if not plugin_fields(builder):
         raise EngineError(f"TensorRT did not take the plugin library {library}; build it again (pip install .)")
     return handle
 
 
-def plugin_names(builder: Any) -> set[str]:
-    """The operators that the registry has plugins for, in our namespace."""
+def plugin_fields(builder: Any) -> dict[str, set[str]]:
+    """The operators that the registry has plugins for, in our namespace, and the attributes that each of them knows."""
     creators = builder.get_plugin_registry().all_creators
-    return {creator.name for creator in creators if creator.plugin_namespace == DOMAIN}
+    ours = [creator for creator in creators if creator.plugin_namespace == DOMAIN]
+    return {creator.name: {field.name for field in creator.field_names} for creator in ours}
 
 
-def unsupported_nodes(model: Any, parser: Any, plugins: set[str], name: str) -> Iterator[str]:
+def unsupported_nodes(model: Any, parser: Any, plugins: Mapping[str, set[str]], name: str) -> Iterator[str]:
     """One line for every node that cannot be taken, with the remedy."""
     known: dict[str, bool] = {}
     for node in model.graph.node:
@@ -47,6 +48,11 @@ def unsupported_nodes(model: Any, parser: Any, plugins: set[str], name: str) -> 
             if node.op_type not in plugins:
                 remedy = "build libhyperseg_trt.so (pip install . where nvcc and TensorRT's headers are)"
                 yield f"{where}: no plugin; {remedy}, or export with --portable"
+                continue
+            # The parser would drop them without a word.
+            unknown = {attribute.name for attribute in node.attribute} - plugins[node.op_type] - set(PLUGIN_ATTRIBUTES)
+            if unknown:
+                yield f"{where}: libhyperseg_trt.so does not know {', '.join(sorted(unknown))}; build it anew"
         elif node.domain not in _STANDARD_DOMAINS:
             yield f"{where}: {name} does not know the domain {node.domain}; export the checkpoint with hyperseg-export"
         else:
@@ -67,7 +73,7 @@ def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_uns
     parser = trt.OnnxParser(network, logger)
     content = model.read_bytes()
     nodes = onnx.load_model_from_string(content)
-    problems = list(unsupported_nodes(nodes, parser, plugin_names(builder), tensorrt.name))
+    problems = list(unsupported_nodes(nodes, parser, plugin_fields(builder), tensorrt.name))
     for problem in problems:
         report_unsupported(problem)
     if problems:

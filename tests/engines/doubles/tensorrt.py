@@ -90,6 +90,13 @@ class BuilderFlag11(IntEnum):
     REFIT = 2
 
 
+_PLUGINS = {
+    "DPWConv": ("kernel_shape", "group", "activation", "offset", "coordinates"),
+    "DPWInvertedResidual": ("kernel_shape", "offset", "coordinates"),
+    "UpsampleArgmax": ("scale",),
+}
+
+
 class Registry:
     """IPluginRegistry."""
 
@@ -100,8 +107,12 @@ class Registry:
     def load_library(self, path: str) -> object | None:
         if not self._loads or not Path(path).is_file():
             return None
-        names = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
-        self.all_creators += [SimpleNamespace(name=name, plugin_namespace="hyperseg") for name in names]
+        self.all_creators += [
+            SimpleNamespace(
+                name=name, plugin_namespace="hyperseg", field_names=[SimpleNamespace(name=field) for field in fields]
+            )
+            for name, fields in _PLUGINS.items()
+        ]
         return object()
 
 

@@ -29,6 +29,7 @@ struct DPWConvAttributes {
   Activation activation = Activation::kNone;
   int offset = 0;
   bool coordinates = false;
+  PieceRows rows;
 };
 
 /// Everything a kernel needs beside the pointers. Made by `validate` only.
@@ -59,7 +60,8 @@ inline Error validate(const DPWConvAttributes& attributes, const Shape& x, const
            std::to_string(attributes.kernel_width) + "]; it must be square and odd";
   }
   if (Error error = check_extents(name + ": X", x, 4); !error.empty()) return error;
-  if (Error error = read_theta(name, theta, attributes.offset, x[0], &params->theta); !error.empty()) return error;
+  if (Error error = read_theta(name, theta, attributes.offset, attributes.rows, x[0], &params->theta); !error.empty())
+    return error;
   if (Error error =
           read_level_input(name, x, previous, attributes.coordinates, params->theta, kernel / 2, &params->input);
       !error.empty()) {

@@ -33,6 +33,7 @@ struct DPWInvertedResidualAttributes {
   int kernel_width = 3;
   int offset = 0;
   bool coordinates = false;
+  PieceRows rows;
 };
 
 /// Everything a kernel needs beside the pointers. Made by `validate` only.
@@ -63,7 +64,8 @@ inline Error validate(const DPWInvertedResidualAttributes& attributes, const Sha
            std::to_string(attributes.kernel_width) + "]; only [3, 3] is defined";
   }
   if (Error error = check_extents(name + ": X", x, 4); !error.empty()) return error;
-  if (Error error = read_theta(name, theta, attributes.offset, x[0], &params->theta); !error.empty()) return error;
+  if (Error error = read_theta(name, theta, attributes.offset, attributes.rows, x[0], &params->theta); !error.empty())
+    return error;
   if (Error error = read_level_input(name, x, previous, attributes.coordinates, params->theta, 1, &params->input);
       !error.empty()) {
     return error;

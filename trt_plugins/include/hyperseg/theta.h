@@ -8,6 +8,13 @@
 
 namespace hyperseg {
 
+/// Where the pieces of theta lie if its rows [N, T, N_h, N_w, :] are wider than they: as TensorRT engines have them,
+/// see export/hyperseg_export/engine/placement.py.
+struct PieceRows {
+  int begin = 0;
+  int length = 0;  ///< L; 0: whole rows
+};
+
 /// The generated weights, theta [N, T, N_h, N_w, L]: the weights of patch (i, j) of image n are the pieces
 /// theta[n, 0..T-1, i, j, :] one after the other; the operator's own begin `offset` weights into that sequence.
 struct Theta {
@@ -16,17 +23,19 @@ struct Theta {
   int grid_width = 1;    ///< N_w
   int piece_length = 0;  ///< L
   int offset = 0;
+  int piece_pitch = 0;  ///< length of the row that a piece lies in, L by default
+  int piece_begin = 0;  ///< where in it
 
   /// Where weight `k` (0 <= k < P) of patch (i, j) of image n lies, in elements.
   HYPERSEG_HOST_DEVICE std::int64_t index(int n, int i, int j, int k) const {
     const int q = offset + k;
     const std::int64_t piece = static_cast<std::int64_t>(n) * pieces + q / piece_length;
-    return ((piece * grid_height + i) * grid_width + j) * piece_length + q % piece_length;
+    return ((piece * grid_height + i) * grid_width + j) * piece_pitch + piece_begin + q % piece_length;
   }
 
   /// Distance in elements between piece t and piece t+1 of one patch.
   HYPERSEG_HOST_DEVICE std::int64_t piece_stride() const {
-    return static_cast<std::int64_t>(grid_height) * grid_width * piece_length;
+    return static_cast<std::int64_t>(grid_height) * grid_width * piece_pitch;
   }
 
   /// How many weights a patch has from `offset` on, padding included.
@@ -34,7 +43,8 @@ struct Theta {
 };
 
 /// Reads theta's shape. `name` is the operator's.
-inline Error read_theta(const std::string& name, const Shape& shape, int offset, std::int64_t batch, Theta* theta) {
+inline Error read_theta(const std::string& name, const Shape& shape, int offset, const PieceRows& rows,
+                        std::int64_t batch, Theta* theta) {
   if (Error error = check_extents(name + ": theta", shape, 5); !error.empty()) return error;
   if (shape[0] != batch) {
     return name + ": theta has batch " + std::to_string(shape[0]) + ", X has " + std::to_string(batch);
@@ -47,7 +57,15 @@ inline Error read_theta(const std::string& name, const Shape& shape, int offset,
   theta->pieces = static_cast<int>(shape[1]);
   theta->grid_height = static_cast<int>(shape[2]);
   theta->grid_width = static_cast<int>(shape[3]);
-  theta->piece_length = static_cast<int>(shape[4]);
+  theta->piece_length = theta->piece_pitch = static_cast<int>(shape[4]);
+  if (rows.length > 0) {
+    if (rows.begin < 0 || rows.length > theta->piece_pitch - rows.begin) {
+      return name + ": pieces of " + std::to_string(rows.length) + " weights from " + std::to_string(rows.begin) +
+             " on do not lie in theta's rows of " + std::to_string(theta->piece_pitch);
+    }
+    theta->piece_length = rows.length;
+    theta->piece_begin = rows.begin;
+  }
   theta->offset = offset;
   return {};
 }

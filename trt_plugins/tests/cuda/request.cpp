@@ -11,23 +11,34 @@ hyperseg::Shape shape_of(const HyperSegTensor& tensor) {
   return tensor.data ? hyperseg::Shape(tensor.extents, static_cast<int>(tensor.rank)) : hyperseg::Shape();
 }
 
+hyperseg::cuda::MapLayout layout_of(const HyperSegRequest& request) {
+  return static_cast<hyperseg::cuda::MapLayout>(request.x_layout);
+}
+
 std::string text_of(cudaError_t error) {
   return error == cudaSuccess ? "" : "launch failed with cudaError " + std::to_string(static_cast<int>(error));
 }
 
 std::string read(const HyperSegRequest& request, hyperseg::DPWConvParams* params) {
   const HyperSegTensor* inputs = request.inputs;
-  const hyperseg::DPWConvAttributes attributes{request.kernel, request.kernel,
-                                               request.group,  static_cast<hyperseg::Activation>(request.activation),
-                                               request.offset, request.coordinates != 0};
+  const hyperseg::DPWConvAttributes attributes{request.kernel,
+                                               request.kernel,
+                                               request.group,
+                                               static_cast<hyperseg::Activation>(request.activation),
+                                               request.offset,
+                                               request.coordinates != 0,
+                                               {request.piece_begin, request.piece_length}};
   return validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]), shape_of(inputs[3]),
                   params);
 }
 
 std::string read(const HyperSegRequest& request, hyperseg::DPWInvertedResidualParams* params) {
   const HyperSegTensor* inputs = request.inputs;
-  const hyperseg::DPWInvertedResidualAttributes attributes{request.kernel, request.kernel, request.offset,
-                                                           request.coordinates != 0};
+  const hyperseg::DPWInvertedResidualAttributes attributes{request.kernel,
+                                                           request.kernel,
+                                                           request.offset,
+                                                           request.coordinates != 0,
+                                                           {request.piece_begin, request.piece_length}};
   return validate(attributes, shape_of(inputs[0]), shape_of(inputs[1]), shape_of(inputs[2]), shape_of(inputs[3]),
                   shape_of(inputs[4]), shape_of(inputs[5]), params);
 }
@@ -37,17 +48,18 @@ std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataTyp
   hyperseg::DPWConvParams params;
   if (const std::string error = read(request, &params); !error.empty()) return error;
   return text_of(launch_dpw_conv(
-      params, type, {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output}, nullptr));
+      params, type,
+      {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output, layout_of(request)}, nullptr));
 }
 
 std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWInvertedResidualParams params;
   if (const std::string error = read(request, &params); !error.empty()) return error;
-  return text_of(launch_dpw_inverted_residual(
-      params, type,
-      {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, inputs[4].data, inputs[5].data, request.output},
-      nullptr));
+  return text_of(launch_dpw_inverted_residual(params, type,
+                                              {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data,
+                                               inputs[4].data, inputs[5].data, request.output, layout_of(request)},
+                                              nullptr));
 }
 
 template <typename Params>

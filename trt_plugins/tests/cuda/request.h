@@ -24,6 +24,9 @@ struct HyperSegRequest {
   std::int32_t offset;
   std::int32_t coordinates;
   std::int32_t scale;
+  std::int32_t x_layout;  ///< hyperseg::cuda::MapLayout
+  std::int32_t piece_begin;
+  std::int32_t piece_length;
   /// In the order of the contract: X, theta, then bias and previous, or bias1, bias2, bias3 and previous.
   HyperSegTensor inputs[6];
   void* output;

@@ -2,7 +2,7 @@
 //
 //   run_requests FILE...     reads FILE, writes FILE.output
 //
-// A file holds the request's eight int32 fields; for each of the six inputs an int64 rank (0: absent), its extents and
+// A file holds the request's eleven int32 fields; for each of the six inputs an int64 rank (0: absent), its extents and
 // its int64 size in bytes, then the bytes; at last the int64 size of the output.
 
 #include <cuda_runtime.h>
@@ -43,8 +43,9 @@ class Reader {
 std::string run_file(const std::string& path) {
   Reader reader(path);
   HyperSegRequest request{};
-  for (std::int32_t* field : {&request.operation, &request.data_type, &request.kernel, &request.group,
-                              &request.activation, &request.offset, &request.coordinates, &request.scale}) {
+  for (std::int32_t* field :
+       {&request.operation, &request.data_type, &request.kernel, &request.group, &request.activation, &request.offset,
+        &request.coordinates, &request.scale, &request.x_layout, &request.piece_begin, &request.piece_length}) {
     *field = reader.number<std::int32_t>();
   }
   std::vector<std::unique_ptr<char[]>> blocks;

@@ -2,6 +2,7 @@
 
 #include <NvInferRuntime.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -54,6 +55,15 @@ PluginTensorDesc describe(const nvinfer1::Dims& dims, DataType type, TensorForma
   return PluginTensorDesc{dims, type, format, -1.0f};
 }
 
+std::vector<PluginTensorDesc> describe_inputs(const Request& request) {
+  std::vector<PluginTensorDesc> inputs;
+  for (const HostTensor& tensor : request.inputs) {
+    inputs.push_back(
+        describe(tensor.dims, request.type, inputs.empty() ? request.x_formats.front() : TensorFormat::kLINEAR));
+  }
+  return inputs;
+}
+
 /// What the fields hold, as bytes: an engine file has nothing else of them.
 std::vector<std::string> contents(const nvinfer1::PluginFieldCollection& fields) {
   std::vector<std::string> result;
@@ -103,8 +113,8 @@ DataType check_types(IPluginV3& plugin, const Request& request) {
 void check_formats(IPluginV3& plugin, const Request& request, DataType output) {
   const auto count = static_cast<std::int32_t>(request.inputs.size());
   std::vector<DynamicPluginTensorDesc> tensors;
-  for (const HostTensor& tensor : request.inputs) {
-    tensors.push_back({describe(tensor.dims, request.type), tensor.dims, tensor.dims, tensor.dims});
+  for (const PluginTensorDesc& input : describe_inputs(request)) {
+    tensors.push_back({input, input.dims, input.dims, input.dims});
   }
   tensors.push_back({describe(request.output, output), request.output, request.output, request.output});
   for (int position = 0; position <= count; ++position) {
@@ -115,8 +125,16 @@ void check_formats(IPluginV3& plugin, const Request& request, DataType output) {
     tensor.type = DataType::kINT8;
     expect(!accepts(), "INT8 was accepted at position " + std::to_string(position));
     tensor = right;
-    tensor.format = TensorFormat::kCHW32;
-    expect(!accepts(), "a packed format was accepted at position " + std::to_string(position));
+    std::vector<TensorFormat> right_formats = {TensorFormat::kLINEAR};
+    if (position == 0) right_formats = request.x_formats;
+    for (const TensorFormat format :
+         {TensorFormat::kLINEAR, TensorFormat::kHWC, TensorFormat::kHWC8, TensorFormat::kHWC16, TensorFormat::kCHW32}) {
+      tensor.format = format;
+      const bool expected = std::find(right_formats.begin(), right_formats.end(), format) != right_formats.end();
+      expect(accepts() == expected, "format " + std::to_string(static_cast<int>(format)) + " was " +
+                                        (expected ? "refused" : "accepted") + " at position " +
+                                        std::to_string(position));
+    }
     tensor = right;
   }
   expect(build_of(plugin).configurePlugin(tensors.data(), count, &tensors.back(), 1) == 0, "configurePlugin failed");
@@ -145,12 +163,9 @@ std::vector<std::byte> run_lifecycle(const Request& request) {
   loaded.reset();
   expect(attached != nullptr, "attachToContext failed");
 
-  std::vector<PluginTensorDesc> inputs;
+  const std::vector<PluginTensorDesc> inputs = describe_inputs(request);
   std::vector<const void*> addresses;
-  for (const HostTensor& tensor : request.inputs) {
-    inputs.push_back(describe(tensor.dims, request.type));
-    addresses.push_back(tensor.bytes.data());
-  }
+  for (const HostTensor& tensor : request.inputs) addresses.push_back(tensor.bytes.data());
   const PluginTensorDesc output = describe(request.output, output_type);
   // Bytes that are no number: a value that no thread writes shows.
   std::vector<std::byte> result(element_count(request.output) * element_size(output_type), std::byte{0xFF});

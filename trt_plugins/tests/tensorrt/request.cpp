@@ -15,6 +15,13 @@ nvinfer1::Dims read_dims(std::istream& line) {
   return dims;
 }
 
+nvinfer1::TensorFormat format_of(const std::string& name) {
+  if (name == "kLINEAR") return nvinfer1::TensorFormat::kLINEAR;
+  if (name == "kHWC") return nvinfer1::TensorFormat::kHWC;
+  if (name == "kHWC8") return nvinfer1::TensorFormat::kHWC8;
+  throw std::runtime_error("unknown format " + name);
+}
+
 std::vector<std::byte> read_bytes(const std::filesystem::path& path) {
   std::vector<std::byte> bytes(std::filesystem::file_size(path));
   std::ifstream file(path, std::ios::binary);
@@ -57,6 +64,8 @@ Request Request::read(const std::filesystem::path& path) {
       request.fields.emplace_back(request.names.back().c_str(), request.texts.back().c_str(),
                                   nvinfer1::PluginFieldType::kCHAR,
                                   static_cast<std::int32_t>(request.texts.back().size() + 1));
+    } else if (kind == "formats") {
+      while (line >> value) request.x_formats.push_back(format_of(value));
     } else if (kind == "input") {
       const std::string index = std::to_string(request.inputs.size());
       request.inputs.push_back({read_dims(line), read_bytes(path.string() + "." + index)});
@@ -66,6 +75,7 @@ Request Request::read(const std::filesystem::path& path) {
       throw std::runtime_error(path.string() + ": unknown line: " + text);
     }
   }
+  if (request.x_formats.empty()) request.x_formats = {nvinfer1::TensorFormat::kLINEAR};
   return request;
 }
 

@@ -24,12 +24,14 @@ struct HostTensor {
 ///   type float16
 ///   ints kernel_shape 1 1
 ///   text activation relu
+///   formats kHWC kLINEAR    those that X may have, no other; it lies in the first. Without the line: kLINEAR
 ///   input 4 1 5 8 12        rank and extents; the values are in FILE.0, FILE.1, ...
 ///   output 4 1 4 8 12       what the plug-in is to make
 struct Request {
   std::string name;
   nvinfer1::DataType type = nvinfer1::DataType::kFLOAT;
   std::vector<nvinfer1::PluginField> fields;
+  std::vector<nvinfer1::TensorFormat> x_formats;
   std::vector<HostTensor> inputs;
   nvinfer1::Dims output{};
 

@@ -1,0 +1,57 @@
+"""Other places for the same values: X channels last, theta's pieces within wider rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cases import Case, UpsampleArgmaxCase
+
+
+class MapLayout(IntEnum):
+    """hyperseg::cuda::MapLayout of trt_plugins/cuda/launch.h."""
+
+    PLANES = 0
+    PIXELS = 1
+    PIXELS8 = 2
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the inputs of a case lie in memory. Padding is NaN, so that a kernel that reads it shows."""
+
+    x_layout: MapLayout = MapLayout.PLANES
+    before: int = 0
+    """Values before each of theta's pieces."""
+    behind: int = 0
+
+    def of(self, case: Case) -> list[NDArray[Any] | None]:
+        """The case's inputs in their order. X keeps the shape [N, C, H, W] only as planes."""
+        inputs = dict(case.inputs())
+        x = inputs["X"]
+        assert x is not None
+        inputs["X"] = _laid_out(x, self.x_layout)
+        if not isinstance(case, UpsampleArgmaxCase) and (self.before or self.behind):
+            theta = inputs["theta"]
+            assert theta is not None
+            inputs["theta"] = np.pad(theta, [(0, 0)] * 4 + [(self.before, self.behind)], constant_values=np.nan)
+        return [None if value is None else np.ascontiguousarray(value) for value in inputs.values()]
+
+    def piece_length(self, case: Case) -> int:
+        """L where the rows of theta are wider, else 0."""
+        if not self.before and not self.behind:
+            return 0
+        theta = case.inputs()["theta"]
+        assert theta is not None
+        return int(theta.shape[-1])
+
+
+def _laid_out(x: NDArray[Any], layout: MapLayout) -> NDArray[Any]:
+    if layout is MapLayout.PLANES:
+        return x
+    spare = -x.shape[1] % 8 if layout is MapLayout.PIXELS8 else 0
+    return np.pad(x.transpose(0, 2, 3, 1), [(0, 0)] * 3 + [(0, spare)], constant_values=np.nan)
