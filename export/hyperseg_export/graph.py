@@ -109,6 +109,6 @@ def _axis(graph: ir.Graph, axis: int) -> ir.Value:
     name = f"axis_{axis}"
     if name not in graph.initializers:
         tensor = ir.tensor([axis], ir.DataType.INT64, name)
-        value = ir.Value(name=name, const_value=tensor, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+        value = ir.Value(name=name, const_value=tensor, shape=ir.Shape([1]), type=ir.TensorType(tensor.dtype))
         graph.register_initializer(value)
     return graph.initializers[name]
