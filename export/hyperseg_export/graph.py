@@ -88,8 +88,8 @@ def _plain_reshapes(graph: ir.Graph) -> None:
 def _short_sums(graph: ir.Graph) -> None:
     """Averages over pixels by way of averages over rows.
 
-    ONNX Runtime adds 300,000 values one after another, and where all are equal, as over a picture of one colour, the
-    rounding errors of such a sum all point one way: they grew to 1e-4 of the average.
+    Over a picture of one colour all values of a map are nearly equal, and rounding errors of a long sum do not cancel.
+    A portable file of a cityscapes-s was off by 1.1 in ONNX Runtime; with short sums it is by 0.04 at most.
     """
     for node in list(graph):
         if node.op_type != "ReduceMean" or not averages_pixels(node) or not _keeps_axes(node):
