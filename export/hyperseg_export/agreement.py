@@ -35,9 +35,9 @@ class Tolerance:
 
 
 TOLERANCES = {
-    # Sums of float32 in another order: about 1e-6 a layer over some seventy layers. Where a network amplifies that,
-    # its errors were 0.4 to 1 times what one unit in the last place does, and over a picture of one colour, where an
-    # average over 300,000 equal values is off for all of them alike, 4.3 times at most.
+    # Sums of float32 in another order: about 1e-6 a layer over some seventy layers. Where a network amplifies that, its
+    # errors were 0.4 to 1 times what one unit in the last place does; over a picture of one colour, where rounding
+    # errors are alike everywhere and do not cancel, 4.3 times.
     Precision.FLOAT32: Tolerance(logits=2e-4, labels=0.9999, roundings=16.0),
     # Half precision rounds every activation and weight by up to 2^-11 = 5e-4 of its size. Over some seventy layers of
     # independent roundings that is about 4e-3 of the logits' spread, and a maximum over millions of values lies ten

