@@ -51,7 +51,7 @@ def _match(node: ir.Node) -> _Window | None:
     if tensor.dtype != ir.DataType.FLOAT or tensor.nbytes < _LARGE or len(weight.uses()) != 1:
         return None
     sizes = [size for size in x.shape if isinstance(size, int)]
-    side = int(tensor.shape[2])
+    side = int(tensor.shape.numpy()[2])
     if len(sizes) != 4 or sizes[0] != 1 or tensor.shape[1] != sizes[1] or sizes[2] % side or sizes[3] % side:
         return None
     if list(tensor.shape[2:]) != [side] * 2 or _integers(node, "strides", [1, 1]) != [side] * 2:
@@ -71,7 +71,7 @@ def _replace(graph: ir.Graph, conv: ir.Node, window: _Window) -> None:
     rows, side = len(values), window.side
     nodes: list[ir.Node] = []
 
-    def add(operator: str, inputs: list[ir.Value], attributes: dict[str, object] | None = None) -> ir.Value:
+    def add(operator: str, inputs: list[ir.Value], attributes: dict[str, int] | None = None) -> ir.Value:
         name = f"{(conv.name or '').removesuffix('/Conv')}/{operator}"
         taken = sum((node.name or "").startswith(name) for node in nodes)
         node = ir.node(operator, inputs, attributes, name=f"{name}_{taken + 1}" if taken else name)
@@ -80,7 +80,7 @@ def _replace(graph: ir.Graph, conv: ir.Node, window: _Window) -> None:
 
     def constant(kind: str, array: np.ndarray[tuple[int, ...], np.dtype[np.int64 | np.float32]]) -> ir.Value:
         tensor = ir.tensor(array, name=f"{conv.outputs[0].name}/{kind}")
-        value = ir.Value(name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=tensor.shape)
+        value = ir.Value(name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape))
         graph.register_initializer(value)
         return value
 

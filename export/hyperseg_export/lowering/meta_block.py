@@ -9,7 +9,8 @@ from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 
 def unfuse_meta_block(graph: ir.Graph, block: ir.Node) -> None:
     """Replaces the node in place. Channels must be fixed in the graph."""
-    x, theta, bias1, bias2, bias3, previous = [*block.inputs, *[None] * (6 - len(block.inputs))]
+    x, theta, bias1, bias2, bias3 = block.inputs[:5]
+    previous = block.inputs[5] if len(block.inputs) > 5 else None
     assert x is not None
     assert x.shape is not None
     assert bias1 is not None
