@@ -134,6 +134,7 @@ HWY_NOINLINE float filter_channel(const InvertedResidualParams& params, const Pa
   V total = hn::Zero(d);
   for (int y = 0; y < out_rows; ++y, out += width) {
     const size_t begin = static_cast<size_t>(y) * kStride * rows.stride;
+    V row_total = hn::Zero(d);  // short sums: where a map is even, the roundings of a long one all go the same way
     for (size_t n = 0; n < width; n += lanes) {
       V sums[2] = {hn::Set(d, bias), hn::Zero(d)};
       for (int u = 0; u < kKernel; ++u) {
@@ -147,14 +148,15 @@ HWY_NOINLINE float filter_channel(const InvertedResidualParams& params, const Pa
       const V result = silu(d, hn::Add(sums[0], sums[1]));
       if (n + lanes <= width) {
         hn::StoreU(result, d, out + n);
-        total = hn::Add(total, result);
+        row_total = hn::Add(row_total, result);
       } else {
         HWY_ALIGN float last[HWY_MAX_BYTES / sizeof(float)];
         hn::Store(result, d, last);
         for (size_t i = n; i < width; ++i) out[i] = last[i - n];
-        total = hn::Add(total, hn::IfThenElseZero(hn::FirstN(d, width - n), result));
+        row_total = hn::Add(row_total, hn::IfThenElseZero(hn::FirstN(d, width - n), result));
       }
     }
+    total = hn::Add(total, row_total);
   }
   return hn::GetLane(hn::SumOfLanes(d, total));
 }
