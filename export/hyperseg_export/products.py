@@ -80,7 +80,9 @@ def _replace(graph: ir.Graph, conv: ir.Node, window: _Window) -> None:
 
     def constant(kind: str, array: np.ndarray[tuple[int, ...], np.dtype[np.int64 | np.float32]]) -> ir.Value:
         tensor = ir.tensor(array, name=f"{conv.outputs[0].name}/{kind}")
-        value = ir.Value(name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape))
+        value = ir.Value(
+            name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape)
+        )
         graph.register_initializer(value)
         return value
 
