@@ -94,6 +94,13 @@ def test_sound_is_kept(hyperseg_run: Run, tmp_path: Path, codec: str, copied: bo
     assert duration(Path("out.mp4")) == pytest.approx(duration(clip), abs=0.1)
 
 
+def test_ffmpeg_reports_nothing_through_python(tmp_path: Path) -> None:
+    """Its threads would wait for the interpreter, and whoever closes the decoder for them."""
+    av.logging.set_level(av.logging.PANIC)
+    VideoReader(str(write_clip(tmp_path / "clip.mp4", count=2))).close()
+    assert av.logging.get_level() is None
+
+
 def test_a_cut_takes_pictures_and_sound_of_the_same_time(hyperseg_run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=40, sound="aac")
     assert hyperseg_run(clip, "-o", "out.mp4", "--start", "1", "--end", "0:03", "--every", "2").code == 0

@@ -160,7 +160,9 @@ def _open(source: str, timeout_seconds: float) -> InputContainer:
     import av
     from av.error import FFmpegError
 
-    av.logging.set_level(av.logging.PANIC)
+    # Silent, and not merely quiet: at any other level ffmpeg's decoding threads ask for the interpreter to report an
+    # error, while it may be held by the thread that closes the decoder and waits for them.
+    av.logging.set_level(None)
     remote = "://" in source
     path = Path(source)
     if not remote:
