@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hyperseg_export.engine.errors import EngineError
+from hyperseg_export.engine.products import restore_convolutions
 from hyperseg_export.operators import DOMAIN
 
 if TYPE_CHECKING:
@@ -18,23 +19,10 @@ PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 
 def lower(model: ModelProto) -> None:
     """Rewrites `model` in place so that TensorRT's parser takes it."""
-    _unfuse(model)
     _lower_cpu_operators(model)
+    restore_convolutions(model.graph)
     _drop_absent_inputs(model)
     _cast_bytes_first(model)
-
-
-def _unfuse(model: ModelProto) -> None:
-    """Operators without a plugin become standard ones again."""
-    if all(node.domain != DOMAIN or node.op_type in PLUGINS for node in model.graph.node):
-        return
-    import onnx_ir as ir
-
-    from hyperseg_export.lowering import lower as lower_operators
-
-    graph = ir.from_proto(model)
-    lower_operators(graph, keep=PLUGINS)
-    model.CopyFrom(ir.to_proto(graph))
 
 
 def _lower_cpu_operators(model: ModelProto) -> None:
