@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from hyperseg_export.engine.readers import readers_of
 from hyperseg_export.operators import DOMAIN
 
 _DYNAMIC = ("DPWConv", "DPWInvertedResidual")
@@ -64,10 +65,7 @@ def _reads_theta(node: NodeProto) -> bool:
 
 def _products(graph: GraphProto) -> Iterator[_Product]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    readers: defaultdict[str, list[NodeProto]] = defaultdict(list)
-    for node in graph.node:
-        for name in set(node.input):
-            readers[name].append(node)
+    readers = readers_of(graph)
     for node in graph.node:
         weights = constants.get(node.input[1]) if node.op_type == "MatMul" else None
         if weights is None or len(weights.dims) != 3:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperseg_export.engine.readers import readers_of
+
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto
 
 
-def restore_convolutions(graph: GraphProto) -> int:
-    """Rewrites Reshape, Gemm, Reshape with constant weights as the 1x1 convolution it is, in place; returns how many.
+def restore_convolutions(graph: GraphProto) -> None:
+    """Rewrites Reshape, Gemm, Reshape with constant weights as the 1x1 convolution it is, in place.
 
     TensorRT for RTX refuses float32 matrix products for Turing.
     """
@@ -17,13 +19,9 @@ def restore_convolutions(graph: GraphProto) -> int:
 
     constants = {tensor.name: tensor for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
-    readers: dict[str, list[NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    count = 0
+    readers = readers_of(graph)
     for product in [node for node in graph.node if node.op_type == "Gemm" and not node.attribute]:
-        before, after = makers.get(product.input[1]), readers.get(product.output[0], [])
+        before, after = makers.get(product.input[1]), readers[product.output[0]]
         if product.input[0] not in constants or before is None or before.op_type != "Reshape":
             continue
         if len(after) != 1 or after[0].op_type != "Reshape":
@@ -38,5 +36,3 @@ def restore_convolutions(graph: GraphProto) -> int:
         graph.node.remove(after[0])
         if len(readers[before.output[0]]) == 1:
             graph.node.remove(before)
-        count += 1
-    return count
