@@ -67,8 +67,7 @@ def test_an_engine_of_open_shapes(preset: str, tmp_path: Path) -> None:
 def _assert_built(preset: str, path: Path, options: EngineOptions) -> None:
     report = build_engine(path, options=options)
     assert report.audit.plugin_layers == PLUGINS[preset]
-    # In float32 stay the averages of squeeze-excite, two layers each.
-    assert report.audit.half_share > 0.75 if options.half else report.audit.half_layers == 0, report.audit
+    assert report.audit.half_share > 0.8 if options.half else report.audit.half_layers == 0, report.audit
     if TURING not in options.compute_capabilities:  # for Turing it pads the channels of convolutions, and cuts them out
         assert report.audit.at_plugins == (), "TensorRT copies what a plugin reads or writes"
     described, _ = sidecar.read_plan(report.engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperseg_export.engine.averages import join_averages
 from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.products import restore_convolutions
 from hyperseg_export.operators import DOMAIN
@@ -21,6 +22,7 @@ def lower(model: ModelProto) -> None:
     """Rewrites `model` in place so that TensorRT's parser takes it."""
     _lower_cpu_operators(model)
     restore_convolutions(model.graph)
+    join_averages(model.graph)
     _drop_absent_inputs(model)
     _cast_bytes_first(model)
 
