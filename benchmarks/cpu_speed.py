@@ -101,6 +101,8 @@ def runner_of(runner: str, path: Path, threads: int, spin: bool) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    # Else this session's threads still wait for work, busily, while the next runner is measured.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if runner != "plain":
         options.register_custom_ops_library(str(require(Library.ONNXRUNTIME)))
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -239,7 +241,7 @@ def machine() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
-@click.command(help=__doc__)
+@click.command(help="\b\n" + (__doc__ or "").replace("\n\n", "\n\n\b\n"))
 @click.argument("presets", nargs=-1)
 @click.option("--rounds", default=31, show_default=True, help="Measured rounds.")
 @click.option("--threads", multiple=True, type=int, default=(2, 1), show_default=True, help="Can be repeated.")
