@@ -11,6 +11,7 @@ from onnx_ir.passes import common
 
 from hyperseg_export.fusion import averages_pixels, fuse_encoder
 from hyperseg_export.lowering import lower
+from hyperseg_export.mappers import fuse_mappers
 from hyperseg_export.meta_blocks import fuse_meta_blocks
 from hyperseg_export.products import use_products
 
@@ -25,7 +26,7 @@ def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     """Edits the exporter's model in place.
 
     `portable` replaces our operators by standard ones; `fuse` makes blocks of encoder and decoder one operator each,
-    and large convolutions matrix products.
+    DPWConvs of small patches one with their weight mappers, and large convolutions matrix products.
     """
     name_nodes(model.graph)
     if portable:
@@ -35,6 +36,7 @@ def finish(model: ir.Model, portable: bool, fuse: bool = False) -> None:
     if fuse and not portable:
         fuse_encoder(model)
         fuse_meta_blocks(model)
+        fuse_mappers(model)
         use_products(model)
         common.TopologicalSortPass()(model)
     _short_sums(model.graph)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -9,13 +11,22 @@ import onnxruntime
 import pytest
 from hyperseg_export.fusion import INVERTED_RESIDUAL, fuse_encoder
 from hyperseg_export.lowering import lower
+from hyperseg_export.mappers import MAPPED, fuse_mappers
 from hyperseg_export.meta_blocks import META_BLOCK, fuse_meta_blocks
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
 from hyperseg_export.products import use_products
 from native.graphs import one_node_model
 from onnx_ir.passes import common
-from vectors import ENCODER_CASES, META_BLOCK_CASES, DPWMetaBlockCase, InvertedResidualCase, assert_matches
+from vectors import (
+    ENCODER_CASES,
+    MAPPED_CASES,
+    META_BLOCK_CASES,
+    DPWMetaBlockCase,
+    InvertedResidualCase,
+    MappedDPWConvCase,
+    assert_matches,
+)
 
 
 def _model(case: InvertedResidualCase) -> ir.Model:
@@ -64,29 +75,69 @@ def test_an_intermediate_that_others_read_keeps_the_block(part: str) -> None:
     assert fuse_encoder(model) == 0
 
 
-def _meta_block(case: DPWMetaBlockCase) -> ir.Model:
-    """One node with inputs of fixed shapes."""
+def _patchwise(case: DPWMetaBlockCase | MappedDPWConvCase) -> ir.Model:
+    """One node with inputs of fixed shapes, and the mapper as a constant."""
     register()
-    inputs = {name: value for name, value in case.inputs().items() if value is not None}
-    proto = one_node_model(case.operator, inputs, case.attributes)
+    proto = one_node_model(case.operator, case.inputs(), case.attributes)
     del proto.graph.input[:]
-    for name, value in inputs.items():
-        proto.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, value.shape))
+    for name, value in case.inputs().items():
+        if name == "mapper":
+            proto.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+        elif value is not None:
+            proto.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, value.shape))
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+
+
+def _fed(case: DPWMetaBlockCase | MappedDPWConvCase) -> dict[str, Any]:
+    return {name: value for name, value in case.inputs().items() if value is not None and name != "mapper"}
+
+
+@pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
+def test_lowered_mapped_convolution_is_the_convolution(case: MappedDPWConvCase) -> None:
+    model = _patchwise(case)
+    assert lower(model) == 1
+    session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    assert_matches(case, session.run(None, _fed(case))[0])
+
+
+@pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
+def test_small_patches_get_their_mapper_again(case: MappedDPWConvCase) -> None:
+    model = _patchwise(case)
+    attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
+    lower(model, keep=["DPWConv"])
+    assert [node.op_type for node in model.graph][-2:] == ["Reshape", "DPWConv"]
+    small = case.patch[0] * case.patch[1] <= 4
+    assert fuse_mappers(model) == int(small)
+    common.RemoveUnusedNodesPass()(model)
+    if small:
+        (node,) = model.graph
+        assert (node.domain, node.op_type) == (DOMAIN, MAPPED)
+        assert {name: attribute.value for name, attribute in node.attributes.items()} == attributes
+        given = [value.name for value in node.inputs if value is not None]
+        assert given == [name for name, value in case.inputs().items() if value is not None]
+
+
+def test_weights_that_others_read_are_still_made() -> None:
+    model = _patchwise(MAPPED_CASES[0])
+    lower(model, keep=["DPWConv"])
+    theta = next(iter(reversed(model.graph))).inputs[1]
+    assert theta is not None
+    model.graph.outputs.append(theta)
+    theta.producer().append(ir.node("Identity", [theta]))  # type: ignore[union-attr]
+    assert fuse_mappers(model) == 0
 
 
 @pytest.mark.parametrize("case", META_BLOCK_CASES, ids=lambda case: case.name)
 def test_lowered_meta_block_is_the_block(case: DPWMetaBlockCase) -> None:
-    model = _meta_block(case)
+    model = _patchwise(case)
     assert lower(model) == 1
     session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
-    inputs = {name: value for name, value in case.inputs().items() if value is not None}
-    assert_matches(case, session.run(None, inputs)[0])
+    assert_matches(case, session.run(None, _fed(case))[0])
 
 
 @pytest.mark.parametrize("case", META_BLOCK_CASES, ids=lambda case: case.name)
 def test_meta_blocks_of_high_patches_are_fused_again(case: DPWMetaBlockCase) -> None:
-    model = _meta_block(case)
+    model = _patchwise(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
     lower(model, keep=["DPWConv"])
     assert [node.op_type for node in model.graph] == ["DPWConv"] * 3

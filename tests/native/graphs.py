@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from vectors import Case, InvertedResidualCase
+from vectors import AnyCase
 
 Feeds = Mapping[str, NDArray[Any] | None]
 
@@ -49,7 +49,7 @@ def one_node_model(
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
-def model_of(case: Case | InvertedResidualCase) -> onnx.ModelProto:
+def model_of(case: AnyCase) -> onnx.ModelProto:
     labels = case.operator == "UpsampleArgmax"
     output = onnx.TensorProto.INT32 if labels else onnx.helper.np_dtype_to_tensor_dtype(np.dtype(case.dtype))
     return one_node_model(case.operator, case.inputs(), case.attributes, output)

@@ -26,6 +26,11 @@ def _conv(**changed: Any) -> dict[str, Any]:
     return {"X": _zeros(1, 4, 8, 8), "theta": _zeros(1, 1, 4, 4, 16), "bias": _zeros(4), "previous": None, **changed}
 
 
+def _mapped(**changed: Any) -> dict[str, Any]:
+    inputs = {"X": _zeros(1, 4, 8, 8), "signal": _zeros(1, 6, 4, 4), "mapper": _zeros(2, 3, 8)}
+    return {**inputs, "bias": _zeros(4), "previous": None, **changed}
+
+
 def _residual(**changed: Any) -> dict[str, Any]:
     inputs = {"X": _zeros(1, 4, 8, 8), "theta": _zeros(1, 1, 4, 4, 60)}
     return {**inputs, "bias1": _zeros(4), "bias2": _zeros(4), "bias3": _zeros(2), "previous": None, **changed}
@@ -77,6 +82,20 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         {},
         r"previous has shape \[1, 2, 8, 4\]; with X \[1, 4, 8, 8\]",
     ),
+    "mapped-kernel": (
+        "MappedDPWConv",
+        _mapped(),
+        {"kernel_shape": [3, 3]},
+        r"kernel_shape is \[3, 3\] and group 1; only",
+    ),
+    "mapped-signal": (
+        "MappedDPWConv",
+        _mapped(signal=_zeros(1, 5, 4, 4)),
+        {},
+        r"signal has 5 channels; mapper \[2, 3, 8\]",
+    ),
+    "mapped-weights": ("MappedDPWConv", _mapped(bias=_zeros(5)), {}, r"theta holds 16 weights a patch \(T=2, L=8\)"),
+    "mapped-height": ("MappedDPWConv", _mapped(X=_zeros(1, 4, 6, 8)), {}, "height 6 of X is not a multiple"),
     "hidden": ("DPWInvertedResidual", _residual(bias2=_zeros(5)), {}, "bias2 has 5 values, bias1 has 4"),
     "residual-weights": ("DPWInvertedResidual", _residual(bias3=_zeros(3)), {}, r"64 weights \(4\*4 \+ 9\*4 \+ 3\*4\)"),
     "residual-kernel": ("DPWInvertedResidual", _residual(), {"kernel_shape": [5, 5]}, r"only \[3, 3\] is defined"),

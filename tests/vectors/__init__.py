@@ -7,12 +7,15 @@
 from .cases import (
     CASES,
     ENCODER_CASES,
+    MAPPED_CASES,
     META_BLOCK_CASES,
+    AnyCase,
     Case,
     DPWConvCase,
     DPWInvertedResidualCase,
     DPWMetaBlockCase,
     InvertedResidualCase,
+    MappedDPWConvCase,
     UpsampleArgmaxCase,
 )
 from .compare import assert_matches, expected
@@ -21,13 +24,16 @@ from .placement import MapLayout, Placement
 __all__ = [
     "CASES",
     "ENCODER_CASES",
+    "MAPPED_CASES",
     "META_BLOCK_CASES",
+    "AnyCase",
     "Case",
     "DPWConvCase",
     "DPWInvertedResidualCase",
     "DPWMetaBlockCase",
     "InvertedResidualCase",
     "MapLayout",
+    "MappedDPWConvCase",
     "Placement",
     "UpsampleArgmaxCase",
     "assert_matches",

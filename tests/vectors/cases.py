@@ -114,6 +114,47 @@ class DPWConvCase(_LevelCase):
 
 
 @dataclass(frozen=True)
+class MappedDPWConvCase(_LevelCase):
+    """A 1x1 DPWConv with its weight mapper: on the CPU, and as the product and the DPWConv that it replaces."""
+
+    operator: ClassVar[str] = "MappedDPWConv"
+
+    signal_length: int = 3  # K
+    activation: str = "none"
+    bias: bool = True
+
+    @property
+    def attributes(self) -> Attributes:
+        return {
+            "kernel_shape": [1, 1],
+            "group": 1,
+            "activation": self.activation,
+            "offset": self.offset,
+            "coordinates": int(self.coordinates),
+        }
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.batch, self.out_channels, self.height, self.width
+
+    def inputs(self) -> Inputs:
+        """The node's inputs in order; None where an optional one is left out."""
+        rng = np.random.default_rng(self.seed)
+        x, previous = self._draw_maps(rng)
+        count = self.offset + self.out_channels * self.in_channels
+        length = -(-(count + self.spare) // self.pieces)
+        signal = rng.standard_normal((self.batch, self.pieces * self.signal_length, *self.grid))
+        mapper = rng.standard_normal((self.pieces, self.signal_length, length))
+        mapper /= np.sqrt(self.signal_length * self.in_channels)
+        own = np.zeros(self.pieces * length, dtype=bool)
+        own[self.offset : count] = True
+        others = ~own.reshape(self.pieces, 1, length)
+        mapper = np.where(others, POISON, mapper)
+        bias = rng.standard_normal(self.out_channels) if self.bias else None
+        return self._stored({"X": x, "signal": signal, "mapper": mapper, "bias": bias, "previous": previous})
+
+
+@dataclass(frozen=True)
 class DPWInvertedResidualCase(_LevelCase):
     operator: ClassVar[str] = "DPWInvertedResidual"
 
@@ -256,6 +297,10 @@ class InvertedResidualCase:
 
 
 Case: TypeAlias = DPWConvCase | DPWInvertedResidualCase | UpsampleArgmaxCase
+"""Of the operators that every backend has."""
+
+AnyCase: TypeAlias = Case | MappedDPWConvCase | InvertedResidualCase
+"""And of those for the CPU only."""
 
 
 def _conv_cases() -> Iterator[DPWConvCase]:
@@ -426,6 +471,32 @@ def _meta_block_cases() -> Iterator[DPWMetaBlockCase]:
     yield case("glue", 14, coordinates=True, previous_channels=5, batch=2, pieces=8)
     yield case("level4", 32, x_channels=6, patch=(16, 16), out_channels=6, coordinates=True, previous_channels=8)
     yield case("level5", 22, patch=(32, 32), out_channels=21, coordinates=True, previous_channels=6, pieces=16)
+
+
+def _mapped_cases() -> Iterator[MappedDPWConvCase]:
+    def case(name: str, x_channels: int, out: int, patch: tuple[int, int], **rest: object) -> MappedDPWConvCase:
+        return replace(MappedDPWConvCase(name, x_channels, (2, 3), patch, out), **rest)  # type: ignore[arg-type]
+
+    yield case("one-pixel", 5, 4, (1, 1))
+    yield case("one-channel", 1, 1, (1, 1), signal_length=1)
+    yield case("piece-a-channel", 6, 8, (1, 1), pieces=8)
+    yield case("piece-of-two-channels", 6, 8, (1, 1), pieces=4)
+    yield case("two-pieces-a-channel", 6, 5, (2, 2), pieces=10)
+    yield case("pieces-across-channels", 7, 5, (2, 2), pieces=4)
+    yield case("offset", 7, 5, (2, 1), pieces=3, offset=11, spare=9)
+    yield case("no-bias", 6, 4, (1, 2), pieces=4, bias=False)
+    yield case("relu", 6, 4, (2, 2), activation="relu")
+    yield case("relu6", 6, 4, (2, 2), activation="relu6", pieces=2)
+    yield case("batch", 4, 6, (2, 2), batch=3, pieces=2, signal_length=9)
+    yield case("wide", 3, 4, (3, 20), pieces=2, grid=(2, 5))
+    yield case("level0", 80, 64, (1, 1), grid=(3, 24), pieces=64, signal_length=7, coordinates=True, activation="relu")
+    yield case("level1", 28, 32, (2, 2), grid=(3, 24), pieces=32, signal_length=8, coordinates=True,
+               previous_channels=64, activation="relu")  # fmt: skip
+
+
+MAPPED_CASES: tuple[MappedDPWConvCase, ...] = tuple(
+    replace(case, name=f"MappedDPWConv-{case.name}", seed=seed) for seed, case in enumerate(_mapped_cases())
+)
 
 
 META_BLOCK_CASES: tuple[DPWMetaBlockCase, ...] = tuple(

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import reference
-from .cases import Case, DPWConvCase, DPWMetaBlockCase, InvertedResidualCase, UpsampleArgmaxCase
+from .cases import (
+    AnyCase,
+    DPWConvCase,
+    DPWMetaBlockCase,
+    InvertedResidualCase,
+    MappedDPWConvCase,
+    UpsampleArgmaxCase,
+)
 
 # float32: sums of at most some hundred terms of size 1 in another order: 1e-6 each, with a margin of 20.
 # float16: the output's own rounding is 5e-4 relative; a kernel may round the meta block's hidden values (up to 6, so by
@@ -18,12 +25,12 @@ _RELATIVE = {"float32": 2e-5, "float16": 4e-3}
 _ABSOLUTE = {"float32": 2e-5, "float16": 1e-2}
 
 
-def _doubles(case: Case | InvertedResidualCase) -> dict[str, NDArray[np.float64] | None]:
+def _doubles(case: AnyCase) -> dict[str, NDArray[np.float64] | None]:
     return {name: None if value is None else value.astype(np.float64) for name, value in case.inputs().items()}
 
 
 @cache
-def expected(case: Case | InvertedResidualCase) -> NDArray[Any]:
+def expected(case: AnyCase) -> NDArray[Any]:
     """The reference's output: float64 maps, or int32 labels."""
     inputs: dict[str, Any] = _doubles(case)
     attributes: dict[str, Any] = dict(case.attributes)
@@ -33,6 +40,8 @@ def expected(case: Case | InvertedResidualCase) -> NDArray[Any]:
         return reference.inverted_residual(inputs, **attributes)
     if isinstance(case, DPWMetaBlockCase):
         return reference.dpw_meta_block(*inputs.values(), **attributes)
+    if isinstance(case, MappedDPWConvCase):
+        return reference.mapped_dpw_conv(*inputs.values(), **attributes)
     operator = reference.dpw_conv if isinstance(case, DPWConvCase) else reference.dpw_inverted_residual
     return operator(*inputs.values(), **attributes)
 
@@ -50,7 +59,7 @@ def _assert_labels(case: UpsampleArgmaxCase, actual: NDArray[Any]) -> None:
     np.testing.assert_array_equal(actual, first_equal, "a tie went to a higher channel")
 
 
-def assert_matches(case: Case | InvertedResidualCase, actual: NDArray[Any]) -> None:
+def assert_matches(case: AnyCase, actual: NDArray[Any]) -> None:
     """Fails with numpy's report where `actual`, as the backend returned it, is not the case's output."""
     assert actual.shape == case.output_shape, f"shape {actual.shape}, expected {case.output_shape}"
     if isinstance(case, UpsampleArgmaxCase):

@@ -106,6 +106,21 @@ def dpw_conv(
     return np.asarray(_ACTIVATIONS[activation](y))
 
 
+def mapped_dpw_conv(
+    x: Doubles,
+    signal: Doubles,
+    mapper: Doubles,
+    bias: Doubles | None = None,
+    previous: Doubles | None = None,
+    **attributes: Any,
+) -> Doubles:
+    """Y [N, C_out, H, W]: the DPWConv with the weights that the mapper makes of the signal."""
+    batch, _, rows, columns = signal.shape
+    pieces, length, _ = mapper.shape
+    split = signal.reshape(batch, pieces, length, rows, columns)
+    return dpw_conv(x, np.einsum("ntkij,tkl->ntijl", split, mapper), bias, previous, **attributes)
+
+
 def dpw_inverted_residual(
     x: Doubles,
     theta: Doubles,

@@ -7,6 +7,7 @@
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
 #include "hyperseg/inverted_residual.h"
+#include "hyperseg/mapped_dpw_conv.h"
 #include "hyperseg/upsample_argmax.h"
 
 /// The operators on the CPU. Contracts are in hyperseg/*.h; parameters come from `validate`, pointers are to dense
@@ -18,6 +19,18 @@ void dpw_conv(const DPWConvParams& params, const float* x, const float* theta, c
               float* y, const Workers& workers);
 void dpw_conv(const DPWConvParams& params, const Half* x, const Half* theta, const Half* bias, const Half* previous,
               Half* y, const Workers& workers);
+
+/// The inputs of MappedDPWConv.
+struct MappedDPWConvInputs {
+  const float* x;
+  const float* signal;
+  const float* mapper;
+  const float* bias;
+  const float* previous;
+};
+
+void mapped_dpw_conv(const MappedDPWConvParams& params, const MappedDPWConvInputs& inputs, float* y,
+                     const Workers& workers);
 
 /// The inputs of DPWInvertedResidual.
 template <typename T>

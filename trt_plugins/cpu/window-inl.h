@@ -73,6 +73,7 @@ HWY_INLINE void upsample_window(const WindowSource& source, const T* previous, c
   const LevelInput& input = source.input;
   const WindowLayout& layout = source.layout;
   const int height = input.height / 2, width = input.width / 2;
+  const MapRow* const map_rows = source.rows_of(patch.i);
   const int top = patch.i * layout.patch_height - layout.padding;
   const int first_row = std::max(std::max(top, 0) - 1, 0) / 2;
   const int last_row = std::min(std::min(top + layout.rows(), input.height) / 2, height - 1);
@@ -103,7 +104,7 @@ HWY_INLINE void upsample_window(const WindowSource& source, const T* previous, c
     const float* const fine = buffers.fine + (columns.begin & 1);
     float* to = window + c * layout.plane() + columns.margin;
     for (int row = 0; row < layout.rows(); ++row, to += layout.row_stride()) {
-      const Interpolation rows = interpolate(reflect(top + row, input.height), height, 2);
+      const Interpolation& rows = map_rows[row].previous;
       blend_rows(fine + (rows.low - first_row) * fine_stride, fine + (rows.high - first_row) * fine_stride, rows.weight,
                  columns.end - columns.begin, to);
     }
@@ -132,14 +133,13 @@ HWY_INLINE void compose_window(const WindowSource& source, const T* x, const T* 
   const WindowLayout& layout = source.layout;
   const Columns columns(source, patch.j);
   const int count = columns.end - columns.begin;
-  const int top = patch.i * layout.patch_height - layout.padding;
+  const MapRow* const map_rows = source.rows_of(patch.i);
   float* to = window;
   if (input.coordinates) {
     for (int row = 0; row < layout.rows(); ++row) {
       float* const across = to + static_cast<size_t>(row) * layout.row_stride();
       load_row(source.across.data() + columns.begin, count, across + columns.margin);
-      std::fill_n(across + layout.plane(), layout.row_stride(),
-                  coordinate(reflect(top + row, input.height), input.height));
+      std::fill_n(across + layout.plane(), layout.row_stride(), map_rows[row].coordinate);
     }
     to += 2 * layout.plane();
   }
@@ -147,8 +147,8 @@ HWY_INLINE void compose_window(const WindowSource& source, const T* x, const T* 
   const T* from = x + patch.n * input.x_channels * x_plane + columns.begin;
   for (int c = 0; c < input.x_channels; ++c, from += x_plane, to += layout.plane()) {
     for (int row = 0; row < layout.rows(); ++row) {
-      const ptrdiff_t y = reflect(top + row, input.height);
-      load_row(from + y * input.width, count, to + static_cast<size_t>(row) * layout.row_stride() + columns.margin);
+      load_row(from + static_cast<ptrdiff_t>(map_rows[row].y) * input.width, count,
+               to + static_cast<size_t>(row) * layout.row_stride() + columns.margin);
     }
   }
   if (input.previous_channels > 0) upsample_window(source, previous, patch, columns, buffers, to);

@@ -48,17 +48,30 @@ struct WindowLayout {
   std::size_t size(int channels) const { return (channels + 1) * plane() + 2 * padding * (row_stride() + 1); }
 };
 
+/// What a row of a window reads.
+struct MapRow {
+  int y;                   ///< of X; mirrored where the window's row lies outside the image
+  float coordinate;        ///< its y-coordinate
+  Interpolation previous;  ///< the rows of `previous` that it is upsampled from
+};
+
 /// What composing the windows of one input needs and all patches share.
 struct WindowSource {
   LevelInput input;
   WindowLayout layout;
   std::vector<float> across;  ///< the x-coordinate of every column; empty without coordinates
+  std::vector<MapRow> down;   ///< every row of the padded image
 
   WindowSource(const LevelInput& level, const WindowLayout& window) : input(level), layout(window) {
-    if (!level.coordinates) return;
-    across.resize(level.width);
-    for (int x = 0; x < level.width; ++x) across[x] = coordinate(x, level.width);
+    for (int row = -window.padding; row < level.height + window.padding; ++row) {
+      const int y = reflect(row, level.height);
+      down.push_back({y, coordinate(y, level.height), interpolate(y, level.height / 2, 2)});
+    }
+    for (int x = 0; level.coordinates && x < level.width; ++x) across.push_back(coordinate(x, level.width));
   }
+
+  /// The rows of the windows of patch row i.
+  const MapRow* rows_of(int i) const { return down.data() + static_cast<std::ptrdiff_t>(i) * layout.patch_height; }
 
   /// Floats of a row of `previous` that a window touches, and of that row upsampled; whole vectors may follow.
   std::size_t coarse_size() const { return layout.row_stride() / 2 + 4 + 2 * kVector; }

@@ -43,6 +43,30 @@ inline InvertedResidualAttributes read_inverted_residual(const Node& node) {
   return attributes;
 }
 
+/// DPWConv with its weight mapper; float only.
+class MappedDPWConv {
+ public:
+  using Input = float;
+  using Output = float;
+  static constexpr const char* kName = "MappedDPWConv";
+  static constexpr const char* kProvider = CpuDevice::kProvider;
+  static constexpr std::size_t kInputs = 5;
+  static constexpr bool optional(std::size_t input) { return input >= 3; }
+
+  explicit MappedDPWConv(const Node& node) : attributes_(read_dpw_conv(node)) {}
+
+  void compute(Call& call) const {
+    MappedDPWConvParams params;
+    require(validate(attributes_, call.shape(0), call.shape(1), call.shape(2), call.shape(3), call.shape(4), &params));
+    float* y = call.output<float>(params.conv.output());
+    const auto data = [&](std::size_t input) { return call.data<float>(input); };
+    cpu::mapped_dpw_conv(params, {data(0), data(1), data(2), data(3), data(4)}, y, SessionWorkers(call));
+  }
+
+ private:
+  DPWConvAttributes attributes_;
+};
+
 /// The meta block whose halo the neighbours make; float only.
 class DPWMetaBlock {
  public:

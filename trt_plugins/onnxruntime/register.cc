@@ -24,7 +24,7 @@ OrtCustomOpDomain* make_domain(const OrtApi& api) {
   check(api, api.CreateCustomOpDomain("hyperseg", &domain));
   add_for<CpuDevice, float>(api, domain);
   add_for<CpuDevice, cpu::Half>(api, domain);
-  add<DPWMetaBlock, InvertedResidual>(api, domain);
+  add<MappedDPWConv, DPWMetaBlock, InvertedResidual>(api, domain);
 #if defined(HYPERSEG_WITH_CUDA)
   add_for<cuda::Device, float>(api, domain);
   add_for<cuda::Device, cpu::Half>(api, domain);

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 import onnx_ir as ir
 
 from hyperseg_export.lowering.builder import Builder
+from hyperseg_export.lowering.mapped import unfuse_mapped_dpw_conv
 from hyperseg_export.lowering.meta_block import unfuse_meta_block
 from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, inverted_residual, upsample_argmax
 from hyperseg_export.operators import DOMAIN
@@ -33,6 +34,8 @@ def lower(model: ir.Model, keep: Collection[str] = ()) -> int:
     for node in _own(graph, keep):
         if node.op_type == "DPWMetaBlock":
             unfuse_meta_block(graph, node)
+        elif node.op_type == "MappedDPWConv":
+            unfuse_mapped_dpw_conv(graph, node)
     for node in _own(graph, keep):
         lowering = _LOWERINGS.get(node.op_type)
         if lowering is None:

@@ -27,7 +27,7 @@ def register() -> None:
     residual = "The meta block: dynamic 1x1, depth-wise 3x3 and 1x1; each patch makes its halo with its own weights."
     meta_block = "The meta block of v0_1, on the CPU: three DPWConvs, whose halos the neighbours make."
     blocks = _meta_block("DPWInvertedResidual", residual, _FLOATS), _meta_block("DPWMetaBlock", meta_block, _FLOATS[:1])
-    for schema in (_dpw_conv(), *blocks, _upsample_argmax(), _inverted_residual()):
+    for schema in (_dpw_conv(), _mapped_dpw_conv(), *blocks, _upsample_argmax(), _inverted_residual()):
         onnx.defs.register_schema(schema)
 
 
@@ -47,15 +47,41 @@ def _dpw_conv() -> OpSchema:
         type_constraints=[("T", _FLOATS, "Storage type; sums are float32.")],
         attributes=[
             OpSchema.Attribute("kernel_shape", OpSchema.AttrType.INTS, "1x1, or odd and square."),
-            _integer("group", 1, "Groups of the convolution."),
-            _text("activation", "none", '"none", "relu" or "relu6".'),
-            _integer("offset", 0, _OFFSET),
-            _integer("coordinates", 0, _COORDINATES),
-            *_plugin(),
+            *_convolution(),
         ],
     )
     schema.set_type_and_shape_inference_function(_infer_dpw_conv)
     return schema
+
+
+def _mapped_dpw_conv() -> OpSchema:
+    schema = OpSchema(
+        "MappedDPWConv",
+        DOMAIN,
+        VERSION,
+        "A 1x1 DPWConv with the weight mapper that makes its weights, on the CPU, for patches of a few pixels.",
+        inputs=[
+            OpSchema.FormalParameter("X", "tensor(float)", "[N, C_in, H, W]"),
+            OpSchema.FormalParameter("signal", "tensor(float)", "[N, T*K, N_h, N_w]"),
+            OpSchema.FormalParameter("mapper", "tensor(float)", "[T, K, L]"),
+            OpSchema.FormalParameter("bias", "tensor(float)", "[C_out]", param_option=_OPTIONAL),
+            OpSchema.FormalParameter("previous", "tensor(float)", _PREVIOUS, param_option=_OPTIONAL),
+        ],
+        outputs=[OpSchema.FormalParameter("Y", "tensor(float)", "[N, C_out, H, W]")],
+        attributes=[OpSchema.Attribute("kernel_shape", OpSchema.AttrType.INTS, "1x1."), *_convolution()],
+    )
+    schema.set_type_and_shape_inference_function(_infer_mapped_dpw_conv)
+    return schema
+
+
+def _convolution() -> list[OpSchema.Attribute]:
+    return [
+        _integer("group", 1, "Groups of the convolution."),
+        _text("activation", "none", '"none", "relu" or "relu6".'),
+        _integer("offset", 0, _OFFSET),
+        _integer("coordinates", 0, _COORDINATES),
+        *_plugin(),
+    ]
 
 
 def _meta_block(name: str, doc: str, types: list[str]) -> OpSchema:
@@ -158,6 +184,10 @@ def _infer_dpw_conv(context: InferenceContext) -> None:
     per_output = channels // groups * kernel.ints[0] * kernel.ints[1]
     weights = (theta[1] or 0) * (theta[4] or 0) - (offset.i if offset else 0)
     _infer_map(context, channels=weights // max(per_output, 1) // groups * groups)
+
+
+def _infer_mapped_dpw_conv(context: InferenceContext) -> None:
+    _infer_map(context, channels_of=3 if context.has_input(3) else None)
 
 
 def _infer_inverted_residual(context: InferenceContext) -> None:

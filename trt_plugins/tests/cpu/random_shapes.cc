@@ -192,6 +192,49 @@ void test_dpw_conv(Random& random, const std::string& target) {
           expected, y);
 }
 
+/// Against the DPWConv with the weights that the mapper makes.
+void test_mapped_dpw_conv(Random& random, const std::string& target) {
+  DPWConvAttributes attributes;
+  attributes.activation = static_cast<Activation>(random.between(0, 2));
+  const int in = random.between(1, random.chance() ? 40 : 6), out = random.between(1, 20);
+  const Level level = draw_level(random, in, 1);
+  const Shape theta = draw_weights(random, level, out * in, in).shape;
+  attributes.offset = random.between(0, static_cast<int>(theta[1] * theta[4]) - out * in);
+  attributes.coordinates = level.coordinates;
+  const int pieces = static_cast<int>(theta[1]), length = random.between(1, 9), weights = static_cast<int>(theta[4]);
+  const Shape signal{theta[0], pieces * length, theta[2], theta[3]}, mapper{pieces, length, weights};
+  const Values bias = random.chance() ? random.normal(out, 1.0) : Values{};
+  const Shape bias_shape = bias.empty() ? Shape{} : Shape{out};
+  MappedDPWConvParams params;
+  require(validate(attributes, level.x, signal, mapper, bias_shape, level.previous, &params));
+  const Values signal_values = random.normal(signal[0] * signal[1] * signal[2] * signal[3], 1.0 / std::sqrt(length));
+  const Values mapper_values = random.normal(pieces * length * weights, 1.0 / std::sqrt(in));
+  const int patches = static_cast<int>(theta[2] * theta[3]);
+  Values made;
+  for (int t = 0; t < theta[0] * pieces; ++t) {
+    for (int patch = 0; patch < patches; ++patch) {
+      for (int w = 0; w < weights; ++w) {
+        double sum = 0.0;
+        for (int k = 0; k < length; ++k) {
+          sum += signal_values[(t * length + k) * patches + patch] *
+                 mapper_values[((t % pieces) * length + k) * weights + w];
+        }
+        made.push_back(sum);
+      }
+    }
+  }
+
+  const Values expected = plain::dpw_conv(params.conv, level.x_values, made, bias, level.previous_values);
+  std::vector<float> y(expected.size());
+  const auto x = tensor<float>(level.x_values), s = tensor<float>(signal_values), m = tensor<float>(mapper_values);
+  const auto b = tensor<float>(bias), previous = tensor<float>(level.previous_values);
+  cpu::mapped_dpw_conv(params, {x.data(), s.data(), m.data(), pointer(b), pointer(previous)}, y.data(),
+                       ThreadWorkers());
+  compare(target + " MappedDPWConv X " + level.x.text() + " previous " + level.previous.text() + " signal " +
+              signal.text() + " mapper " + mapper.text(),
+          expected, y);
+}
+
 template <typename T>
 void test_dpw_inverted_residual(Random& random, const std::string& target) {
   const int in = random.between(1, random.chance() ? 30 : 6);
@@ -374,6 +417,7 @@ int main(int argc, char** argv) {
     test_all<float>(shapes, random, name);
     test_all<cpu::Half>(shapes, random, name);
     for (int i = 0; i < shapes; ++i) {
+      test_mapped_dpw_conv(random, name);
       test_dpw_meta_block(random, name);
       test_inverted_residual(random, name);
     }
