@@ -18,7 +18,9 @@ Examples:
   hyperseg-street --dataset street --seed 7             pictures with labels, in CamVid's folders
 """
 
-_SPLITS = {"train": 96, "val": 16, "test": 16}
+_PICTURES = 96
+_OTHERS = 6
+"""One picture of val, and one of test, for so many to train on."""
 
 
 def height_and_width(text: str) -> tuple[int, int]:
@@ -33,6 +35,13 @@ def height_and_width(text: str) -> tuple[int, int]:
 @click.argument("clip", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--clip", "clip_option", hidden=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a data set into this folder.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=1),
+    default=_PICTURES,
+    show_default=True,
+    help="To train on, in a data set; a sixth as many to validate and to test.",
+)
 @click.option("--labels", type=click.Path(path_type=Path, file_okay=False), help="Folder for the clip's labels (PNG).")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=6.0, show_default=True)
 @click.option("--frames", type=click.IntRange(min=1), help="Number of frames, instead of --seconds.")
@@ -47,6 +56,7 @@ def main(
     clip: Path | None,
     clip_option: Path | None,
     dataset: Path | None,
+    pictures: int,
     labels: Path | None,
     seconds: float,
     frames: int | None,
@@ -67,8 +77,10 @@ def main(
     if target.exists() and not force:
         raise OSError(f"{target} exists already; name another one, or replace it with --force")
     if dataset is not None:
-        with _progress(sum(_SPLITS.values())) as advance:
-            write_dataset(dataset, _SPLITS, size, seed, advance)
+        others = max(1, pictures // _OTHERS)
+        splits = {"train": pictures, "val": others, "test": others}
+        with _progress(sum(splits.values())) as advance:
+            write_dataset(dataset, splits, size, seed, advance)
     elif clip is not None:
         drive = Drive(Street(seed, *size), frames or max(1, round(seconds * rate)), rate)
         with _progress(drive.frames) as advance:

@@ -26,18 +26,18 @@ _PIXELS = (Placement(MapLayout.PIXELS, before=4, behind=4), Placement(MapLayout.
 
 
 def _chosen(sanitizer: str) -> list[tuple[Case, Placement]]:
+    # Blocks run one after the other here, so a large level shows with two patches what it would with six.
+    cases = [replace(case, grid=(1, 2)) if "level" in case.name else case for case in CASES]
     if sanitizer == "address":
-        plain, placed = list(CASES), list(CASES)
+        plain, placed = cases, cases
     else:
-        plain, placed = _named(_RACED), _named(_RACED_PLACED)
+        plain, placed = _named(cases, _RACED), _named(cases, _RACED_PLACED)
     other = [(case, place) for case in placed for place in _PIXELS if not isinstance(case, UpsampleArgmaxCase)]
     return [*((case, _PLANES) for case in plain), *other]
 
 
-def _named(names: tuple[str, ...]) -> list[Case]:
-    chosen = [case for case in CASES if any(f"-{name}-float" in case.name for name in names)]
-    # Blocks run one after the other here, so a large level shows with two patches what it would with six.
-    return [replace(case, grid=(1, 2)) if "level" in case.name else case for case in chosen]
+def _named(cases: list[Case], names: tuple[str, ...]) -> list[Case]:
+    return [case for case in cases if any(f"-{name}-float" in case.name for name in names)]
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ def _lower_cpu_operators(model: ModelProto) -> None:
         return
     try:
         import onnx_ir as ir
+        from onnx_ir.passes import common
 
         from hyperseg_export.lowering import lower as lower_operators
     except ImportError as error:
@@ -45,6 +46,9 @@ def _lower_cpu_operators(model: ModelProto) -> None:
         lower_operators(rewritten, keep=PLUGINS)
     except ValueError as error:
         raise EngineError(f"{error}; update hyperseg, or export the model again") from error
+    # Weight mappers that were fused with their readers no longer share what they have in common.
+    common.DeduplicateInitializersPass()(rewritten)
+    common.CommonSubexpressionEliminationPass()(rewritten)
     properties = list(model.metadata_props)
     model.CopyFrom(ir.serde.serialize_model(rewritten))
     if not model.metadata_props:
