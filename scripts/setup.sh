@@ -6,25 +6,43 @@ set -euo pipefail
 venv=$root/.venv
 make_venv "$venv"
 
-stamp=$(fingerprint requirements pyproject.toml)
-if ! unchanged "$venv/.installed" "$stamp"; then
+export PATH="$venv/bin:$PATH"
+
+build_native() {
+  say "Native operators"
+  "$root/scripts/fetch_headers.sh" --tensorrt
+  # For the GPU here, or for one architecture to see that everything compiles; `pip install .` builds for all of them.
+  local architectures=86
+  if nvidia-smi -L > /dev/null 2>&1; then architectures=native; fi
+  # The tests build the same sources again, in copies of the repository: what is compiled here is kept for them.
+  cmake -S "$root" -B "$root/build/dev" -G Ninja -DCMAKE_CUDA_ARCHITECTURES="$architectures" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tests/compile_once.py" \
+    ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
+    || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
+  sed -n '/What the native operators are built with/,/ CUDA:/p' "$root/build/dev.log"
+  cmake --build "$root/build/dev"
+  cmake --install "$root/build/dev" --prefix "$root/runtime" > /dev/null
+}
+
+install_packages() {
   say "Installing the tested versions into $venv"
   install_torch "$venv"
   "$venv/bin/python" -m pip install -q -r "$root/requirements/pinned.txt"
-  # Editable, and without compiling: the libraries are built below, into the source tree.
+  # Editable, and without compiling: the libraries are built into the source tree.
   SKBUILD_WHEEL_CMAKE=false "$venv/bin/python" -m pip install -q --no-deps --no-build-isolation -e "$root"
+}
+
+stamp=$(fingerprint requirements pyproject.toml)
+if unchanged "$venv/.installed" "$stamp"; then
+  build_native
+else
+  # pip waits for the network and the disk, the compilers for the processor: side by side.
+  "$venv/bin/python" -m pip install -q -r <(grep -E '^(cmake|ninja)==' "$root/requirements/pinned.txt")
+  mkdir -p "$root/build"
+  build_native > "$root/build/native.log" 2>&1 &
+  native=$!
+  install_packages || { kill "$native"; exit 1; }
+  wait "$native" || { tail -n 40 "$root/build/native.log" >&2; die "the native build failed; see build/native.log"; }
+  cat "$root/build/native.log"
   printf '%s' "$stamp" > "$venv/.installed"
 fi
-
-say "Native operators"
-"$root/scripts/fetch_headers.sh" --tensorrt
-export PATH="$venv/bin:$PATH"
-# For the GPU here, or for one architecture to see that everything compiles; `pip install .` builds for all of them.
-architectures=86
-if nvidia-smi -L > /dev/null 2>&1; then architectures=native; fi
-cmake -S "$root" -B "$root/build/dev" -G Ninja -DCMAKE_CUDA_ARCHITECTURES="$architectures" \
-  ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
-  || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
-sed -n '/What the native operators are built with/,/ CUDA:/p' "$root/build/dev.log"
-cmake --build "$root/build/dev"
-cmake --install "$root/build/dev" --prefix "$root/runtime" > /dev/null

@@ -2,7 +2,7 @@
 
     python compile_once.py g++ ... -c FILE -o OBJECT
 
-Several tests build the same sources with the same flags, in copies of the repository too. Objects are kept in
+scripts/setup.sh and several tests build the same sources with the same flags, the tests in copies of the repository. Objects are kept in
 build/test-objects by the compiler, its flags and the preprocessed source; the folder may be removed at any time.
 CMake takes this as CMAKE_CXX_COMPILER_LAUNCHER.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 OBJECTS = Path(__file__).resolve().parents[1] / "build" / "test-objects"
 _PLACES = ("-o", "-MF", "-MT", "-MQ", "-I", "-isystem", "-c")
 """Options whose argument says where something lies, not what it is."""
+_SILENT = ("-Werror",)
+"""Options that change no object."""
 
 
 def compile_once(command: Sequence[str]) -> int:
@@ -54,7 +56,7 @@ def _digest(command: Sequence[str], source: bytes) -> str:
     version = subprocess.run([command[0], "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version + source)
     for before, part in pairwise(command):
-        if before not in _PLACES and not part.startswith("-I"):
+        if before not in _PLACES and part not in _SILENT and not part.startswith("-I"):
             digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:24]
 
