@@ -2,9 +2,9 @@
 
     python compile_once.py g++ ... -c FILE -o OBJECT
 
-scripts/setup.sh and several tests build the same sources with the same flags, the tests in copies of the repository. Objects are kept in
-build/test-objects by the compiler, its flags and the preprocessed source; the folder may be removed at any time.
-CMake takes this as CMAKE_CXX_COMPILER_LAUNCHER.
+scripts/setup.sh and several tests build the same sources with the same flags, the tests in copies of the repository.
+Objects are kept in build/test-objects by the compiler, its flags and the preprocessed source; the folder may be removed
+at any time. CMake takes this as CMAKE_CXX_COMPILER_LAUNCHER.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 import pytest
 from numpy.typing import NDArray
-from vectors.cases import CASES, Case
+from vectors import CASES, Case
 from vectors.compare import assert_matches
 
 from .graphs import feeds, lowered, one_node

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.library import opcheck
 from torch.nn import functional as F
-from vectors.cases import CASES
+from vectors import CASES
 from vectors.compare import assert_matches
 
 import hyperseg.operators  # noqa: F401  registers the operators

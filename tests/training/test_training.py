@@ -77,7 +77,13 @@ def _trainer(recipe: Path, train: DataSet, val: DataSet, out: Path, overrides: S
 def test_a_small_network_learns_the_street(recipe: Path, street: Path, tmp_path: Path) -> None:
     train, val = (Cached(open_split(Layout.CAMVID, street, split)) for split in ("train", "val"))
     rates = ["optimiser.learning_rate=5e-3", "optimiser.backbone_learning_rate=5e-3", "average=0.0"]
-    settings = [f"optimiser.iterations={ITERATIONS}", "crops=[{height=128,width=192}]", "batch=2", "log_every=50", *rates]
+    settings = [
+        f"optimiser.iterations={ITERATIONS}",
+        "crops=[{height=128,width=192}]",
+        "batch=2",
+        "log_every=50",
+        *rates,
+    ]
     settings.append("checkpoint_every=1000")
     scores = {}
     for name, data, stop in (

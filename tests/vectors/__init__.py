@@ -5,10 +5,6 @@
 """
 
 from .cases import (
-    CASES,
-    ENCODER_CASES,
-    MAPPED_CASES,
-    META_BLOCK_CASES,
     AnyCase,
     Case,
     DPWConvCase,
@@ -18,6 +14,8 @@ from .cases import (
     MappedDPWConvCase,
     UpsampleArgmaxCase,
 )
+from .chosen import CASES
+from .chosen_cpu import ENCODER_CASES, MAPPED_CASES, META_BLOCK_CASES
 from .compare import assert_matches, expected
 from .placement import MapLayout, Placement
 
