@@ -9,4 +9,7 @@ if(HYPERSEG_SANITIZE)
   target_compile_options(hyperseg_warnings INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-O1 -fsanitize=${HYPERSEG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1>)
   target_link_options(hyperseg_warnings INTERFACE -fsanitize=${HYPERSEG_SANITIZE})
+  if(HYPERSEG_SANITIZE STREQUAL "thread")  # one SIMD target shows every race
+    target_compile_definitions(hyperseg_warnings INTERFACE HYPERSEG_ONE_TARGET)
+  endif()
 endif()

@@ -55,7 +55,7 @@ def test_halves_lose_nothing_but_the_rounding_of_inputs_and_output(case: Case, k
     """
     assert not isinstance(case, UpsampleArgmaxCase)
     interpolates = case.coordinates or case.previous_channels > 0
-    # The meta block's weights amplify (see cases.py): twice, twice, half.
+    # The meta block's weights amplify (see vectors/cases.py): twice, twice, half.
     gain = 6.0 if isinstance(case, DPWInvertedResidualCase) or case.coordinates else 24.0
     absolute = 1e-4 + (2.0**-11 * gain if interpolates else 0.0)
     result = kernels.run(case).astype(np.float64)

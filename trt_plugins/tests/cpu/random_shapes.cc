@@ -1,6 +1,8 @@
 // Random shapes through the CPU kernels, on every SIMD target of this processor and on several threads, against the
 // plain reference. Usage: hyperseg_cpu_test [shapes per target and operator] [seed]
 
+#include "cpu/targets.h"
+//
 #include <hwy/highway.h>
 
 #include <atomic>
