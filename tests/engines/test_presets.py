@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,6 @@ pytest.importorskip("torch")
 
 PLUGINS = {"camvid-s": 6, "camvid-l": 7, "cityscapes-m": 6, "cityscapes-s": 6, "voc-l": 15}
 CAPABILITIES = ("7.5", "8.6", "8.9", "12.0")
-CHOSEN = [n if n in ("camvid-s", "voc-l") else pytest.param(n, marks=pytest.mark.exhaustive) for n in PLUGINS]
 SMALL = Resolution(128, 256)
 """Every preset's unit divides it. The channels, and so the kernels, are those of the published resolution."""
 
@@ -33,12 +33,17 @@ pytestmark = [
 ]
 
 
+def _presets(*by_default: str) -> list[Any]:
+    """All of them, for pytest; the others with --exhaustive."""
+    return [n if n in by_default else pytest.param(n, marks=pytest.mark.exhaustive) for n in PLUGINS]
+
+
 def _export(preset: str, path: Path, dynamic: bool) -> Path:
     export_onnx(hyperseg.create(preset), path, ExportOptions(resolution=SMALL, dynamic=dynamic, verify=False))
     return path
 
 
-@pytest.fixture(scope="module", params=CHOSEN)
+@pytest.fixture(scope="module", params=_presets("camvid-s", "voc-l"))
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return request.param, _export(request.param, tmp_path_factory.mktemp(request.param) / "m.onnx", dynamic=False)
 
@@ -52,7 +57,7 @@ def test_an_engine_with_our_plugins(exported: tuple[str, Path], half: bool) -> N
 
 
 @pytest.mark.usefixtures("builder", "no_gpu")
-@pytest.mark.parametrize("preset", CHOSEN)
+@pytest.mark.parametrize("preset", _presets("camvid-s"))
 def test_an_engine_of_open_shapes(preset: str, tmp_path: Path) -> None:
     path = _export(preset, tmp_path / "m.onnx", dynamic=True)
     largest = Resolution(2 * SMALL.height, 2 * SMALL.width)

@@ -15,6 +15,8 @@ from hyperseg_runtime.stages import Stage
 
 _WIDTH = 860.0
 _LEFT, _RIGHT = 20.0, 20.0
+_GAP = 5.0
+"""Beside a label, so that two of them read as two."""
 
 
 def latency(distributions: Sequence[Distribution]) -> str:
@@ -81,7 +83,7 @@ def published(table: PublishedTable) -> str:
     for point, (px, py) in sorted(zip(table.points, places, strict=True), key=lambda pair: not pair[0].hyperseg):
         box = _free_place((8.0 if point.hyperseg else 7.0) * len(point.name), px, py, taken)
         taken.append(box)
-        drawing.text(box.left, box.bottom - 3, point.name, "strong" if point.hyperseg else "tick")
+        drawing.text(box.left + _GAP, box.bottom - 3, point.name, "strong" if point.hyperseg else "tick")
     return drawing.render()
 
 
@@ -104,12 +106,12 @@ class _Box:
 def _free_place(width: float, x: float, y: float, taken: Sequence[_Box]) -> _Box:
     """Where a point's name goes: the first place around it that covers nothing, else to its right."""
     sides = [
-        (x + 9, 7.0),
-        (x - 9 - width, 7.0),
+        (x + 6 + _GAP, 7.0),
+        (x - 6 - _GAP - width, 7.0),
         (x + 6, 20.0),
         (x + 6, -7.0),
         (x - 6 - width, 20.0),
         (x - 6 - width, -7.0),
     ]
-    boxes = [_Box(left, y + below - 14, left + width, y + below) for left, below in sides]
+    boxes = [_Box(left - _GAP, y + below - 14, left + width + _GAP, y + below) for left, below in sides]
     return next((box for box in boxes if not any(box.meets(other) for other in taken)), boxes[0])

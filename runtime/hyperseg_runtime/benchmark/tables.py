@@ -12,8 +12,8 @@ from hyperseg_runtime.stages import Stage
 
 
 def print_record(record: Record) -> None:
-    console = Console(soft_wrap=True)
-    console.print(f"{machine.cpu_name()}, {record.threads} threads, batch 1, warm-up {record.warm_up}", highlight=False)
+    console = _console()
+    console.print(f"{machine.cpu_name()}, {record.threads_text}, batch 1, warm-up {record.warm_up}", highlight=False)
     for model in record.models:
         height, width = model.resolution
         kind = f"{height}x{width} {model.precision}, {model.input} -> {model.output}"
@@ -50,13 +50,20 @@ def _print_distributions(console: Console, record: Record) -> None:
 
 
 def print_profile(profile: Profile) -> None:
-    console = Console(soft_wrap=True)
+    console = _console()
     console.print(f"{profile.model}: {profile.total_ms:.2f} ms in operators, {profile.runs} runs", highlight=False)
     for title, shares in (("part of the network", profile.parts), ("operator", profile.operators)):
         table = _table("", title, "ms", "share", "calls")
         for share in shares:
             table.add_row(share.name, f"{share.ms:.3f}", f"{share.ms / profile.total_ms:.1%}", f"{share.calls:g}")
         console.print(table)
+
+
+def _console() -> Console:
+    """Wide enough for every table: a narrow terminal breaks lines itself, and names stay whole for whoever copies them."""
+    console = Console(soft_wrap=True)
+    console.width = max(console.width, 140)
+    return console
 
 
 def _table(title: str, first: str, *others: str) -> Table:
