@@ -60,7 +60,7 @@ def print_profile(profile: Profile) -> None:
 
 
 def _console() -> Console:
-    """Wide enough for every table: a narrow terminal breaks lines itself, and names stay whole for whoever copies them."""
+    """Wide enough for every table: a narrow terminal breaks lines itself, and names stay whole."""
     console = Console(soft_wrap=True)
     console.width = max(console.width, 140)
     return console
