@@ -47,6 +47,10 @@ def available_cpus() -> int:
     return max(1, min(count, math.floor(quota))) if quota is not None else count
 
 
+def threads_text(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
 def inference_threads() -> int:
     """Threads for one inference: a physical core each. Two threads of one core would only share its vector units."""
     try:

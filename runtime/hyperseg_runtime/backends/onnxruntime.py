@@ -123,7 +123,7 @@ class OnnxRuntimeSession:
     def description(self) -> str:
         package = next((package for package in _DISTRIBUTIONS if machine.version(package)), "onnxruntime")
         place = {BackendName.ONNXRUNTIME_CUDA: f"CUDA device {self._options.device}"}.get(
-            self._name, f"CPU, {self._options.threads or machine.inference_threads()} threads"
+            self._name, f"CPU, {machine.threads_text(self._options.threads or machine.inference_threads())}"
         )
         plugin = " with OpenVINO" if self._name is BackendName.ONNXRUNTIME_OPENVINO else ""
         return f"{package} {machine.version(package)}{plugin} ({place})"

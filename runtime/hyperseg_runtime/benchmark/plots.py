@@ -81,7 +81,7 @@ def published(table: PublishedTable) -> str:
         tip = f"{point.name}: {point.miou} %, {point.frames_per_second} frames/s (published)"
         drawing.dot(px, py, 6 if point.hyperseg else 4, "c1" if point.hyperseg else "other", tip)
     for point, (px, py) in sorted(zip(table.points, places, strict=True), key=lambda pair: not pair[0].hyperseg):
-        box = _free_place((8.0 if point.hyperseg else 7.0) * len(point.name), px, py, taken)
+        box = _free_place((9.2 if point.hyperseg else 7.2) * len(point.name), px, py, taken)
         taken.append(box)
         drawing.text(box.left + _GAP, box.bottom - 3, point.name, "strong" if point.hyperseg else "tick")
     return drawing.render()

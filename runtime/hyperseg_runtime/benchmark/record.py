@@ -66,10 +66,6 @@ class Record:
     threads: int
 
     @property
-    def threads_text(self) -> str:
-        return f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-
-    @property
     def warnings(self) -> list[str]:
         return [
             f"{one.name}, protocol {one.protocol.value}: the times vary by {one.variation:.0%} (over {NOISY:.0%}); "

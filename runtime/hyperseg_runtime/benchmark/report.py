@@ -45,7 +45,7 @@ def render_report(record: Record) -> str:
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     body = [
         "<h1>HyperSeg benchmark</h1>",
-        f'<p class="soft">{escape(machine.cpu_name())}, {record.threads_text}, batch 1. {now}.</p>',
+        f'<p class="soft">{escape(machine.cpu_name())}, {machine.threads_text(record.threads)}, batch 1. {now}.</p>',
         _headline(record),
         *(f'<p class="warn">Warning: {escape(warning)}.</p>' for warning in record.warnings),
         _latencies(record),

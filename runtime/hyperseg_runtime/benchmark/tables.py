@@ -13,7 +13,8 @@ from hyperseg_runtime.stages import Stage
 
 def print_record(record: Record) -> None:
     console = _console()
-    console.print(f"{machine.cpu_name()}, {record.threads_text}, batch 1, warm-up {record.warm_up}", highlight=False)
+    threads = machine.threads_text(record.threads)
+    console.print(f"{machine.cpu_name()}, {threads}, batch 1, warm-up {record.warm_up}", highlight=False)
     for model in record.models:
         height, width = model.resolution
         kind = f"{height}x{width} {model.precision}, {model.input} -> {model.output}"
