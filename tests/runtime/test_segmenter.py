@@ -103,7 +103,7 @@ def test_fixed_resolution_stays(model: Path) -> None:
 def test_backends_by_name(model: Path, tmp_path: Path) -> None:
     with Segmenter(model, backend="onnxruntime", threads=1) as segment:
         assert segment.backend is BackendName.ONNXRUNTIME
-        assert "1 threads" in segment.description
+        assert "1 thread)" in segment.description
     with pytest.raises(BackendUnavailableError, match="choose one of auto, tensorrt"):
         Segmenter(model, backend="caffe")
     with pytest.raises(ModelError, match="not an engine"):
