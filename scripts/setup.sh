@@ -41,7 +41,9 @@ else
   mkdir -p "$root/build"
   build_native > "$root/build/native.log" 2>&1 &
   native=$!
-  install_packages || { kill "$native"; exit 1; }
+  trap 'kill "$native" 2> /dev/null || true' EXIT # should pip fail
+  install_packages
+  trap - EXIT
   wait "$native" || { tail -n 40 "$root/build/native.log" >&2; die "the native build failed; see build/native.log"; }
   cat "$root/build/native.log"
   printf '%s' "$stamp" > "$venv/.installed"

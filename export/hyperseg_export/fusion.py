@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES, VERSION
+from hyperseg_export.replacement import replace_nodes
 
 INVERTED_RESIDUAL = "InvertedResidual"
 
@@ -91,14 +92,9 @@ def _replace(graph: ir.Graph, block: _Block) -> None:
         domain=DOMAIN,
         name=f"{(depthwise.name or '').split('.depthwise')[0]}/{INVERTED_RESIDUAL}",
     )
-    new, old = node.outputs[0], block.result
-    new.name, new.shape, new.type = old.name, old.shape, old.type
-    last = old.producer()
+    last = block.result.producer()
     assert last is not None
-    for index, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[index] = new
-    ir.convenience.replace_nodes_and_values(graph, last, list(block.nodes), [node], [old], [new])
+    replace_nodes(graph, last, block.nodes, [node], block.result, node.outputs[0])
 
 
 def _only(value: ir.Value, op_type: str) -> ir.Node | None:

@@ -6,7 +6,8 @@ import re
 
 import onnx_ir as ir
 
-from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
+from hyperseg_export.operators import DOMAIN
+from hyperseg_export.replacement import replace_nodes
 
 MAPPED = "MappedDPWConv"
 
@@ -68,14 +69,8 @@ def _source(value: ir.Value | None, op_type: str) -> ir.Value | None:
 def _replace(graph: ir.Graph, node: ir.Node, signal: ir.Value, mapper: ir.Value) -> None:
     x, _, *rest = node.inputs
     name = (node.name or "").replace("DPWConv", MAPPED)
-    attributes = {**node.attributes, **{key: ir.AttrString(key, text) for key, text in PLUGIN_ATTRIBUTES.items()}}
-    mapped = ir.node(MAPPED, [x, signal, mapper, *rest], attributes, domain=DOMAIN, name=name)
-    new, old = mapped.outputs[0], node.outputs[0]
-    new.name, new.shape, new.type = old.name, old.shape, old.type
-    for index, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[index] = new
-    ir.convenience.replace_nodes_and_values(graph, node, [node], [mapped], [old], [new])
+    mapped = ir.node(MAPPED, [x, signal, mapper, *rest], dict(node.attributes), domain=DOMAIN, name=name)
+    replace_nodes(graph, node, [node], [mapped], node.outputs[0], mapped.outputs[0])
 
 
 def _dimension(value: ir.Value | None, axis: int) -> int | str | None:

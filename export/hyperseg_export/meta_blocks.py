@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
+from hyperseg_export.replacement import replace_nodes
 
 META_BLOCK = "DPWMetaBlock"
 
@@ -76,12 +77,7 @@ def _replace(graph: ir.Graph, expand: ir.Node, depthwise: ir.Node, project: ir.N
         domain=DOMAIN,
         name=(expand.name or "").replace("DPWConv", META_BLOCK),
     )
-    new, old = block.outputs[0], project.outputs[0]
-    new.name, new.shape, new.type = old.name, old.shape, old.type
-    for index, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[index] = new
-    ir.convenience.replace_nodes_and_values(graph, project, [expand, depthwise, project], [block], [old], [new])
+    replace_nodes(graph, project, [expand, depthwise, project], [block], project.outputs[0], block.outputs[0])
 
 
 def _inputs(node: ir.Node) -> list[ir.Value | None]:

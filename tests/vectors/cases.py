@@ -59,6 +59,10 @@ class _LevelCase:
         """Channels of the composed input."""
         return self.x_channels + (2 if self.coordinates else 0) + self.previous_channels
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.batch, self.out_channels, self.height, self.width
+
     def _draw_maps(self, rng: np.random.Generator) -> tuple[Array, Array | None]:
         x = rng.standard_normal((self.batch, self.x_channels, self.height, self.width))
         if not self.previous_channels:
@@ -91,10 +95,6 @@ class DPWConvCase(_LevelCase):
             "offset": self.offset,
             "coordinates": int(self.coordinates),
         }
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        return self.batch, self.out_channels, self.height, self.width
 
     def inputs(self) -> Inputs:
         """The node's inputs in order; None where an optional one is left out."""
@@ -132,10 +132,6 @@ class MappedDPWConvCase(_LevelCase):
             "coordinates": int(self.coordinates),
         }
 
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        return self.batch, self.out_channels, self.height, self.width
-
     def inputs(self) -> Inputs:
         """The node's inputs in order; None where an optional one is left out."""
         rng = np.random.default_rng(self.seed)
@@ -162,10 +158,6 @@ class DPWInvertedResidualCase(_LevelCase):
     @property
     def attributes(self) -> Attributes:
         return {"kernel_shape": [3, 3], "offset": self.offset, "coordinates": int(self.coordinates)}
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        return self.batch, self.out_channels, self.height, self.width
 
     def inputs(self) -> Inputs:
         """The node's inputs in order; None where an optional one is left out."""

@@ -14,6 +14,7 @@ from hyperseg_export.lowering.mapped import unfuse_mapped_dpw_conv
 from hyperseg_export.lowering.meta_block import unfuse_meta_block
 from hyperseg_export.lowering.operators import dpw_conv, dpw_inverted_residual, inverted_residual, upsample_argmax
 from hyperseg_export.operators import DOMAIN
+from hyperseg_export.replacement import replace_nodes
 
 _LOWERINGS: dict[str, Callable[[Builder, ir.Node], ir.Value]] = {
     "DPWConv": dpw_conv,
@@ -52,11 +53,7 @@ def _own(graph: ir.Graph, keep: Collection[str]) -> list[ir.Node]:
 
 def _replace(graph: ir.Graph, node: ir.Node, lowering: Callable[[Builder, ir.Node], ir.Value]) -> None:
     builder = Builder(node)
-    old, new = node.outputs[0], lowering(builder, node)
-    new.name, new.shape, new.type = old.name, old.shape, old.type
+    new = lowering(builder, node)
     for value in builder.initializers:
         graph.register_initializer(value)
-    for index, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[index] = new
-    ir.convenience.replace_nodes_and_values(graph, node, [node], builder.nodes, [old], [new])
+    replace_nodes(graph, node, [node], builder.nodes, node.outputs[0], new)

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from hyperseg_export.lowering.builder import Builder
 from hyperseg_export.operators import DOMAIN
+from hyperseg_export.replacement import replace_nodes
 
 
 def unfuse_mapped_dpw_conv(graph: ir.Graph, node: ir.Node) -> None:
@@ -28,11 +29,6 @@ def unfuse_mapped_dpw_conv(graph: ir.Graph, node: ir.Node) -> None:
     given = node.name or ""
     name = given.replace(node.op_type, "DPWConv") if node.op_type in given else f"{given}/DPWConv"
     convolution = ir.node("DPWConv", [x, theta, *rest], dict(node.attributes), domain=DOMAIN, name=name)
-    old, new = node.outputs[0], convolution.outputs[0]
-    new.name, new.shape, new.type = old.name, old.shape, old.type
     for value in builder.initializers:
         graph.register_initializer(value)
-    for index, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[index] = new
-    ir.convenience.replace_nodes_and_values(graph, node, [node], [*builder.nodes, convolution], [old], [new])
+    replace_nodes(graph, node, [node], [*builder.nodes, convolution], node.outputs[0], convolution.outputs[0])

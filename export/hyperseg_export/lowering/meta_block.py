@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
+from hyperseg_export.replacement import replace_nodes
 
 
 def unfuse_meta_block(graph: ir.Graph, block: ir.Node) -> None:
@@ -33,12 +34,7 @@ def unfuse_meta_block(graph: ir.Graph, block: ir.Node) -> None:
     for node in (expand, depthwise):
         node.outputs[0].shape = ir.Shape([x.shape[0], hidden, x.shape[2], x.shape[3]])
         node.outputs[0].type = x.type
-    old, new = block.outputs[0], project.outputs[0]
-    new.name, new.shape, new.type = old.name, old.shape, old.type
-    for index, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[index] = new
-    ir.convenience.replace_nodes_and_values(graph, block, [block], [expand, depthwise, project], [old], [new])
+    replace_nodes(graph, block, [block], [expand, depthwise, project], block.outputs[0], project.outputs[0])
 
 
 def _size(value: ir.Value, axis: int) -> int:
