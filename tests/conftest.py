@@ -6,9 +6,11 @@ A module's tests stay together, since they share its fixtures; long modules come
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import worst
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
@@ -23,6 +25,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--exhaustive", action="store_true", help="also every preset and architecture at full size")
+    parser.addoption(
+        "--worst", type=Path, metavar="FILE", help="write the worst errors there as shares of their bounds"
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path: Path | None = session.config.getoption("--worst")
+    if path is not None and not hasattr(session.config, "workerinput"):  # one process: with -n 0
+        worst.write(path)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

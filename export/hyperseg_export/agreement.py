@@ -1,134 +1,124 @@
-"""How far a file's logits and labels are from the network's, and how far they may be."""
+"""How far a file's results are from the network's, and how far rounding excuses it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
+import torch
 from hyperseg_runtime.metadata import Precision, Verification
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hyperseg_export.errors import DisagreementError
-from hyperseg_export.rounding import Rounding
+from hyperseg_export.rounding import FLOAT16, FLOAT32, Bound
 
-Array = NDArray[Any]
+CHECKED = (Precision.FLOAT32, Precision.FLOAT16)
+"""What eight bits cost is not rounding of sums: it is measured and reported, and no bound is derived for it."""
 
+_KEPT = "nothing was kept (--no-verify keeps such a file)"
 
-@dataclass(frozen=True)
-class Tolerance:
-    """What a precision may cost.
-
-    Attributes:
-        logits: largest absolute error, in units of the logits' standard deviation or of 1, whichever is larger.
-        labels: smallest share of equal labels, pixels aside whose best logits lie closer than twice the error there may
-            be.
-        roundings: a larger error is allowed up to so many times what one unit in the last place of every layer does
-            (see `measure_rounding`): some networks, untrained ones most of all, amplify any rounding, whoever does it.
-            It holds for the maximum and for the mean, each by itself.
-    """
-
-    logits: float
-    labels: float
-    roundings: float
-
-
-TOLERANCES = {
-    # Sums of float32 in another order: about 1e-6 a layer over some seventy layers. Where a network amplifies that, its
-    # errors were 0.4 to 1 times what one unit in the last place does; over a picture of one colour, where rounding
-    # errors are alike everywhere and do not cancel, 4.3 times.
-    Precision.FLOAT32: Tolerance(logits=2e-4, labels=0.9999, roundings=16.0),
-    # Half precision rounds every activation and weight by up to 2^-11 = 5e-4 of its size. Over some seventy layers of
-    # independent roundings that is about 4e-3 of the logits' spread, and a maximum over millions of values lies ten
-    # times further out. Measured on a trained camvid-lite: mean 3.5e-3, maximum 0.067, 99.89 % of the labels equal, and
-    # the rest undecided within the error. Its rounding is 2^13 times that of float32.
-    Precision.FLOAT16: Tolerance(logits=5e-2, labels=0.999, roundings=2.0 * 2**13),
-}
+# Bilinear interpolation by a power of two has exact weights: per axis two products and a sum, on both sides.
+_INTERPOLATION = {Precision.FLOAT32: 16 * FLOAT32, Precision.FLOAT16: 16 * FLOAT32 + 4 * FLOAT16}
 
 
 class Agreement:
-    """Collects errors over pictures."""
+    """Collects comparisons over pictures; `check` raises if one of them found more than rounding can do."""
 
     def __init__(self, precision: Precision) -> None:
-        self._tolerance = TOLERANCES.get(precision)
+        self._precision = precision
+        self._failure: str | None = None
         self._pictures = 0
         self._largest = 0.0
-        self._rounding: float | None = None
-        self._failure: str | None = None
         self._error_sum = 0.0
         self._values = 0
+        self._rounding = 0.0
         self._pixels = 0
-        self._equal = 0
         self._tied = 0
+        self._different = 0
 
-    def add(
-        self, expected: Array, logits: Array, full: Array, labels: Array | None, rounding: Callable[[], Rounding]
-    ) -> None:
-        """One batch.
+    def compare(self, part: str, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
+        """One result of one part of the network, both sides given the same input.
 
         Args:
-            expected: the network's logits, of the size of `logits`.
-            logits: the file's, [N, C, h, w].
-            full: the network's logits at the input's size, [N, C, H, W].
-            labels: the file's, [N, H, W]; None takes them from `logits`.
-            rounding: what rounding does to `expected`; called only where it matters.
+            part: its name, for the message.
+            found: the file's result.
+            expected: the network's.
+            disturbed: the network's with the weights that `rounding.disturbed` made.
         """
-        error = np.abs(logits - expected)
-        if not np.isfinite(error).all():
-            raise DisagreementError("the exported file puts out values that are not finite; nothing was kept")
-        largest, mean = float(error.max()), float(error.mean(dtype=np.float64))
-        self._pictures += len(full)
-        self._largest = max(self._largest, largest)
-        self._error_sum += mean * error.size
-        self._values += error.size
-        tie = 2.0 * self._judge(largest, mean, max(1.0, float(expected.std())), rounding)
-        self._compare_labels(logits.argmax(axis=1) if labels is None else labels, full, tie)
+        error = (found - expected).abs()
+        if not bool(torch.isfinite(error).all()):
+            raise DisagreementError(f"the exported file's {part} has values that are not finite; {_KEPT}")
+        bound = Bound.of(disturbed - expected, expected)
+        largest, mean = float(error.max()), float(error.mean(dtype=torch.float64))
+        for name, measured, allowed in (("up to", largest, bound.largest), ("on average", mean, bound.mean)):
+            if measured > allowed:
+                self._fail(f"{part} is off by {name} {measured:.2g}; rounding explains {allowed:.2g}")
+        return bound
 
-    def _judge(self, largest: float, mean: float, scale: float, rounding: Callable[[], Rounding]) -> float:
-        """Remembers an error that is too large; returns the error of a logit that labels must live with."""
-        if self._tolerance is None:
-            return 0.0
-        limit = self._tolerance.logits * scale
-        if largest <= limit:
-            return limit
-        moved = rounding()
-        self._rounding = max(self._rounding or 0.0, moved.largest)
-        for name, found, rounded in (("up to", largest, moved.largest), ("on average", mean, moved.mean)):
-            allowed = max(limit, self._tolerance.roundings * rounded)
-            if found > allowed:
-                self._failure = self._failure or f"{name} {found:.2g}, more than {allowed:.2g}"
-        return largest
+    def compare_logits(self, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
+        """As `compare`, of the logits from picture to end: what the report says."""
+        error = (found - expected).abs()
+        bound = self.compare("logits", found, expected, disturbed)
+        self._pictures += len(found)
+        self._largest = max(self._largest, float(error.max()))
+        self._error_sum += float(error.sum(dtype=torch.float64))
+        self._values += error.numel()
+        self._rounding = max(self._rounding, bound.largest)
+        return bound
 
-    def _compare_labels(self, labels: Array, expected: Array, tie: float) -> None:
-        equal = labels == expected.argmax(axis=1)
-        index = np.minimum(labels.astype(np.int64), expected.shape[1] - 1)[:, None]
-        margin = expected.max(axis=1) - np.take_along_axis(expected, index, axis=1)[:, 0]
+    def compare_end(self, labels: NDArray[np.integer] | None, logits: Tensor | None, own: Tensor) -> None:
+        """The file's labels and logits of full size against its own logits `own`, enlarged: interpolation and arg max
+        alone, so hardly any rounding."""
+        bound = _INTERPOLATION[self._precision] * float(own.abs().max())
+        if logits is not None:
+            largest = float((logits - own).abs().max())
+            if not largest <= bound:
+                self._fail(f"enlargement of the logits is off by {largest:.2g}; rounding explains {bound:.2g}")
+        if labels is not None:
+            different = int(_different(labels, own, bound)[0].sum())
+            if different:
+                self._fail(f"{different} labels are not those of its own largest logits")
+
+    def compare_labels(self, labels: NDArray[np.integer], expected: Tensor, bound: float) -> None:
+        """The file's labels against the network's logits of full size, each of which rounding moves by `bound`."""
+        different, tied = _different(labels, expected, bound)
         self._pixels += labels.size
-        self._equal += int(equal.sum())
-        self._tied += int((~equal & (margin <= tie)).sum())
+        self._different += int(different.sum())
+        self._tied += int(tied.sum())
 
     def result(self) -> Verification:
         return Verification(
             inputs=self._pictures,
             max_abs_error=self._largest,
             mean_abs_error=self._error_sum / max(self._values, 1),
-            label_agreement=self._equal / max(self._pixels, 1),
-            rounding=self._rounding,
+            label_agreement=1.0 - self._different / max(self._pixels, 1),
+            label_ties=self._tied / max(self._pixels, 1),
+            rounding=self._rounding if self._precision in CHECKED else None,
         )
 
     def check(self) -> None:
-        """Raises DisagreementError, naming what was measured, where it is beyond the tolerance."""
-        if self._tolerance is None:
+        """Raises DisagreementError with the first thing that rounding does not explain, and both numbers."""
+        if self._precision not in CHECKED:
             return
-        agreed = (self._equal + self._tied) / max(self._pixels, 1)
+        if self._different:
+            self._fail(
+                f"{self._different} of {self._pixels} labels differ where the network's two logits are further apart "
+                "than rounding moves them"
+            )
         if self._failure is not None:
-            raise DisagreementError(
-                f"the exported file's logits are off by {self._failure}; "
-                "nothing was kept (--no-verify keeps such a file)"
-            )
-        if agreed < self._tolerance.labels:
-            raise DisagreementError(
-                f"only {agreed:.4%} of the exported file's labels are the network's, fewer than "
-                f"{self._tolerance.labels:.2%}; nothing was kept (--no-verify keeps such a file)"
-            )
+            raise DisagreementError(f"the exported file disagrees with the network: its {self._failure}; {_KEPT}")
+
+    def _fail(self, what: str) -> None:
+        self._failure = self._failure or what
+
+
+def _different(
+    labels: NDArray[np.integer], logits: Tensor, bound: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where another label than the largest logit's was chosen: for a reason, and between two that rounding can swap."""
+    classes = logits.shape[1]
+    chosen = torch.from_numpy(labels.astype(np.int64))
+    own = logits.gather(1, chosen.clamp(0, classes - 1)[:, None])[:, 0]
+    best, first = logits.max(dim=1)
+    other = chosen != first
+    near = (best - own <= 2.0 * bound) & (chosen < classes)
+    return (other & ~near).numpy(), (other & near).numpy()

@@ -1,4 +1,4 @@
-"""Runs an exported file in ONNX Runtime beside the PyTorch network, on pictures."""
+"""Runs an exported file in ONNX Runtime beside the PyTorch network, on pictures, part by part."""
 
 from __future__ import annotations
 
@@ -7,61 +7,74 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_ir as ir
-import onnxruntime
 import torch
-from hyperseg_runtime.libraries import Library, find
-from hyperseg_runtime.metadata import InputType, OutputKind, Verification
+from hyperseg_runtime.metadata import InputType, Verification
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
-from hyperseg_export.agreement import Agreement
-from hyperseg_export.errors import ExportError
-from hyperseg_export.lowering import lower
-from hyperseg_export.operators import DOMAIN
+from hyperseg_export.agreement import CHECKED, Agreement
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.pictures import test_pictures
-from hyperseg_export.rounding import Rounding, measure_rounding
-from hyperseg_export.tracing import INPUT_NAME
+from hyperseg_export.rounding import disturbed
+from hyperseg_export.tracing import OUTPUT_NAMES
+from hyperseg_export.visible_file import Maps, VisibleFile
 
-_END = {"ArgMax", "Cast", "Resize", "UpsampleArgmax"}
-"""Between the network's last logits and the labels."""
+_LABELS, _LOGITS = "labels", "logits"
 
 
 def verify(
     path: Path, network: Any, options: ExportOptions, resolution: Resolution, progress: Callable[[str], None]
 ) -> Verification:
-    """Compares the file with the network. Raises DisagreementError where they differ by more than the precision allows.
+    """Compares the file with the network. Raises DisagreementError where they differ by more than rounding explains.
 
-    A file that puts out labels alone is run a second time with its last logits made visible, so that their error is
-    measured too. A dynamic file is also run at a second size.
+    The maps between encoder, context head and decoder are made outputs of the file. Decoder and end are then compared
+    on the file's own maps: a network may amplify the encoder's rounding a thousandfold, behind which an error in one
+    weight of the decoder would hide. A dynamic file is also run at a second size.
     """
     agreement = Agreement(options.precision)
-    session, names = _open(path, options.output, progress)
+    checked = options.precision in CHECKED
+    file = VisibleFile(path, OUTPUT_NAMES[options.output], checked, progress)
+    twin = disturbed(network, options.precision) if checked else None
     for images in _batches(options, resolution, network.config.unit):
         progress(f"comparing with PyTorch at {images.shape[1]}x{images.shape[2]}")
         feed, normalised = _inputs(images, network.config, options.input_type)
-        outputs = dict(zip(names, session.run(names, {INPUT_NAME: feed}), strict=True))
-        low, full = _expected(network, normalised)
-
-        def rounding(normalised: torch.Tensor = normalised, low: torch.Tensor = low) -> Rounding:
-            progress("measuring what rounding does to this network")
-            return measure_rounding(network, normalised, low)
-
-        expected = low if options.output is OutputKind.LABELS else full
-        logits = outputs[names[-1]].astype(np.float32)
-        agreement.add(expected.numpy(), logits, full.numpy(), outputs.get("labels"), rounding)
+        outputs = file.run(feed)
+        with torch.no_grad():
+            expected = _run(network, normalised)
+            other = expected if twin is None else _run(twin, normalised)
+            if twin is not None:
+                found = file.maps(outputs, normalised)
+                _compare_parts(agreement, found, expected, other)
+                arguments = found.image, found.features, found.signal
+                agreement.compare("decoder", found.low, network.decoder(*arguments), twin.decoder(*arguments))
+                logits = torch.from_numpy(outputs[_LOGITS]) if _LOGITS in outputs else None
+                agreement.compare_end(outputs.get(_LABELS), logits, _enlarged(network, found.low))
+            bound = agreement.compare_logits(file.low(outputs), expected.low, other.low)
+            labels = outputs[_LABELS] if _LABELS in outputs else outputs[_LOGITS].argmax(axis=1)
+            agreement.compare_labels(labels, _enlarged(network, expected.low), bound.largest)
     agreement.check()
     return agreement.result()
 
 
-def _expected(network: Any, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The network's logits at its finest level, and at the images' size."""
-    with torch.no_grad():
-        low = network.forward_low(images)
-        stride = float(network.config.output_stride)
-        return low, low if stride == 1 else F.interpolate(low, scale_factor=stride, mode="bilinear")
+def _compare_parts(agreement: Agreement, found: Maps, expected: Maps, other: Maps) -> None:
+    """Encoder and context head."""
+    for number, maps in enumerate(zip(found.features, expected.features, other.features, strict=True), 1):
+        agreement.compare(f"feature map F{number}", *maps)
+    used = found.signal.shape[1]  # channels that no level reads were left out
+    agreement.compare("signal", found.signal, expected.signal[:, :used], other.signal[:, :used])
+
+
+def _run(network: Any, image: Tensor) -> Maps:
+    features, last = network.backbone(image)
+    signal = network.context_head(last)
+    return Maps(image, features, signal, network.decoder(image, features, signal))
+
+
+def _enlarged(network: Any, low: Tensor) -> Tensor:
+    """To the size of the pictures."""
+    stride = float(network.config.output_stride)
+    return low if stride == 1 else F.interpolate(low, scale_factor=stride, mode="bilinear")
 
 
 def _batches(options: ExportOptions, resolution: Resolution, unit: int) -> Iterator[NDArray[np.uint8]]:
@@ -73,53 +86,8 @@ def _batches(options: ExportOptions, resolution: Resolution, unit: int) -> Itera
         yield np.stack(test_pictures(2 * unit, 3 * unit, seed=1))
 
 
-def _inputs(images: NDArray[np.uint8], config: Any, kind: InputType) -> tuple[NDArray[Any], torch.Tensor]:
+def _inputs(images: NDArray[np.uint8], config: Any, kind: InputType) -> tuple[NDArray[Any], Tensor]:
     """What the file takes, and what the network takes."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
     normalised = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255.0 - mean) / std
     return (images if kind is InputType.UINT8 else normalised.contiguous().numpy()), normalised
-
-
-def _open(
-    path: Path, output: OutputKind, progress: Callable[[str], None]
-) -> tuple[onnxruntime.InferenceSession, list[str]]:
-    """A session of the file, and the names of the outputs to compare."""
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 4
-    # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
-    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it alternates with PyTorch's threads
-    model = onnx.load(path)
-    if any(node.domain == DOMAIN for node in model.graph.node):
-        library = find(Library.ONNXRUNTIME)
-        if library is None:
-            progress(f"{Library.ONNXRUNTIME.value} is not built: comparing with our operators in standard ones")
-            model = _lowered(model)
-        else:
-            settings.register_custom_ops_library(str(library))
-    names = [value.name for value in model.graph.output]
-    if output is OutputKind.LABELS:
-        names.append(_expose_logits(model.graph))
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own classes have no common base
-        raise ExportError(f"ONNX Runtime does not take the exported file: {' '.join(str(error).split())}") from error
-    return session, names
-
-
-def _lowered(model: onnx.ModelProto) -> onnx.ModelProto:
-    graph = ir.from_proto(model)
-    lower(graph)
-    return ir.to_proto(graph)
-
-
-def _expose_logits(graph: onnx.GraphProto) -> str:
-    """Makes the logits that the labels come from an output of the graph; returns their name."""
-    producers = {name: node for node in graph.node for name in node.output}
-    node = producers[graph.output[0].name]
-    while (before := producers[node.input[0]]).op_type in _END:
-        node = before
-    name: str = node.input[0]
-    known = {value.name: value for value in graph.value_info}
-    graph.output.append(known[name] if name in known else onnx.ValueInfoProto(name=name))
-    return name

@@ -101,10 +101,11 @@ class Verification:
     max_abs_error: float
     mean_abs_error: float
     label_agreement: float
-    """Share of pixels with equal labels, 0 to 1."""
+    """Share of pixels with equal labels, ties included, 0 to 1."""
     rounding: float | None = None
-    """How far one unit in the last place of every layer moves PyTorch's own logits; measured where errors were larger
-    than a network that does not amplify rounding has."""
+    """How far rounding may move this network's logits: the bound that `max_abs_error` was held to."""
+    label_ties: float = 0.0
+    """Share of pixels with another label whose logit, too, is the largest one within `rounding`."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -113,6 +114,7 @@ class Verification:
             "mean_abs_error": self.mean_abs_error,
             "label_agreement": self.label_agreement,
             "rounding": self.rounding,
+            "label_ties": self.label_ties,
         }
 
     @staticmethod
@@ -123,6 +125,7 @@ class Verification:
             mean_abs_error=fields.number("mean_abs_error", 0),
             label_agreement=fields.number("label_agreement", 0, 1),
             rounding=None if fields.absent("rounding") else fields.number("rounding", 0),
+            label_ties=0.0 if fields.absent("label_ties") else fields.number("label_ties", 0, 1),
         )
 
 

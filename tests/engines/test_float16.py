@@ -10,7 +10,8 @@ from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.float16 import to_float16
 from hyperseg_export.engine.sensitive import Reason
 from hyperseg_export.engine.tensor_types import tensor_types
-from hyperseg_runtime.metadata import InputType
+from hyperseg_export.label_check import LabelCheck
+from hyperseg_runtime.metadata import InputType, Precision
 from onnx import TensorProto, helper, numpy_helper
 
 from .graphs import HEIGHT, OPSET, WIDTH, miniature
@@ -72,8 +73,8 @@ def test_labels_stay() -> None:
     model, half = miniature(), miniature()
     to_float16(half)
     images = pictures(HEIGHT, WIDTH)
-    # Five random classes on noise, so borders are everywhere; half's rounding moves few of them.
-    assert np.mean(labels_of(half, images) == labels_of(model, images)) > 0.99
+    comparison = LabelCheck(model, Precision.FLOAT16).compare(images, labels_of(half, images))
+    assert comparison.explained, comparison
 
 
 def test_float_outputs_are_cast_back() -> None:
@@ -82,7 +83,8 @@ def test_float_outputs_are_cast_back() -> None:
     x = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
     y = _run(model, x)
     assert y.dtype == np.float32
-    np.testing.assert_allclose(y, 1 / (1 + np.exp(-np.maximum(x, 0))), atol=2e-3)
+    # The input is rounded, of which the sigmoid passes on a quarter at most, then its result; both are below 2^2.
+    np.testing.assert_allclose(y, 1 / (1 + np.exp(-np.maximum(x, 0))), rtol=0, atol=2.0**-11 * (4 / 4 + 1))
 
 
 def test_an_output_that_is_also_read_inside() -> None:

@@ -14,8 +14,10 @@ from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine import model_file as models
 from hyperseg_export.engine.build import prepare
 from hyperseg_export.engine.turing import TURING
+from hyperseg_export.label_check import LabelCheck
 from hyperseg_export.options import Resolution
 from hyperseg_runtime import libraries, sidecar
+from hyperseg_runtime.metadata import Precision
 
 from .sessions import Machine, labels_of, pictures
 
@@ -90,5 +92,6 @@ def test_labels_through_the_session(exported: tuple[str, Path], half: bool) -> N
     session.close()
     machine.assert_all_released()
     np.testing.assert_array_equal(labels, labels_of(source.proto, images))
-    if not half:  # the CPU's operators sum in another order: of 32,768 pixels one had another label once
-        assert np.mean(labels == labels_of(onnx.load(str(path)), images)) > 0.999
+    if not half:  # these freshly drawn weights shrink what they are applied to, to less than float16 can hold
+        comparison = LabelCheck(onnx.load(str(path)), Precision.FLOAT32).compare(images, labels)
+        assert comparison.explained, comparison

@@ -6,10 +6,14 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import worst
 from hyperseg_export.engine import EngineOptions, build_engine, model_file
 from hyperseg_export.engine.build import prepare
+from hyperseg_export.label_check import LabelCheck
+from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime import libraries
 from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
+from hyperseg_runtime.metadata import Precision
 
 from .sessions import labels_of
 
@@ -27,9 +31,10 @@ def test_labels_stay() -> None:
     down = np.linspace(0, 3 * np.pi, spec.height)[:, None]
     waves = [np.sin(across * k) * np.cos(down * k) for k in (1.0, 1.7, 2.9)]
     image = (127.5 * (1 + np.stack(waves, axis=-1)))[None].astype(np.uint8)
-    expected = labels_of(original, image)
-    # Two classes are nearly equal along borders; nowhere else may half precision change a label.
-    assert np.mean(labels_of(source.proto, image) == expected) > 0.99
+    comparison = LabelCheck(original, Precision.FLOAT16).compare(image, labels_of(source.proto, image))
+    worst.note("engine's graph, float16: labels turned", 1 - comparison.equal, FACTOR * comparison.turned_by_rounding)
+    assert comparison.explained, comparison
+    assert comparison.turned_by_rounding < 0.01  # a trained network; what rounding turns of it are borders of regions
 
 
 @pytest.mark.usefixtures("builder", "no_gpu")

@@ -9,8 +9,9 @@ from hyperseg_export.engine import model_file
 from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.float16 import to_float16
 from hyperseg_export.engine.trial import INPUTS, compare
+from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime import libraries
-from hyperseg_runtime.metadata import InputType
+from hyperseg_runtime.metadata import InputType, Precision
 
 from .graphs import miniature, save
 from .sessions import Machine
@@ -29,9 +30,9 @@ def test_agreement(tmp_path: Path, input_type: InputType, half: bool) -> None:
         to_float16(built)
     machine = Machine()
     session = machine.open(source.proto, machine.plan(built))
-    execution = compare(source, session)
+    execution = compare(source, session, Precision.FLOAT16 if half else Precision.FLOAT32)
     assert execution.inputs == INPUTS
-    assert execution.label_agreement >= (0.99 if half else 1.0)
+    assert 1.0 - execution.label_agreement <= FACTOR * execution.turned_by_rounding
     session.close()
 
 
@@ -39,6 +40,6 @@ def test_disagreement(tmp_path: Path) -> None:
     source = model_file.read(save(miniature(), tmp_path / "m.onnx"))
     machine = Machine()
     session = machine.open(source.proto, machine.plan(miniature(seed=1)))
-    with pytest.raises(EngineError, match=r"agrees with ONNX Runtime on .* of the labels, less than 99%, and was not"):
-        compare(source, session)
+    with pytest.raises(EngineError, match=r"disagrees with ONNX Runtime and was not kept: .*; rounding turns"):
+        compare(source, session, Precision.FLOAT16)
     session.close()

@@ -1,21 +1,32 @@
-"""What counts as agreement."""
+"""What counts as agreement: what rounding explains, and nothing else."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hyperseg_export.agreement import Agreement
-from hyperseg_export.errors import DisagreementError
-from hyperseg_export.rounding import Rounding
-from hyperseg_runtime.metadata import Precision
 
-EXPECTED = np.random.default_rng(0).standard_normal((1, 5, 20, 30)).astype(np.float32)
-NONE = Rounding(largest=1e-7, mean=1e-8)
+torch = pytest.importorskip("torch")
+
+from hyperseg_export.agreement import Agreement  # noqa: E402
+from hyperseg_export.errors import DisagreementError  # noqa: E402
+from hyperseg_export.rounding import FACTOR  # noqa: E402
+from hyperseg_runtime.metadata import Precision  # noqa: E402
+
+EXPECTED = torch.randn(1, 5, 20, 30, generator=torch.Generator().manual_seed(0))
+SIGNS = torch.randint(0, 2, EXPECTED.shape, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0
+ROUNDED = EXPECTED + 1e-3 * SIGNS
+"""What rounding does to the network: every value is moved by a thousandth."""
 
 
-def compared(logits: np.ndarray, labels: np.ndarray | None = None, rounding: Rounding = NONE) -> Agreement:
+def compared(found: torch.Tensor, disturbed: torch.Tensor = ROUNDED) -> Agreement:
     agreement = Agreement(Precision.FLOAT32)
-    agreement.add(EXPECTED, logits, EXPECTED, labels, lambda: rounding)
+    agreement.compare_logits(found, EXPECTED, disturbed)
+    return agreement
+
+
+def with_labels(labels: np.ndarray, bound: float, logits: torch.Tensor = EXPECTED) -> Agreement:
+    agreement = compared(EXPECTED)
+    agreement.compare_labels(labels, logits, bound)
     return agreement
 
 
@@ -24,52 +35,89 @@ def test_equal_logits_agree() -> None:
     agreement.check()
     assert agreement.result().label_agreement == 1.0
     assert agreement.result().max_abs_error == 0.0
+    assert agreement.result().rounding == pytest.approx(FACTOR * 1e-3, rel=1e-3)
 
 
-def test_an_error_beyond_the_tolerance_is_named() -> None:
-    with pytest.raises(DisagreementError, match=r"off by up to 0\.001"):
-        compared(EXPECTED + np.float32(1e-3)).check()
-
-
-def test_a_network_that_amplifies_rounding_is_measured_by_its_own() -> None:
-    agreement = compared(EXPECTED + np.float32(1e-3), rounding=Rounding(largest=2e-4, mean=1e-4))
-    agreement.check()
-    assert agreement.result().rounding == 2e-4
-    assert compared(EXPECTED).result().rounding is None
+def test_what_rounding_does_is_excused_and_no_more() -> None:
+    compared(EXPECTED - 0.99 * FACTOR * 1e-3 * SIGNS).check()
+    with pytest.raises(DisagreementError, match=r"its logits is off by up to 0\.0048; rounding explains 0\.004"):
+        compared(EXPECTED - 1.2 * FACTOR * 1e-3 * SIGNS).check()
 
 
 def test_one_amplified_value_does_not_excuse_the_others() -> None:
-    """The maximum of the errors is allowed by the largest effect of rounding, their mean by the mean effect only."""
-    with pytest.raises(DisagreementError, match=r"off by on average 0\.001"):
-        compared(EXPECTED + np.float32(1e-3), rounding=Rounding(largest=1.0, mean=1e-6)).check()
+    """The largest error is held to the largest effect of rounding, the mean error to the mean effect."""
+    amplified = EXPECTED.clone()
+    amplified[0, 0, 0, 0] += 1.0
+    with pytest.raises(DisagreementError, match=r"off by on average 0\.002"):
+        compared(EXPECTED + 2e-3 * SIGNS, amplified).check()
 
 
-def test_labels_must_be_equal_though_rounding_could_have_done_more() -> None:
-    """Only pixels that the measured error can turn are ties, not all that the largest excusable error could."""
-    logits = EXPECTED + np.float32(1e-3)
-    labels = EXPECTED.argmin(axis=1)
-    with pytest.raises(DisagreementError, match="of the exported file's labels"):
-        compared(logits, labels, Rounding(largest=1.0, mean=1.0)).check()
+def test_a_network_that_rounding_does_not_move_may_not_be_moved() -> None:
+    with pytest.raises(DisagreementError, match=r"off by up to 1e-06"):
+        compared(EXPECTED + 1e-6, EXPECTED).check()
 
 
-def test_wrong_labels_are_counted_though_logits_agree() -> None:
-    labels = EXPECTED.argmax(axis=1)
-    labels[0, 0, :3] = (labels[0, 0, :3] + 1) % 5
-    agreement = compared(EXPECTED, labels)
-    assert agreement.result().label_agreement == 1 - 3 / 600
-    with pytest.raises(DisagreementError, match=r"only 99\.5000% of the exported file's labels"):
+def test_every_label_but_a_tie_counts() -> None:
+    largest = EXPECTED.numpy().argmax(axis=1)
+    second = np.argsort(EXPECTED.numpy(), axis=1)[:, -2]
+    top = np.sort(EXPECTED.numpy(), axis=1)
+    margin = top[:, -1] - top[:, -2]
+    apart, near = np.argwhere(margin > 0.1)[0], np.argwhere(margin < 0.1)[0]
+    labels = largest.copy()
+    labels[tuple(near)] = second[tuple(near)]
+    agreement = with_labels(labels, bound=0.05)
+    agreement.check()
+    assert agreement.result().label_agreement == 1.0
+    assert agreement.result().label_ties == 1 / 600
+    labels[tuple(apart)] = second[tuple(apart)]
+    agreement = with_labels(labels, bound=0.05)
+    assert agreement.result().label_agreement == 1 - 1 / 600
+    with pytest.raises(DisagreementError, match=r"1 of 600 labels differ where the network's two logits are further"):
         agreement.check()
 
 
-def test_ties_are_no_disagreement() -> None:
-    flat = np.zeros_like(EXPECTED)
-    agreement = Agreement(Precision.FLOAT32)
-    agreement.add(flat, flat, flat, np.full((1, 20, 30), 4), lambda: NONE)
+def test_a_tie_is_between_the_label_and_the_largest_not_between_any_two() -> None:
+    flat = torch.zeros_like(EXPECTED)
+    flat[:, 4] = -1.0
+    with_labels(np.full((1, 20, 30), 3), 1e-3, flat).check()
+    with pytest.raises(DisagreementError, match="600 of 600 labels"):
+        with_labels(np.full((1, 20, 30), 4), 1e-3, flat).check()
+
+
+def test_labels_that_are_no_class_are_no_ties() -> None:
+    with pytest.raises(DisagreementError, match="600 of 600 labels"):
+        with_labels(np.full((1, 20, 30), 5), 1e-3, torch.zeros_like(EXPECTED)).check()
+
+
+def test_labels_are_those_of_the_files_own_logits() -> None:
+    """However far the network's are."""
+    agreement = compared(EXPECTED)
+    agreement.compare_end(EXPECTED.numpy().argmax(axis=1), EXPECTED, EXPECTED)
     agreement.check()
+    labels = EXPECTED.numpy().argmax(axis=1)
+    labels[0, 0, :3] = (labels[0, 0, :3] + 1) % 5
+    agreement.compare_end(labels, None, EXPECTED)
+    with pytest.raises(DisagreementError, match="3 labels are not those of its own largest logits"):
+        agreement.check()
+
+
+def test_enlarged_logits_are_interpolated_exactly() -> None:
+    agreement = compared(EXPECTED)
+    agreement.compare_end(None, EXPECTED + 1e-4, EXPECTED)
+    with pytest.raises(DisagreementError, match=r"enlargement of the logits is off by 0\.0001"):
+        agreement.check()
 
 
 def test_values_that_are_not_finite_never_agree() -> None:
-    logits = EXPECTED.copy()
-    logits[0, 0, 0, 0] = np.nan
+    found = EXPECTED.clone()
+    found[0, 0, 0, 0] = torch.nan
     with pytest.raises(DisagreementError, match="not finite"):
-        compared(logits)
+        compared(found)
+
+
+def test_eight_bits_are_measured_only() -> None:
+    agreement = Agreement(Precision.INT8)
+    agreement.compare_logits(EXPECTED + 1.0, EXPECTED, EXPECTED)
+    agreement.check()
+    assert agreement.result().max_abs_error == pytest.approx(1.0)
+    assert agreement.result().rounding is None

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from explained import assert_explained
+from hyperseg_runtime.metadata import Precision
 from torch import nn
 from torch.nn import functional as F
 
@@ -102,9 +104,13 @@ def test_every_combination_runs_folds_and_keeps_its_names_apart(halo, ranges, un
     base = tiny().config
     config = hyperseg.Config.from_dict({**base.to_dict(), "halo": halo, "signal_ranges": ranges, "unify_level": unify})
     model = randomise(hyperseg.create(config)).eval()
-    images = torch.randn(1, 3, 64, 64)
+    _assert_folds(model, torch.randn(1, 3, 64, 64))
+
+
+def _assert_folds(model, images):
     with torch.inference_mode():
-        torch.testing.assert_close(hyperseg.fold(model)(images), model(images), atol=1e-4, rtol=1e-4)
+        folded, logits = hyperseg.fold(model)(images), model(images)
+    assert_explained("folded network", folded, logits, model, lambda each: each(images))
 
 
 def test_halos_differ():
@@ -128,8 +134,7 @@ def test_residual_where_channels_allow_it():
         model = randomise(hyperseg.create(same)).eval()
         assert model.config.levels[3].inputs == model.config.levels[3].outputs
         images = torch.randn(1, 3, 64, 64)
-        with torch.inference_mode():
-            torch.testing.assert_close(hyperseg.fold(model)(images), model(images), atol=1e-4, rtol=1e-4)
+        _assert_folds(model, images)
         model.train()(images.expand(2, -1, -1, -1)).sum().backward()
 
 
@@ -172,10 +177,8 @@ def test_training_lowers_the_loss():
 def test_variants_run_and_fold(name):
     model = hyperseg.create(name).eval()
     images = torch.randn(1, 3, 64, 128)
-    with torch.inference_mode():
-        logits = model(images)
-        assert logits.shape == (1, 12, 64, 128)
-        torch.testing.assert_close(hyperseg.fold(model)(images), logits, atol=1e-4, rtol=1e-4)
+    assert model(images).shape == (1, 12, 64, 128)
+    _assert_folds(model, images)
 
 
 def test_static_padding():
@@ -244,5 +247,6 @@ def test_autocast_with_the_image_as_finest_skip():
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(images)
     assert logits.dtype == torch.bfloat16
-    # bfloat16 has 8 bits; the logits of an untrained network are of size 1
-    torch.testing.assert_close(logits.float(), model(images), atol=0.1, rtol=0.1)
+    exact = model(images)
+    bfloat16 = Precision.BFLOAT16
+    assert_explained("autocast", logits.float(), exact, model, lambda each: each(images), precision=bfloat16)

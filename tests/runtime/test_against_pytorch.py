@@ -40,6 +40,7 @@ def test_labels_of_a_video(
     exported: tuple[Path, Path], drive: Path, hyperseg_run: Callable[..., Finished], tmp_path: Path
 ) -> None:
     import torch
+    from hyperseg_export.rounding import Bound, disturbed
 
     import hyperseg
 
@@ -48,6 +49,7 @@ def test_labels_of_a_video(
     assert done.code == 0, done
     spec = Metadata.from_properties(read_properties(model)).input
     network = hyperseg.load(checkpoint)
+    twin = disturbed(network)
     capture = cv2.VideoCapture(str(drive))
     for number in range(FRAMES):
         frame = np.asarray(capture.read()[1])
@@ -55,8 +57,11 @@ def test_labels_of_a_video(
         normal = (rgb / 255.0 - np.array(spec.mean)) / np.array(spec.std)
         image = torch.from_numpy(normal.transpose(2, 0, 1)[None].astype(np.float32))
         with torch.inference_mode():
-            expected = network(image).argmax(1)[0].numpy().astype(np.uint8)
+            logits = network(image)
+            bound = Bound.of(twin(image) - logits, logits).largest
+        allowed = (logits >= logits.max(dim=1, keepdim=True).values - 2 * bound)[0].permute(1, 2, 0).numpy()
         labels = cv2.imread(f"labels/drive_{number:06d}.png", cv2.IMREAD_UNCHANGED)
-        agreement = (labels == restore(expected, (frame.shape[0], frame.shape[1]))).mean()
         assert len(np.unique(labels)) > 1
-        assert agreement >= 0.999
+        assert allowed.sum(axis=-1).mean() < 1.01, "rounding would excuse nearly everything"
+        allowed = restore(allowed.astype(np.uint8), (frame.shape[0], frame.shape[1]))
+        assert np.take_along_axis(allowed, labels[..., None].astype(np.int64), axis=-1).all()

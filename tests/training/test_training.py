@@ -152,8 +152,8 @@ def test_mixed_depthwise_convolutions_are_close_to_float32(kernel: int, stride: 
         (result.float() * weights).sum().backward()
         results.append([result.float().detach(), given.grad, _gradient(unit.conv.weight)])
     for exact, mixed in zip(*results, strict=True):
-        # bfloat16 has 8 bits of precision: 0.4 % a value, and a few of them add up.
-        assert float((exact - mixed).norm() / exact.norm()) < 0.03
+        # bfloat16 rounds by up to 2^-8: two factors and the result of a sum, and the gradient that comes in.
+        assert float((exact - mixed).norm() / exact.norm()) < 4 * 2.0**-8
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 2)])

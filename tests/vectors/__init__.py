@@ -1,7 +1,7 @@
 """The test vectors that prove every backend of the operators equal: PyTorch, ONNX Runtime, TensorRT, CUDA, portable.
 
-`CASES` says what to run, `Case.inputs()` draws the inputs, `reference` computes the answer in float64 and
-`assert_matches` compares. Nothing here imports more than numpy.
+`CASES` says what to run, `Case.inputs()` draws the inputs, `reference` computes the answer in float64 and `inexact` how
+far off float32 sums may be, `assert_matches` compares. Nothing here imports more than numpy.
 """
 
 from .cases import (
@@ -16,24 +16,32 @@ from .cases import (
 )
 from .chosen import CASES
 from .chosen_cpu import ENCODER_CASES, MAPPED_CASES, META_BLOCK_CASES
-from .compare import assert_matches, expected
+from .compare import assert_matches, assert_within, bounded, expected
+from .inexact import IN_FLOAT16_MAPS, IN_FLOAT32, Arithmetic, Inexact, inexact
 from .placement import MapLayout, Placement
 
 __all__ = [
     "CASES",
     "ENCODER_CASES",
+    "IN_FLOAT16_MAPS",
+    "IN_FLOAT32",
     "MAPPED_CASES",
     "META_BLOCK_CASES",
     "AnyCase",
+    "Arithmetic",
     "Case",
     "DPWConvCase",
     "DPWInvertedResidualCase",
     "DPWMetaBlockCase",
+    "Inexact",
     "InvertedResidualCase",
     "MapLayout",
     "MappedDPWConvCase",
     "Placement",
     "UpsampleArgmaxCase",
     "assert_matches",
+    "assert_within",
+    "bounded",
     "expected",
+    "inexact",
 ]

@@ -1,4 +1,4 @@
-"""Compares a backend's output with the reference."""
+"""Compares a backend's output with the reference, within what its arithmetic can be off by."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import worst
 from numpy.typing import NDArray
 
 from . import reference
@@ -17,25 +18,21 @@ from .cases import (
     MappedDPWConvCase,
     UpsampleArgmaxCase,
 )
+from .inexact import FLOAT16, IN_FLOAT32, Arithmetic, Inexact, inexact
 
-# float32: sums of at most some hundred terms of size 1 in another order: 1e-6 each, with a margin of 20.
-# float16: the output's own rounding is 5e-4 relative; a kernel may round the meta block's hidden values (up to 6, so by
-# up to 2e-3 each) and then sums tens of them with weights of size 0.5/sqrt(hidden).
-_RELATIVE = {"float32": 2e-5, "float16": 4e-3}
-_ABSOLUTE = {"float32": 2e-5, "float16": 1e-2}
+_SMALLEST = 2.0**-149
+"""Where nothing is summed, nothing may be off; a bound to divide by all the same."""
 
 
 def _doubles(case: AnyCase) -> dict[str, NDArray[np.float64] | None]:
     return {name: None if value is None else value.astype(np.float64) for name, value in case.inputs().items()}
 
 
-@cache
-def expected(case: AnyCase) -> NDArray[Any]:
-    """The reference's output: float64 maps, or int32 labels."""
-    inputs: dict[str, Any] = _doubles(case)
+def evaluated(case: AnyCase, inputs: dict[str, Any]) -> Any:
+    """The reference on these inputs; of an arg max, the logits."""
     attributes: dict[str, Any] = dict(case.attributes)
     if isinstance(case, UpsampleArgmaxCase):
-        return reference.upsample_argmax(inputs["X"], **attributes)
+        return reference.upsample(inputs["X"], case.scale)
     if isinstance(case, InvertedResidualCase):
         return reference.inverted_residual(inputs, **attributes)
     if isinstance(case, DPWMetaBlockCase):
@@ -46,27 +43,56 @@ def expected(case: AnyCase) -> NDArray[Any]:
     return operator(*inputs.values(), **attributes)
 
 
-def _assert_labels(case: UpsampleArgmaxCase, actual: NDArray[Any]) -> None:
-    """A label may differ from the reference's only between two channels closer than float32 can tell, and of channels
+@cache
+def expected(case: AnyCase) -> NDArray[Any]:
+    """The reference's output: float64 maps, or int32 labels."""
+    values = evaluated(case, _doubles(case))
+    return values.argmax(axis=1).astype(np.int32) if isinstance(case, UpsampleArgmaxCase) else np.asarray(values)
+
+
+@cache
+def bounded(case: AnyCase, arithmetic: Arithmetic = IN_FLOAT32) -> Inexact:
+    """The reference's output (of an arg max, the logits) with the bound on what this arithmetic makes of it."""
+    inputs = {name: inexact(value, arithmetic) for name, value in _doubles(case).items()}
+    result: Inexact = evaluated(case, inputs)
+    return result if isinstance(case, UpsampleArgmaxCase) or case.dtype == "float32" else result.stored(FLOAT16)
+
+
+def _assert_labels(case: UpsampleArgmaxCase, actual: NDArray[Any], logits: Inexact) -> None:
+    """A label may differ from the reference's only between two channels closer than rounding can tell, and of channels
     that are exactly equal the lowest has to be named."""
-    logits = _doubles(case)["X"]
-    assert logits is not None
-    upsampled = reference.upsample(logits, case.scale)
     assert actual.min() >= 0 and actual.max() < case.channels
-    chosen = np.take_along_axis(upsampled, actual[:, None].astype(np.int64), axis=1)
-    assert (chosen >= upsampled.max(axis=1, keepdims=True) - 1e-5).all(), "a label is not the largest channel's"
-    first_equal = np.argmax(upsampled == chosen, axis=1)
+    chosen = actual[:, None].astype(np.int64)
+    value, bound = (np.take_along_axis(part, chosen, axis=1) for part in (logits.value, logits.bound()))
+    largest = np.argmax(logits.value, axis=1)[:, None]
+    best, doubt = (np.take_along_axis(part, largest, axis=1) for part in (logits.value, logits.bound()))
+    worst.note(case.operator, best - value, np.maximum(bound + doubt, _SMALLEST))
+    assert (best - value <= bound + doubt).all(), "a label is not the largest channel's"
+    first_equal = np.argmax(logits.value == value, axis=1)
     np.testing.assert_array_equal(actual, first_equal, "a tie went to a higher channel")
 
 
-def assert_matches(case: AnyCase, actual: NDArray[Any]) -> None:
-    """Fails with numpy's report where `actual`, as the backend returned it, is not the case's output."""
+def assert_within(actual: NDArray[Any], wanted: Inexact, name: str = "") -> None:
+    """Fails where `actual` is further from the value than its bound; says where, and both numbers."""
+    assert actual.shape == wanted.shape, f"{name}: shape {actual.shape}, expected {wanted.shape}"
+    error = np.abs(actual.astype(np.float64) - wanted.value)
+    bound = np.maximum(wanted.bound(), _SMALLEST)
+    worst.note(name.partition("-")[0], error, bound)
+    share = np.where(np.isfinite(error), error / bound, np.inf)
+    at = np.unravel_index(np.argmax(share), share.shape)
+    assert share[at] <= 1.0, (
+        f"{name}: {actual[at]} at {tuple(map(int, at))}, expected {wanted.value[at]}: off by {error[at]:.3g}, and "
+        f"rounding explains {bound[at]:.3g}; {np.count_nonzero(~(share <= 1.0))} of {share.size} values are off"
+    )
+
+
+def assert_matches(case: AnyCase, actual: NDArray[Any], arithmetic: Arithmetic = IN_FLOAT32) -> None:
+    """Fails where `actual`, as the backend returned it, is not the case's output, computed in this arithmetic."""
     assert actual.shape == case.output_shape, f"shape {actual.shape}, expected {case.output_shape}"
+    wanted = bounded(case, arithmetic)
     if isinstance(case, UpsampleArgmaxCase):
         assert actual.dtype == np.int32, f"labels are {actual.dtype}, expected int32"
-        _assert_labels(case, actual)
+        _assert_labels(case, actual, wanted)
         return
     assert actual.dtype == case.dtype, f"output is {actual.dtype}, expected {case.dtype}"
-    np.testing.assert_allclose(
-        actual.astype(np.float64), expected(case), rtol=_RELATIVE[case.dtype], atol=_ABSOLUTE[case.dtype]
-    )
+    assert_within(actual, wanted, f"{case.operator}-{case.name}")

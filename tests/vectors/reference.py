@@ -1,14 +1,18 @@
-"""The operators in numpy and float64, as plainly as they can be written: slow, and the measure of every backend."""
+"""The operators in numpy and float64, as plainly as they can be written: slow, and the measure of every backend.
+
+Given `Inexact` inputs (inexact.py), the same lines also bound what float32 arithmetic may make of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from .inexact import FLOAT32, Doubles, approximately, composed
 
 _ACTIVATIONS = {
     "none": lambda y: y,
@@ -25,6 +29,8 @@ def upsample(x: Doubles, scale: int) -> Doubles:
         low = position.astype(int)
         high = np.minimum(low + 1, extent - 1)
         weight = (position - low).reshape((-1, 1) if axis == 2 else (-1,))
+        if scale & (scale - 1):  # else positions are multiples of a power of two, and exact
+            weight = approximately(weight, x, 3 * FLOAT32 * (position + 1.0).reshape(weight.shape))
         x = (1.0 - weight) * x.take(low, axis) + weight * x.take(high, axis)
     return x
 
@@ -36,14 +42,14 @@ def compose(x: Doubles, previous: Doubles | None, coordinates: bool) -> Doubles:
         batch, _, height, width = x.shape
         across = np.linspace(-1.0, 1.0, width) if width > 1 else np.array([-1.0])
         down = np.linspace(-1.0, 1.0, height) if height > 1 else np.array([-1.0])
-        parts = [
-            np.broadcast_to(across, (batch, 1, height, width)),
-            np.broadcast_to(down[:, None], (batch, 1, height, width)),
-            x,
-        ]
+        shape = (batch, 1, height, width)
+        # -1 + i * step: the step, the product and the sum are rounded, each below 2.
+        planes = [np.broadcast_to(plane, shape) for plane in (across, down[:, None])]
+        parts = [*(approximately(plane, x, 6 * FLOAT32) for plane in planes), x]
     if previous is not None:
         parts.append(upsample(previous, 2))
-    return np.concatenate(parts, axis=1)
+    full: Doubles = composed(np.concatenate(parts, axis=1))
+    return full
 
 
 def patch_weights(theta: Doubles, offset: int, count: int) -> Doubles:
@@ -60,15 +66,20 @@ def _convolve(window: Doubles, weight: Doubles) -> Doubles:
     """Valid convolution of one window [C_in, h, w] with [C_out, C_in/group, K, K]."""
     out_channels, per_group, kernel, _ = weight.shape
     group = window.shape[0] // per_group
-    height, width = window.shape[1] - kernel + 1, window.shape[2] - kernel + 1
-    y = np.zeros((out_channels, height, width))
-    for g in range(group):
-        source = window[g * per_group : (g + 1) * per_group]
-        target = slice(g * out_channels // group, (g + 1) * out_channels // group)
-        for u in range(kernel):
-            for v in range(kernel):
-                y[target] += np.einsum("oc,chw->ohw", weight[target, :, u, v], source[:, u : u + height, v : v + width])
-    return y
+    taps = sliding_window_view(window, (kernel, kernel), axis=(1, 2))
+    taps = taps.reshape(group, per_group, *taps.shape[1:])
+    weight = weight.reshape(group, out_channels // group, per_group, kernel, kernel)
+    y: Doubles = np.einsum("gocuv,gchwuv->gohw", weight, taps)
+    return y.reshape(out_channels, *y.shape[2:])
+
+
+def _of_patches(patch: Callable[[int, int, int], Doubles], batch: int, rows: int, columns: int) -> Doubles:
+    """The map [N, C, H, W] of the patches [C, p_h, p_w]."""
+    images = []
+    for n in range(batch):
+        lines = [np.concatenate([patch(n, i, j) for j in range(columns)], axis=2) for i in range(rows)]
+        images.append(np.concatenate(lines, axis=1))
+    return np.stack(images)
 
 
 def dpw_conv(
@@ -96,14 +107,14 @@ def dpw_conv(
     rows, columns = theta.shape[2:4]
     ph, pw = height // rows, width // columns
     padded = _pad(full, kernel // 2)
-    y = np.zeros((batch, out_channels, height, width))
-    for n, i, j in np.ndindex(batch, rows, columns):
+
+    def patch(n: int, i: int, j: int) -> Doubles:
         window = padded[n, :, i * ph : (i + 1) * ph + kernel - 1, j * pw : (j + 1) * pw + kernel - 1]
         weight = weights[n, i, j].reshape(out_channels, in_channels // group, kernel, kernel)
-        y[n, :, i * ph : (i + 1) * ph, j * pw : (j + 1) * pw] = _convolve(window, weight)
-    if bias is not None:
-        y += bias[:, None, None]
-    return np.asarray(_ACTIVATIONS[activation](y))
+        y = _convolve(window, weight)
+        return _ACTIVATIONS[activation](y if bias is None else y + bias[:, None, None])
+
+    return _of_patches(patch, batch, rows, columns)
 
 
 def mapped_dpw_conv(
@@ -143,17 +154,17 @@ def dpw_inverted_residual(
     rows, columns = theta.shape[2:4]
     ph, pw = height // rows, width // columns
     padded = _pad(full, 1)
-    y = np.zeros((batch, out, height, width))
-    for n, i, j in np.ndindex(batch, rows, columns):
+
+    def patch(n: int, i: int, j: int) -> Doubles:
         window = padded[n, :, i * ph : (i + 1) * ph + 2, j * pw : (j + 1) * pw + 2]
-        pw1, dw, pw2 = np.split(weights[n, i, j], [hidden * in_channels, hidden * (in_channels + 9)])
+        ends = hidden * in_channels, hidden * (in_channels + 9)
+        pw1, dw, pw2 = (weights[n, i, j, slice(*part)] for part in ((0, ends[0]), ends, (ends[1], None)))
         h = np.clip(np.einsum("ck,kuv->cuv", pw1.reshape(hidden, in_channels), window) + bias1[:, None, None], 0, 6)
         d = np.clip(_convolve(h, dw.reshape(hidden, 1, 3, 3)) + bias2[:, None, None], 0, 6)
         o = np.einsum("mc,cuv->muv", pw2.reshape(out, hidden), d) + bias3[:, None, None]
-        if in_channels == out:
-            o += window[:, 1:-1, 1:-1]
-        y[n, :, i * ph : (i + 1) * ph, j * pw : (j + 1) * pw] = o
-    return y
+        return o + window[:, 1:-1, 1:-1] if in_channels == out else o
+
+    return _of_patches(patch, batch, rows, columns)
 
 
 def upsample_argmax(x: Doubles, *, scale: int = 1) -> NDArray[np.int32]:
@@ -163,12 +174,13 @@ def upsample_argmax(x: Doubles, *, scale: int = 1) -> NDArray[np.int32]:
 
 
 def _sigmoid(x: Doubles) -> Doubles:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+    return 1.0 / (1.0 + np.exp(-x))
 
 
 def _dense(weight: Doubles, bias: Doubles, x: Doubles) -> Doubles:
     """A 1x1 convolution of [N, C, H, W]."""
-    return np.asarray(np.einsum("oc,nchw->nohw", weight[:, :, 0, 0], x) + bias[:, None, None])
+    y: Doubles = np.einsum("oc,nchw->nohw", weight[:, :, 0, 0], x) + bias[:, None, None]
+    return y
 
 
 def inverted_residual(
@@ -194,7 +206,7 @@ def inverted_residual(
     gate = _sigmoid(_dense(gate_weight, gate_bias, squeezed * _sigmoid(squeezed)))
     y = _dense(project_weight, project_bias, gate * d)
     assert list(kernel_shape) == list(dw_weight.shape[2:])
-    return np.asarray(y + x if residual else y)
+    return y + x if residual else y
 
 
 def dpw_meta_block(

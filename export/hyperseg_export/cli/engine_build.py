@@ -75,7 +75,8 @@ class EngineBuild:
             self._print_kept(report.conversion)
         if report.execution is not None:
             agreement = f"{report.execution.label_agreement:.3%} of the labels on {report.execution.inputs} inputs"
-            say(f"Executed on {facts.gpu or 'the GPU'}: agrees with ONNX Runtime on {agreement}")
+            turned = f"rounding turns {report.execution.turned_by_rounding:.3%}"
+            say(f"Executed on {facts.gpu or 'the GPU'}: agrees with ONNX Runtime on {agreement} ({turned})")
         else:
             say(f"Nothing was executed: {report.not_executed}")
 

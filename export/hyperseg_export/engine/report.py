@@ -19,6 +19,8 @@ class Execution:
     inputs: int
     label_agreement: float
     """Share of pixels with equal labels, 0 to 1."""
+    turned_by_rounding: float
+    """Share of ONNX Runtime's own labels that an error of the size of rounding's turns."""
 
 
 @dataclass(frozen=True)

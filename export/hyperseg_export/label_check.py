@@ -1,0 +1,92 @@
+"""Whether another implementation's labels are those of an exported file, but for what rounding turns.
+
+Labels are all that an engine puts out: how far its logits are from the file's is not to be seen. So its labels may
+differ only where the file's two logits are as close as rounding moves them, and not on many more pixels than rounding
+turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from hyperseg_runtime.metadata import Precision
+from numpy.typing import NDArray
+
+from hyperseg_export.errors import ExportError
+from hyperseg_export.reference_session import in_standard_operators, open_reference
+from hyperseg_export.rounding import FACTOR, Bound, disturbed_file
+
+_OURS = ("DPWConv", "DPWInvertedResidual", "DPWMetaBlock", "MappedDPWConv", "InvertedResidual")
+
+
+@dataclass(frozen=True)
+class LabelComparison:
+    """Shares of all pixels, 0 to 1."""
+
+    equal: float
+    different: float
+    """Another label, and its logit is further from the largest than rounding explains."""
+    turned_by_rounding: float
+    """Of the file's own labels, by an error as large as rounding's."""
+
+    @property
+    def explained(self) -> bool:
+        return self.different == 0 and 1.0 - self.equal <= FACTOR * self.turned_by_rounding
+
+    def __str__(self) -> str:
+        return (
+            f"{self.equal:.3%} of the labels are the same; rounding turns {self.turned_by_rounding:.3%}, and on "
+            f"{self.different:.3%} the file's logits are further apart than rounding moves them"
+        )
+
+
+class LabelCheck:
+    """An exported file with its logits in sight, and what rounding does to them.
+
+    Args:
+        model: computes in float32.
+        precision: what the other implementation computes in.
+    """
+
+    def __init__(self, model: onnx.ModelProto, precision: Precision) -> None:
+        visible, self._logits = _with_logits(model)
+        self._session = open_reference(visible, lambda _: None)
+        self._twin = open_reference(disturbed_file(visible, precision), lambda _: None)
+
+    def compare(self, images: NDArray[Any], labels: NDArray[Any]) -> LabelComparison:
+        """Labels [N, H, W] that the other implementation gives these images, as the file takes them."""
+        expected, moved = (
+            one.run([self._logits], {"image": images})[0].astype(np.float32) for one in (self._session, self._twin)
+        )
+        bound = Bound.of(moved - expected, expected).largest
+        best = expected.argmax(axis=1)
+        chosen = np.minimum(labels.astype(np.int64), expected.shape[1] - 1)
+        margin = expected.max(axis=1) - np.take_along_axis(expected, chosen[:, None], axis=1)[:, 0]
+        other = labels != best
+        # A handful of pixels is chance, even where the twin turned none.
+        turned = max(float(np.mean(moved.argmax(axis=1) != best)), 1.0 / best.size)
+        return LabelComparison(
+            equal=float(1.0 - other.mean()),
+            different=float(np.mean(other & ((margin > 2.0 * bound) | (labels != chosen)))),
+            turned_by_rounding=turned,
+        )
+
+
+def _with_logits(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """A copy that puts out the logits of full size that its labels come from; and their name."""
+    copied = in_standard_operators(model, _OURS)
+    if any(value.name == "logits" for value in copied.graph.output):
+        return copied, "logits"
+    makers = {name: node for node in copied.graph.node for name in node.output}
+    node = makers[copied.graph.output[0].name]
+    while node.op_type != "ArgMax":
+        if node.input[0] not in makers:
+            raise ExportError("the model's labels do not come from an arg max, so they cannot be compared")
+        node = makers[node.input[0]]
+    name: str = node.input[0]
+    known = {value.name: value for value in copied.graph.value_info}
+    copied.graph.output.append(known[name] if name in known else onnx.ValueInfoProto(name=name))
+    return copied, name
