@@ -3,7 +3,9 @@
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hyperseg_export.rounding import FACTOR
 
 from training.processes import command, losses, train
 
@@ -17,18 +19,23 @@ def test_two_processes_give_the_losses_of_the_doubled_batch(recipe: Path, street
     ]
     ten = ("--stop-after", "10", *(part for change in changes for part in ("--set", change)))
     one = train(command(recipe, street, tmp_path / "one", *ten))
+    disturbed = str(Path(__file__).parent / "disturbed.py")
+    moved = train([disturbed, *command(recipe, street, tmp_path / "moved", *ten)[2:]])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port)
     two = train(command(recipe, street, tmp_path / "two", *ten), launcher)
-    assert one.returncode == 0 and two.returncode == 0, one.stderr + two.stderr
-    assert len(losses(one.stdout)) == 10
-    # The same sums in another order. A network of random weights amplifies rounding from layer to layer, forwards (the
-    # first loss agrees to 5 digits) and backwards; Adam makes whole steps of gradients near zero. Hence small steps
-    # and a tolerance of 2 %; that the gradients are the same function is shown in float64 below.
-    assert losses(two.stdout)[0] == pytest.approx(losses(one.stdout)[0], rel=1e-5)
-    assert losses(two.stdout) == pytest.approx(losses(one.stdout), rel=2e-2)
+    assert one.returncode == moved.returncode == two.returncode == 0, one.stderr + moved.stderr + two.stderr
+    expected, rounded, found = (np.array(losses(run.stdout)) for run in (one, moved, two))
+    assert len(expected) == 10
+    # The same sums in another order. A network of random weights amplifies rounding from layer to layer, forwards and
+    # backwards, and Adam makes whole steps of gradients near zero: how much of that ends in the losses is what they do
+    # when the first weights are off by rounding; twice, since both are single draws of something chaotic. That the
+    # gradients are the same function is shown in float64 below.
+    explained = 2 * FACTOR * np.maximum.accumulate(np.abs(rounded - expected))
+    assert (np.abs(found - expected) <= explained).all(), (expected, np.abs(found - expected), explained)
+    assert explained[0] < 1e-3 * expected[0] and explained[-1] < 0.1 * expected[-1]
 
 
 def test_synchronised_statistics_give_the_gradients_of_the_whole_batch() -> None:
