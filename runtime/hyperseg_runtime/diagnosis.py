@@ -122,7 +122,8 @@ def _library(library: Library) -> Finding:
     error = libraries.load_error(library)
     if error is not None:
         return Finding(library.value, Verdict.BROKEN, f"{path}: {error}")
-    return Finding(library.value, Verdict.OK, str(path))
+    isa = libraries.cpu_isa() if library is Library.ONNXRUNTIME else None
+    return Finding(library.value, Verdict.OK, f"{path}" if isa is None else f"{path} (CPU operators: {isa})")
 
 
 def _backend(name: BackendName) -> Finding:

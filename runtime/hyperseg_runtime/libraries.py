@@ -47,6 +47,16 @@ def require(library: Library) -> Path:
     return path
 
 
+def cpu_isa() -> str | None:
+    """The instructions that our CPU operators use, e.g. "AVX3_ZEN4"; None where their library does not say."""
+    try:
+        function = ctypes.CDLL(str(require(Library.ONNXRUNTIME))).hyperseg_cpu_isa
+    except (OSError, AttributeError, LibraryMissingError):
+        return None
+    function.restype = ctypes.c_char_p
+    return str(function().decode())
+
+
 def load_error(library: Library) -> str | None:
     """Why the library does not load here, as one line; None where it loads."""
     try:

@@ -1,5 +1,6 @@
 // What a session calls when the library is registered with it: adds the domain `hyperseg` with all operators.
 
+#include "cpu/isa.h"
 #include "onnxruntime/cpu_operators.h"
 #include "onnxruntime/custom_op.h"
 #if defined(HYPERSEG_WITH_CUDA)
@@ -32,7 +33,14 @@ OrtCustomOpDomain* make_domain(const OrtApi& api) {
   return domain;
 }
 
+/// The choice of instructions is the process's, so it is made once. Returns what is wrong with it.
+const Error& limited_isa() {
+  static const Error error = cpu::limit_isa();
+  return error;
+}
+
 void register_operators(const OrtApi& api, OrtSessionOptions* options) {
+  if (!limited_isa().empty()) throw std::invalid_argument(limited_isa());
   // Sessions keep pointers to domain and operators and may outlive their options: these live as long as the process.
   static OrtCustomOpDomain* const domain = make_domain(api);
   check(api, api.AddCustomOpDomain(options, domain));
@@ -40,6 +48,12 @@ void register_operators(const OrtApi& api, OrtSessionOptions* options) {
 
 }  // namespace
 }  // namespace hyperseg::ort
+
+/// For hyperseg-doctor: the SIMD target of the CPU operators, or what is wrong with the one that was asked for.
+extern "C" __attribute__((visibility("default"))) const char* hyperseg_cpu_isa() {
+  const hyperseg::Error& error = hyperseg::ort::limited_isa();
+  return error.empty() ? hyperseg::cpu::isa() : error.c_str();
+}
 
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                                                const OrtApiBase* base) {
