@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vectors import CASES, Case, assert_matches
+from vectors import CASES, Case, assert_matches, on_cuda
 
 from .build import KERNELS, compile_for_cpu, compile_object, link
 from .kernels import Kernels
@@ -72,7 +72,7 @@ def _without(barrier: Barrier, folder: Path) -> Path:
 
 def _matches(kernels: Kernels, case: Case) -> bool:
     try:
-        assert_matches(case, kernels.run(case))
+        assert_matches(case, kernels.run(case), on_cuda(case))
     except (AssertionError, RuntimeError):
         return False
     return True

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches
+from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
 from .build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
 from .kernels import read_output, write_request
@@ -54,4 +54,4 @@ def test_kernels_are_clean(sanitizer: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     assert "Sanitizer" not in done.stderr, done.stderr[-4000:]
     for (case, _), file in zip(cases, files, strict=True):
-        assert_matches(case, read_output(case, file))
+        assert_matches(case, read_output(case, file), on_cuda(case))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cuda.build import ADDRESS_SANITIZER, OPTIMISED
 from numpy.typing import NDArray
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches
+from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
 from engines.plugin_build import compile_plugin_runner
 from engines.plugin_requests import run_requests, run_written, write_request
@@ -32,7 +32,7 @@ def outputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_vector(case: Case, outputs: dict[str, NDArray[Any]]) -> None:
-    assert_matches(case, outputs[case.name])
+    assert_matches(case, outputs[case.name], on_cuda(case))
 
 
 _PLACED = [case for case in CASES if not isinstance(case, UpsampleArgmaxCase)]
@@ -58,7 +58,7 @@ def placed_outputs(
 
 @pytest.mark.parametrize("case", _PLACED, ids=lambda case: case.name)
 def test_vector_in_other_places(case: Case, placed_outputs: dict[str, NDArray[Any]]) -> None:
-    assert_matches(case, placed_outputs[case.name])
+    assert_matches(case, placed_outputs[case.name], on_cuda(case))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from hyperseg_export.engine.request import BuildRequest
 from hyperseg_export.engine.targets import choose
 from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from vectors import CASES, Placement, assert_matches
+from vectors import CASES, Placement, assert_matches, on_cuda
 
 from .device import run_plan
 from .vector_model import vector_model
@@ -56,4 +56,4 @@ def _run(operator: str, dtype: str, tmp_path: Path, rows: Placement, *, channels
         plugin_library=library,
     )
     for index, case in enumerate(cases):
-        assert_matches(case, outputs[f"out_{index}"])
+        assert_matches(case, outputs[f"out_{index}"], on_cuda(case))

@@ -16,7 +16,7 @@ from .cases import (
 )
 from .chosen import CASES
 from .chosen_cpu import ENCODER_CASES, MAPPED_CASES, META_BLOCK_CASES
-from .compare import assert_matches, assert_within, bounded, expected
+from .compare import assert_matches, assert_within, bounded, expected, on_cuda
 from .inexact import IN_FLOAT16_MAPS, IN_FLOAT32, Arithmetic, Inexact, inexact
 from .placement import MapLayout, Placement
 
@@ -44,4 +44,5 @@ __all__ = [
     "bounded",
     "expected",
     "inexact",
+    "on_cuda",
 ]

@@ -13,6 +13,7 @@ from . import reference
 from .cases import (
     AnyCase,
     DPWConvCase,
+    DPWInvertedResidualCase,
     DPWMetaBlockCase,
     InvertedResidualCase,
     MappedDPWConvCase,
@@ -26,6 +27,19 @@ _SMALLEST = 2.0**-149
 
 def _doubles(case: AnyCase) -> dict[str, NDArray[np.float64] | None]:
     return {name: None if value is None else value.astype(np.float64) for name, value in case.inputs().items()}
+
+
+_HALVES = Arithmetic(factors=4)
+"""Exact products of halves, summed in float32; hidden values are two halves each, so to 2^-22: four roundings."""
+_COMPOSED_HALVES = Arithmetic(composed=FLOAT16, factors=4)
+"""Tensor cores take the composed map as half, too; without glue it is X, which is half already."""
+
+
+def on_cuda(case: AnyCase) -> Arithmetic:
+    """What the CUDA kernels round beside their float32 sums."""
+    if case.dtype == "float32" or not isinstance(case, DPWConvCase | DPWInvertedResidualCase):
+        return IN_FLOAT32
+    return _COMPOSED_HALVES if case.coordinates or case.previous_channels else _HALVES
 
 
 def evaluated(case: AnyCase, inputs: dict[str, Any]) -> Any:
