@@ -46,12 +46,12 @@ class Agreement:
         """
         error = (found - expected).abs()
         if not bool(torch.isfinite(error).all()):
-            raise DisagreementError(f"the exported file's {part} has values that are not finite; {_KEPT}")
+            raise DisagreementError(f"the exported file puts out values that are not finite ({part}); {_KEPT}")
         bound = Bound.of(disturbed - expected, expected)
         largest, mean = float(error.max()), float(error.mean(dtype=torch.float64))
         for name, measured, allowed in (("up to", largest, bound.largest), ("on average", mean, bound.mean)):
             if measured > allowed:
-                self._fail(f"{part} is off by {name} {measured:.2g}; rounding explains {allowed:.2g}")
+                self._fail(f"{part}: off by {name} {measured:.2g}, and rounding explains {allowed:.2g}")
         return bound
 
     def compare_logits(self, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
@@ -72,11 +72,11 @@ class Agreement:
         if logits is not None:
             largest = float((logits - own).abs().max())
             if not largest <= bound:
-                self._fail(f"enlargement of the logits is off by {largest:.2g}; rounding explains {bound:.2g}")
+                self._fail(f"enlarged logits: off by up to {largest:.2g}, and rounding explains {bound:.2g}")
         if labels is not None:
             different = int(_different(labels, own, bound)[0].sum())
             if different:
-                self._fail(f"{different} labels are not those of its own largest logits")
+                self._fail(f"labels: {different} are not those of the file's own largest logits")
 
     def compare_labels(self, labels: NDArray[np.integer], expected: Tensor, bound: float) -> None:
         """The file's labels against the network's logits of full size, each of which rounding moves by `bound`."""
@@ -101,11 +101,11 @@ class Agreement:
             return
         if self._different:
             self._fail(
-                f"{self._different} of {self._pixels} labels differ where the network's two logits are further apart "
+                f"labels: {self._different} of {self._pixels} differ where the network's two logits are further apart "
                 "than rounding moves them"
             )
         if self._failure is not None:
-            raise DisagreementError(f"the exported file disagrees with the network: its {self._failure}; {_KEPT}")
+            raise DisagreementError(f"the exported file disagrees with the network ({self._failure}); {_KEPT}")
 
     def _fail(self, what: str) -> None:
         self._failure = self._failure or what

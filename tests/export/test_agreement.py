@@ -40,7 +40,7 @@ def test_equal_logits_agree() -> None:
 
 def test_what_rounding_does_is_excused_and_no_more() -> None:
     compared(EXPECTED - 0.99 * FACTOR * 1e-3 * SIGNS).check()
-    with pytest.raises(DisagreementError, match=r"its logits is off by up to 0\.0048; rounding explains 0\.004"):
+    with pytest.raises(DisagreementError, match=r"logits: off by up to 0\.0048, and rounding explains 0\.004"):
         compared(EXPECTED - 1.2 * FACTOR * 1e-3 * SIGNS).check()
 
 
@@ -72,7 +72,7 @@ def test_every_label_but_a_tie_counts() -> None:
     labels[tuple(apart)] = second[tuple(apart)]
     agreement = with_labels(labels, bound=0.05)
     assert agreement.result().label_agreement == 1 - 1 / 600
-    with pytest.raises(DisagreementError, match=r"1 of 600 labels differ where the network's two logits are further"):
+    with pytest.raises(DisagreementError, match=r"labels: 1 of 600 differ where the network's two logits are further"):
         agreement.check()
 
 
@@ -80,12 +80,12 @@ def test_a_tie_is_between_the_label_and_the_largest_not_between_any_two() -> Non
     flat = torch.zeros_like(EXPECTED)
     flat[:, 4] = -1.0
     with_labels(np.full((1, 20, 30), 3), 1e-3, flat).check()
-    with pytest.raises(DisagreementError, match="600 of 600 labels"):
+    with pytest.raises(DisagreementError, match="labels: 600 of 600 differ"):
         with_labels(np.full((1, 20, 30), 4), 1e-3, flat).check()
 
 
 def test_labels_that_are_no_class_are_no_ties() -> None:
-    with pytest.raises(DisagreementError, match="600 of 600 labels"):
+    with pytest.raises(DisagreementError, match="labels: 600 of 600 differ"):
         with_labels(np.full((1, 20, 30), 5), 1e-3, torch.zeros_like(EXPECTED)).check()
 
 
@@ -97,14 +97,14 @@ def test_labels_are_those_of_the_files_own_logits() -> None:
     labels = EXPECTED.numpy().argmax(axis=1)
     labels[0, 0, :3] = (labels[0, 0, :3] + 1) % 5
     agreement.compare_end(labels, None, EXPECTED)
-    with pytest.raises(DisagreementError, match="3 labels are not those of its own largest logits"):
+    with pytest.raises(DisagreementError, match="labels: 3 are not those of the file's own largest logits"):
         agreement.check()
 
 
 def test_enlarged_logits_are_interpolated_exactly() -> None:
     agreement = compared(EXPECTED)
     agreement.compare_end(None, EXPECTED + 1e-4, EXPECTED)
-    with pytest.raises(DisagreementError, match=r"enlargement of the logits is off by 0\.0001"):
+    with pytest.raises(DisagreementError, match=r"enlarged logits: off by up to 0\.0001"):
         agreement.check()
 
 

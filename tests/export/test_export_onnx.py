@@ -61,7 +61,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return export
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=pytest.mark.numerics if "half" in name else ()) for name in VARIANTS]
+)
 def test_every_variant_agrees_with_pytorch(variant: str, exported: Any) -> None:
     model, report = exported(variant)
     _assert_agrees(report)
@@ -220,6 +222,7 @@ def test_openvino_computes_what_every_preset_does(preset: str, tmp_path: Path, m
 
 
 @pytest.mark.slow
+@pytest.mark.numerics
 @pytest.mark.parametrize("portable", [False, True], ids=["own", "portable"])
 @pytest.mark.parametrize("preset", ["camvid-lite", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in PUBLISHED)])
 def test_presets_agree_at_their_resolution(preset: str, portable: bool, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import onnx
@@ -27,6 +28,8 @@ def run_onnxruntime(model: onnx.ModelProto, case: Case) -> NDArray[Any]:
 
 def run_openvino(model: onnx.ModelProto, case: Case) -> NDArray[Any]:
     openvino = pytest.importorskip("openvino")
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "SSE41":
+        pytest.skip('OpenVINO generates code that its oneDNN refuses under this cap ("bad combination")')
     core = openvino.Core()
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
@@ -42,6 +45,7 @@ def test_lowering_computes_the_operator_in_onnx_runtime(case: Case, dynamic: boo
     assert_matches(case, run_onnxruntime(model, case), arithmetic(case))
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_lowering_computes_the_operator_in_openvino(case: Case) -> None:
     assert_matches(case, run_openvino(lowered(one_node(case)), case), arithmetic(case))

@@ -96,6 +96,7 @@ def test_size_that_is_no_multiple_of_the_unit(name, size, said):
         model(torch.zeros(1, 3, *size, device="meta"))
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("halo", ["own", "neighbours"])
 @pytest.mark.parametrize("ranges", ["disjoint", "from-zero"])
 @pytest.mark.parametrize("unify", [None, 4])
@@ -173,6 +174,7 @@ def test_training_lowers_the_loss():
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("name", ["camvid-s-resnet18", "camvid-s-pspnet18", "camvid-l-no-dpwconv"])
 def test_variants_run_and_fold(name):
     model = hyperseg.create(name).eval()
@@ -237,6 +239,7 @@ def randomise(model):
     return model
 
 
+@pytest.mark.numerics
 @torch.inference_mode()
 def test_autocast_with_the_image_as_finest_skip():
     changes = {"kernel_sizes": (1, 1, 1, 3, 3, 3), "expand_ratio": (2.0,) * 6}

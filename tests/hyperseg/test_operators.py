@@ -17,6 +17,7 @@ import hyperseg.operators  # noqa: F401  registers the operators
 ops = torch.ops.hyperseg
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_shared_vectors(case):
     inputs = {name: None if value is None else torch.from_numpy(value) for name, value in case.inputs().items()}

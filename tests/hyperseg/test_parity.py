@@ -30,6 +30,7 @@ def saved(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
     return save
 
 
+@pytest.mark.numerics
 @torch.inference_mode()
 def test_logits_of_published_code(case, saved):
     model = hyperseg.load(saved(case.checkpoint()))
@@ -44,6 +45,7 @@ def _assert_same(actual, expected, model, images):
     assert_explained("published code", actual, expected, model, lambda each: each(images))
 
 
+@pytest.mark.numerics
 @torch.inference_mode()
 def test_fold_keeps_logits_and_leaves_no_batchnorm(case, saved):
     model = hyperseg.load(saved(case.checkpoint()))
@@ -56,6 +58,7 @@ def test_fold_keeps_logits_and_leaves_no_batchnorm(case, saved):
     assert folded.forward_low(case.images).shape[-1] == case.images.shape[-1] // model.config.output_stride
 
 
+@pytest.mark.numerics
 @torch.inference_mode()
 def test_pictures_of_a_batch_do_not_influence_each_other(camvid_s, saved):
     model = hyperseg.load(saved(camvid_s.checkpoint()))

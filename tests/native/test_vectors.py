@@ -8,6 +8,7 @@ from vectors import CASES, ENCODER_CASES, MAPPED_CASES, META_BLOCK_CASES, AnyCas
 from native.graphs import model_of, run, session
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("case", [*CASES, *MAPPED_CASES, *META_BLOCK_CASES, *ENCODER_CASES], ids=lambda case: case.name)
 def test_vector(case: AnyCase, library: Path) -> None:
     assert_matches(case, run(session(model_of(case), library), case.inputs())[0])

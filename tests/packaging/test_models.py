@@ -25,6 +25,7 @@ def test_one_model_of_at_most_16_megabytes_ships_with_its_card() -> None:
     assert list(PACKAGED_MODELS.glob("*.md"))
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.name)
 def test_the_portable_twin_belongs_to_the_model(model: Path) -> None:
     onnx = pytest.importorskip("onnx")
