@@ -11,19 +11,21 @@ from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.options import Resolution
+from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.errors import InputError
 
-hyperseg = pytest.importorskip("hyperseg")
 pytest.importorskip("torch")
+random_network = pytest.importorskip("hyperseg_export.random_network").random_network
 pytestmark = pytest.mark.gpu
 
 PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 
 
 def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> EngineReport:
-    export_onnx(hyperseg.create(preset), folder / "m.onnx", ExportOptions(verify=False, dynamic=dynamic, fuse=False))
+    # Freshly drawn weights would shrink values to less than float16 can hold.
+    export_onnx(random_network(preset), folder / "m.onnx", ExportOptions(verify=False, dynamic=dynamic, fuse=False))
     options = EngineOptions(half=half)
     if dynamic:
         options = EngineOptions(half=half, least=Resolution(128, 128), most=Resolution(1024, 1024), batch=2)
@@ -35,7 +37,8 @@ def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> Engi
 def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path) -> None:
     """`build_engine` itself runs the engine against ONNX Runtime, and keeps none that disagrees."""
     report = _build(tmp_path, preset, half)
-    assert report.execution is not None and report.execution.label_agreement >= 0.99
+    assert report.execution is not None
+    assert 1.0 - report.execution.label_agreement <= FACTOR * report.execution.turned_by_rounding
     assert report.audited_by == "the engine inspector"
     assert report.audit.plugin_layers > 0
     assert (report.audit.half_share > 0.5) is half

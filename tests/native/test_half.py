@@ -1,4 +1,4 @@
-"""float16 in and out of the CPU operators: every value, to the nearest, whatever the processor can convert by itself."""
+"""float16 in and out of the CPU operators: every value, rounded to the nearest, with and without F16C."""
 
 from __future__ import annotations
 
