@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace hyperseg::plain {
 namespace {
@@ -15,67 +16,93 @@ struct Line {
   int low;
   int high;
   double weight;
+  double off;  ///< error of the weight
 };
 
-Line line(int i, int extent, int scale) {
-  const double position = std::max((i + 0.5) / scale - 0.5, 0.0);
+Line line(int i, int extent, int scale, Plant plant) {
+  const double shift = plant == Plant::kPhase ? 0.0 : 0.5;
+  const double position = std::max((i + shift) / scale - shift, 0.0);
   const int low = static_cast<int>(position);
-  return {low, std::min(low + 1, extent - 1), position - low};
+  // A division, a subtraction and, counted from the next pixel, an addition round numbers of at most position + 1.
+  // Scales that are powers of two leave nothing to round. No rounding crosses a pixel: positions are whole, and then
+  // exact, or 1 / (2 * scale) away.
+  const bool exact = (scale & (scale - 1)) == 0;
+  return {low, std::min(low + 1, extent - 1), position - low, exact ? 0.0 : 3.0 * kUnit * (position + 1.0)};
 }
 
-double bilinear(const double* plane, int height, int width, int row, int column, int scale) {
-  const Line y = line(row, height, scale);
-  const Line x = line(column, width, scale);
+Inexact bilinear(const Inexact* plane, const Line& y, const Line& x, int width) {
   const auto across = [&](int r) {
-    return (1 - x.weight) * plane[r * width + x.low] + x.weight * plane[r * width + x.high];
+    return blend(plane[r * width + x.low], plane[r * width + x.high], x.weight, x.off);
   };
-  return (1 - y.weight) * across(y.low) + y.weight * across(y.high);
+  return blend(across(y.low), across(y.high), y.weight, y.off);
 }
 
-double clamp6(double value) {
-  return std::clamp(value, 0.0, 6.0);
+/// Point `i` of `extent` points from -1 to 1: step, product and sum round numbers of at most 1, counted from the nearer
+/// end.
+Inexact linear(int i, int extent) {
+  if (extent == 1) return -1.0;
+  return {-1.0 + 2.0 * i / (extent - 1), 3.01 * kUnit};
+}
+
+/// The map that a level reads, [N, C_in, H, W].
+Values compose(const LevelInput& input, const Values& x, const Values& previous, Plant plant) {
+  const int height = input.height / 2, width = input.width / 2;
+  Values map;
+  for (int n = 0; n < input.batch; ++n) {
+    for (int channel = 0; channel < input.channels(); ++channel) {
+      const int c = channel - (input.coordinates ? 2 : 0);
+      for (int row = 0; row < input.height; ++row) {
+        for (int column = 0; column < input.width; ++column) {
+          if (c < 0) {
+            map.push_back(c == -2 ? linear(column, input.width) : linear(row, input.height));
+          } else if (c < input.x_channels) {
+            map.push_back(x[at(n, c, row, column, input.x_channels, input.height, input.width)]);
+          } else {
+            const std::size_t plane = at(n, c - input.x_channels, 0, 0, input.previous_channels, height, width);
+            const Line y = line(row, height, 2, plant), across = line(column, width, 2, plant);
+            map.push_back(bilinear(previous.data() + plane, y, across, width).rounded());
+          }
+        }
+      }
+    }
+  }
+  return map;
+}
+
+/// Mirrors an index at the edge's pixel; planted, at the edge itself.
+int mirrored(int i, int extent, Plant plant) {
+  if (plant != Plant::kHalo) return reflect(i, extent);
+  return i < 0 ? -i - 1 : i >= extent ? 2 * extent - 1 - i : i;
 }
 
 }  // namespace
 
-double level_value(const LevelInput& input, const Values& x, const Values& previous, int n, int c, int row,
-                   int column) {
-  row = reflect(row, input.height);
-  column = reflect(column, input.width);
-  if (input.coordinates) {
-    if (c == 0) return input.width == 1 ? -1.0 : -1.0 + 2.0 * column / (input.width - 1);
-    if (c == 1) return input.height == 1 ? -1.0 : -1.0 + 2.0 * row / (input.height - 1);
-    c -= 2;
-  }
-  if (c < input.x_channels) return x[at(n, c, row, column, input.x_channels, input.height, input.width)];
-  c -= input.x_channels;
-  const int height = input.height / 2, width = input.width / 2;
-  return bilinear(previous.data() + at(n, c, 0, 0, input.previous_channels, height, width), height, width, row, column,
-                  2);
-}
-
 Values dpw_conv(const DPWConvParams& p, const Values& x, const Values& theta, const Values& bias,
-                const Values& previous) {
+                const Values& previous, Plant plant) {
   Values y;
+  const Values map = compose(p.input, x, previous, plant);
+  const int height = p.input.height, width = p.input.width;
   const int in_group = p.in_channels() / p.group;
   const int out_group = p.out_channels / p.group;
+  const double infinity = std::numeric_limits<double>::infinity();
   for (int n = 0; n < p.input.batch; ++n) {
     for (int m = 0; m < p.out_channels; ++m) {
-      for (int row = 0; row < p.input.height; ++row) {
-        for (int column = 0; column < p.input.width; ++column) {
-          double sum = p.has_bias ? bias[m] : 0.0;
+      for (int row = 0; row < height; ++row) {
+        for (int column = 0; column < width; ++column) {
+          Inexact sum = p.has_bias ? bias[m] : Inexact();
           int k = m * in_group * p.kernel * p.kernel;
           for (int c = m / out_group * in_group; c < (m / out_group + 1) * in_group; ++c) {
             for (int u = -p.kernel / 2; u <= p.kernel / 2; ++u) {
               for (int v = -p.kernel / 2; v <= p.kernel / 2; ++v, ++k) {
                 sum += theta[p.theta.index(n, row / p.patch_height(), column / p.patch_width(), k)] *
-                       level_value(p.input, x, previous, n, c, row + u, column + v);
+                       map[at(n, c, mirrored(row + u, height, plant), mirrored(column + v, width, plant),
+                              p.in_channels(), height, width)];
               }
             }
           }
-          if (p.activation != Activation::kNone) sum = std::max(sum, 0.0);
-          if (p.activation == Activation::kRelu6) sum = std::min(sum, 6.0);
-          y.push_back(sum);
+          if (p.activation == Activation::kRelu) sum = clamp(sum, 0.0, infinity);
+          if (p.activation == Activation::kRelu6) sum = clamp(sum, 0.0, 6.0);
+          y.push_back(sum.rounded());
         }
       }
     }
@@ -83,36 +110,38 @@ Values dpw_conv(const DPWConvParams& p, const Values& x, const Values& theta, co
   return y;
 }
 
-Values dpw_inverted_residual(const DPWInvertedResidualParams& p, const ResidualInputs& inputs) {
-  const int in = p.in_channels();
-  Values y(static_cast<std::size_t>(p.input.batch) * p.out_channels * p.input.height * p.input.width);
+Values dpw_inverted_residual(const DPWInvertedResidualParams& p, const ResidualInputs& inputs, Plant plant) {
+  const int in = p.in_channels(), height = p.input.height, width = p.input.width;
+  Values y(static_cast<std::size_t>(p.input.batch) * p.out_channels * height * width);
+  const Values map = compose(p.input, inputs.x, inputs.previous, plant);
   const auto value = [&](int n, int c, int row, int column) {
-    return level_value(p.input, inputs.x, inputs.previous, n, c, row, column);
+    return map[at(n, c, mirrored(row, height, plant), mirrored(column, width, plant), in, height, width)];
   };
   for (int n = 0; n < p.input.batch; ++n) {
-    for (int row = 0; row < p.input.height; ++row) {
-      for (int column = 0; column < p.input.width; ++column) {
+    for (int row = 0; row < height; ++row) {
+      for (int column = 0; column < width; ++column) {
         const auto weight = [&](int k) {
           return inputs.theta[p.theta.index(n, row / p.patch_height(), column / p.patch_width(), k)];
         };
         Values filtered;
         for (int c = 0; c < p.hidden_channels; ++c) {
-          double sum = inputs.bias2[c];
+          Inexact sum = inputs.bias2[c];
           for (int tap = 0; tap < 9; ++tap) {
-            double expanded = inputs.bias1[c];
+            Inexact expanded = inputs.bias1[c];
             for (int k = 0; k < in; ++k) {
               expanded += weight(c * in + k) * value(n, k, row + tap / 3 - 1, column + tap % 3 - 1);
             }
-            sum += weight(p.depthwise_begin() + 9 * c + tap) * clamp6(expanded);
+            sum += weight(p.depthwise_begin() + 9 * c + tap) * clamp(expanded, 0.0, 6.0);
           }
-          filtered.push_back(clamp6(sum));
+          filtered.push_back(clamp(sum, 0.0, 6.0));
         }
         for (int m = 0; m < p.out_channels; ++m) {
-          double sum = inputs.bias3[m] + (p.residual() ? value(n, m, row, column) : 0.0);
+          Inexact sum = inputs.bias3[m];
+          if (p.residual()) sum += value(n, m, row, column);
           for (int c = 0; c < p.hidden_channels; ++c) {
             sum += weight(p.project_begin() + m * p.hidden_channels + c) * filtered[c];
           }
-          y[at(n, m, row, column, p.out_channels, p.input.height, p.input.width)] = sum;
+          y[at(n, m, row, column, p.out_channels, height, width)] = sum.rounded();
         }
       }
     }
@@ -120,13 +149,14 @@ Values dpw_inverted_residual(const DPWInvertedResidualParams& p, const ResidualI
   return y;
 }
 
-Values upsample(const UpsampleArgmaxParams& p, const Values& x) {
+Values upsample(const UpsampleArgmaxParams& p, const Values& x, Plant plant) {
   Values y;
   for (int plane = 0; plane < p.batch * p.channels; ++plane) {
     for (int row = 0; row < p.out_height(); ++row) {
       for (int column = 0; column < p.out_width(); ++column) {
-        const double* source = x.data() + static_cast<std::size_t>(plane) * p.height * p.width;
-        y.push_back(bilinear(source, p.height, p.width, row, column, p.scale));
+        const Inexact* source = x.data() + static_cast<std::size_t>(plane) * p.height * p.width;
+        const Line down = line(row, p.height, p.scale, plant), across = line(column, p.width, p.scale, plant);
+        y.push_back(bilinear(source, down, across, p.width).rounded());
       }
     }
   }
@@ -135,17 +165,13 @@ Values upsample(const UpsampleArgmaxParams& p, const Values& x) {
 
 namespace {
 
-double sigmoid(double value) {
-  return 1.0 / (1.0 + std::exp(-value));
-}
-
 /// A 1x1 convolution: [rows, columns] times [columns, pixels], plus a bias.
 Values dense(const Values& weight, const Values& bias, const Values& x, std::size_t pixels) {
   const std::size_t columns = x.size() / pixels;
   Values y(bias.size() * pixels);
   for (std::size_t m = 0; m < bias.size(); ++m) {
     for (std::size_t i = 0; i < pixels; ++i) {
-      double sum = bias[m];
+      Inexact sum = bias[m];
       for (std::size_t k = 0; k < columns; ++k) sum += weight[m * columns + k] * x[k * pixels + i];
       y[m * pixels + i] = sum;
     }
@@ -154,17 +180,21 @@ Values dense(const Values& weight, const Values& bias, const Values& x, std::siz
 }
 
 void silu(Values* values) {
-  for (double& value : *values) value *= sigmoid(value);
+  for (Inexact& value : *values) {
+    const Inexact x = value.rounded();
+    value = x * sigmoid(x);
+  }
 }
 
-Values filtered(const InvertedResidualParams& p, const EncoderInputs& inputs, const Values& h) {
+Values filtered(const InvertedResidualParams& p, const EncoderInputs& inputs, const Values& h, Plant plant) {
+  const int shift = plant == Plant::kHalo ? 1 : 0;
   Values d;
   for (int c = 0; c < p.hidden_channels; ++c) {
     for (int row = 0; row < p.out_height; ++row) {
       for (int column = 0; column < p.out_width; ++column) {
-        double sum = inputs.depthwise_bias[c];
+        Inexact sum = inputs.depthwise_bias[c];
         for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
-          const int y = row * p.stride - p.pad_top + tap / p.kernel;
+          const int y = row * p.stride - p.pad_top + shift + tap / p.kernel;
           const int x = column * p.stride - p.pad_left + tap % p.kernel;
           if (y < 0 || y >= p.height || x < 0 || x >= p.width) continue;
           sum += inputs.depthwise_weight[c * p.kernel * p.kernel + tap] * h[at(0, c, y, x, 1, p.height, p.width)];
@@ -177,9 +207,22 @@ Values filtered(const InvertedResidualParams& p, const EncoderInputs& inputs, co
   return d;
 }
 
+/// The mean of each channel. Kernels promise short sums: of a row's pixels, in any order, and of the rows'; so a term
+/// meets at most W' - 1 + H' - 1 additions instead of W' H' - 1.
+Values means(const InvertedResidualParams& p, const Values& map) {
+  const std::size_t pixels = static_cast<std::size_t>(p.out_height) * p.out_width;
+  Values sums(p.hidden_channels);
+  for (std::size_t i = 0; i < map.size(); ++i) sums[i / pixels] += map[i];
+  for (Inexact& sum : sums) {
+    sum.terms = p.out_height + p.out_width - 1;
+    sum = (sum * (1.0 / static_cast<double>(pixels))).rounded();
+  }
+  return sums;
+}
+
 }  // namespace
 
-Values inverted_residual(const InvertedResidualParams& p, const EncoderInputs& inputs) {
+Values inverted_residual(const InvertedResidualParams& p, const EncoderInputs& inputs, Plant plant) {
   Values result;
   const std::size_t size = inputs.x.size() / p.batch;
   const std::size_t pixels = static_cast<std::size_t>(p.out_height) * p.out_width;
@@ -190,16 +233,14 @@ Values inverted_residual(const InvertedResidualParams& p, const EncoderInputs& i
       h = dense(inputs.expand_weight, inputs.expand_bias, x, static_cast<std::size_t>(p.height) * p.width);
       silu(&h);
     }
-    Values d = filtered(p, inputs, h);
-    Values mean(p.hidden_channels);
-    for (std::size_t i = 0; i < d.size(); ++i) mean[i / pixels] += d[i] / static_cast<double>(pixels);
-    Values squeezed = dense(inputs.reduce_weight, inputs.reduce_bias, mean, 1);
+    Values d = filtered(p, inputs, h, plant);
+    Values squeezed = dense(inputs.reduce_weight, inputs.reduce_bias, means(p, d), 1);
     silu(&squeezed);
     const Values gate = dense(inputs.gate_weight, inputs.gate_bias, squeezed, 1);
-    for (std::size_t i = 0; i < d.size(); ++i) d[i] *= sigmoid(gate[i / pixels]);
+    for (std::size_t i = 0; i < d.size(); ++i) d[i] = d[i] * sigmoid(gate[i / pixels]);
     Values y = dense(inputs.project_weight, inputs.project_bias, d, pixels);
     for (std::size_t i = 0; p.residual && i < y.size(); ++i) y[i] += x[i];
-    result.insert(result.end(), y.begin(), y.end());
+    for (const Inexact& sum : y) result.push_back(sum.rounded());
   }
   return result;
 }

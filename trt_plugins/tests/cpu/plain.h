@@ -6,30 +6,37 @@
 #include "hyperseg/dpw_inverted_residual.h"
 #include "hyperseg/inverted_residual.h"
 #include "hyperseg/upsample_argmax.h"
+#include "inexact.h"
 
-/// The operators in double precision, one output value at a time.
+/// The operators in double precision, one output value at a time, each with the bound of what float32 makes of it.
 namespace hyperseg::plain {
 
-using Values = std::vector<double>;
+using Values = std::vector<Inexact>;
 
-/// Value of the composed, reflect-padded level input; y and x may lie outside the image.
-double level_value(const LevelInput& input, const Values& x, const Values& previous, int n, int c, int row, int column);
+/// A mistake made on purpose, to see that it is found.
+enum class Plant {
+  kNone,
+  kWeight,  ///< one weight is a hundredth of the weights' standard deviation off; made by the caller
+  kHalo,    ///< padding is one pixel off
+  kPhase,   ///< upsampling counts from a pixel's corner instead of its centre
+};
 
+/// `theta` may hold sums that are not rounded, as MappedDPWConv has them.
 Values dpw_conv(const DPWConvParams& params, const Values& x, const Values& theta, const Values& bias,
-                const Values& previous);
+                const Values& previous, Plant plant);
 
 struct ResidualInputs {
   Values x, theta, bias1, bias2, bias3, previous;
 };
-Values dpw_inverted_residual(const DPWInvertedResidualParams& params, const ResidualInputs& inputs);
+Values dpw_inverted_residual(const DPWInvertedResidualParams& params, const ResidualInputs& inputs, Plant plant);
 
 /// The upsampled logits [N, C, h * scale, w * scale].
-Values upsample(const UpsampleArgmaxParams& params, const Values& x);
+Values upsample(const UpsampleArgmaxParams& params, const Values& x, Plant plant);
 
 struct EncoderInputs {
   Values x, expand_weight, expand_bias, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias, gate_weight,
       gate_bias, project_weight, project_bias;
 };
-Values inverted_residual(const InvertedResidualParams& params, const EncoderInputs& inputs);
+Values inverted_residual(const InvertedResidualParams& params, const EncoderInputs& inputs, Plant plant);
 
 }  // namespace hyperseg::plain

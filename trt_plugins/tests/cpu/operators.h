@@ -1,0 +1,14 @@
+#pragma once
+
+#include "judge.h"
+#include "random.h"
+
+/// One random shape of each operator through its kernel, in both storage types where it has two.
+namespace hyperseg::test {
+
+void test_decoder_operators(Random& random, Judge& judge);
+
+/// InvertedResidual.
+void test_encoder_operator(Random& random, Judge& judge);
+
+}  // namespace hyperseg::test
