@@ -64,7 +64,8 @@ class Inexact:
     Attributes:
         value: the exact result.
         error: bound on the error that the operands brought.
-        terms: the sizes of the terms of the sum that is not finished, added up.
+        terms: the sizes of the terms of the sum that is not finished, added up; of a finished one its own size, or more
+            where it may never have been summed (`reassociable`).
         roundings: that each of the terms may meet.
     """
 
@@ -183,8 +184,9 @@ class Inexact:
 
     def _joined(self, function: Any, parts: Sequence[Inexact], options: Any) -> Inexact:
         done = [part.finished() for part in parts]
-        value, error = (function([getattr(d, name) for d in done], **options) for name in ("value", "error"))
-        return Inexact(value, self.arithmetic, error)
+        names = ("value", "error", "terms")
+        value, error, terms = (function([getattr(d, name) for d in done], **options) for name in names)
+        return Inexact(value, self.arithmetic, error, terms)
 
     # Values that move: slices, padding, other shapes
 
@@ -203,11 +205,10 @@ class Inexact:
 
 def _product(multiply: Callable[[Doubles, Doubles], Doubles], a: Inexact, b: Inexact, count: int) -> Inexact:
     """A product, or a sum of `count` of them: |a| db + da |b| + da db."""
-    sizes = [np.abs(x.value) + x.error for x in (a, b)]
-    terms = multiply(*sizes)
-    error = terms - multiply(np.abs(a.value), np.abs(b.value))
+    sizes = [np.abs(x.value) for x in (a, b)]
+    error = multiply(sizes[0], b.error) + multiply(a.error, sizes[1] + b.error)
     roundings = count + a.arithmetic.factors
-    return Inexact(multiply(a.value, b.value), a.arithmetic, np.maximum(error, 0.0), terms, roundings)
+    return Inexact(multiply(a.value, b.value), a.arithmetic, error, multiply(a.terms, b.terms), roundings)
 
 
 def _einsum(spec: str, a: Inexact, b: Inexact) -> Inexact:
@@ -229,6 +230,28 @@ def approximately(values: Doubles, like: Any, error: Doubles | float) -> Any:
     return (
         Inexact(values, like.arithmetic, error).stored(like.arithmetic.every) if isinstance(like, Inexact) else values
     )
+
+
+def blend(a: Any, b: Any, weight: Any) -> Any:
+    """(1 - weight) * a + weight * b, interpolated. Implementations also compute a + weight * (b - a), or the same from
+    b's end: of the three forms' coefficients the largest are taken, and of their roundings."""
+    if not isinstance(a, Inexact):
+        return (1.0 - weight) * a + weight * b
+    a, b, weight = a.finished(), b.finished(), a._lift(weight)
+    share, off = weight.value, weight.error
+    value = (1.0 - share) * a.value + share * b.value
+    error = (1.0 - share) * a.error + share * b.error + off * (np.abs(b.value - a.value) + a.error + b.error)
+    exact = (share == 0.0) & (off == 0.0)
+    terms = np.where(exact, a.terms, (1.0 + share + off) * a.terms + (2.0 - share + off) * b.terms)
+    return Inexact(value, a.arithmetic, error, terms, 4)
+
+
+def reassociable(values: Any) -> Any:
+    """A factor that an implementation may never sum, by summing its products instead: their sizes are those of its
+    terms."""
+    if not isinstance(values, Inexact):
+        return values
+    return Inexact(values.value, values.arithmetic, values.bound(), values.terms + values.bound())
 
 
 def composed(values: Any) -> Any:

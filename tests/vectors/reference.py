@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from .inexact import FLOAT32, Doubles, approximately, composed
+from .inexact import FLOAT32, Doubles, approximately, blend, composed, reassociable
 
 _ACTIVATIONS = {
     "none": lambda y: y,
@@ -31,7 +31,7 @@ def upsample(x: Doubles, scale: int) -> Doubles:
         weight = (position - low).reshape((-1, 1) if axis == 2 else (-1,))
         if scale & (scale - 1):  # else positions are multiples of a power of two, and exact
             weight = approximately(weight, x, 3 * FLOAT32 * (position + 1.0).reshape(weight.shape))
-        x = (1.0 - weight) * x.take(low, axis) + weight * x.take(high, axis)
+        x = blend(x.take(low, axis), x.take(high, axis), weight)
     return x
 
 
@@ -129,7 +129,8 @@ def mapped_dpw_conv(
     batch, _, rows, columns = signal.shape
     pieces, length, _ = mapper.shape
     split = signal.reshape(batch, pieces, length, rows, columns)
-    return dpw_conv(x, np.einsum("ntkij,tkl->ntijl", split, mapper), bias, previous, **attributes)
+    theta = reassociable(np.einsum("ntkij,tkl->ntijl", split, mapper))
+    return dpw_conv(x, theta, bias, previous, **attributes)
 
 
 def dpw_inverted_residual(
