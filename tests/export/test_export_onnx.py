@@ -27,6 +27,8 @@ from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Precision, Verification
 
+from .in_openvino import compiled
+
 PUBLISHED = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 SMALL = ExportOptions(resolution=Resolution(64, 128))
 VARIANTS = {
@@ -125,14 +127,11 @@ def verified_in_openvino(
     path: Path, network: Any, options: ExportOptions, monkeypatch: pytest.MonkeyPatch
 ) -> Verification:
     """As the exporter compares its files, in another runtime."""
-    openvino = pytest.importorskip("openvino")
 
     class Session:
         def __init__(self, content: bytes, settings: Any, providers: list[str]) -> None:
             del settings, providers
-            core = openvino.Core()
-            hints = {"INFERENCE_PRECISION_HINT": "f32"}
-            self._compiled = core.compile_model(core.read_model(content), "CPU", hints)
+            self._compiled = compiled(content)
 
         def run(self, names: list[str], feeds: Any) -> list[Any]:
             results = self._compiled(feeds)

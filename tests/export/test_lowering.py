@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import onnx
@@ -12,6 +11,7 @@ from vectors import CASES, IN_FLOAT16_MAPS, IN_FLOAT32, Arithmetic, Case
 from vectors.compare import assert_matches
 
 from .graphs import feeds, lowered, one_node
+from .in_openvino import compiled
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -27,13 +27,7 @@ def run_onnxruntime(model: onnx.ModelProto, case: Case) -> NDArray[Any]:
 
 
 def run_openvino(model: onnx.ModelProto, case: Case) -> NDArray[Any]:
-    openvino = pytest.importorskip("openvino")
-    if os.environ.get("ONEDNN_MAX_CPU_ISA") == "SSE41":
-        pytest.skip('OpenVINO generates code that its oneDNN refuses under this cap ("bad combination")')
-    core = openvino.Core()
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
-    return compiled(feeds(case))[0]
+    return compiled(model.SerializeToString())(feeds(case))[0]
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["fixed", "dynamic"])
