@@ -246,7 +246,7 @@ def test_autocast_with_the_image_as_finest_skip():
     config = tiny().config.replace(
         **changes, level_channels=(16, 8, 8, 8, 8, 8), unify_level=None, weight_groups=(8,) * 6
     )
-    model, images = hyperseg.create(config).eval(), torch.randn(1, 3, 64, 64)
+    model, images = randomise(hyperseg.create(config)).eval(), torch.randn(1, 3, 64, 64)
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(images)
     assert logits.dtype == torch.bfloat16

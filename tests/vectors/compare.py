@@ -86,12 +86,13 @@ def _assert_labels(case: UpsampleArgmaxCase, actual: NDArray[Any], logits: Inexa
     np.testing.assert_array_equal(actual, first_equal, "a tie went to a higher channel")
 
 
-def assert_within(actual: NDArray[Any], wanted: Inexact, name: str = "") -> None:
-    """Fails where `actual` is further from the value than its bound; says where, and both numbers."""
+def assert_within(actual: NDArray[Any], wanted: Inexact, name: str, kind: str = "") -> None:
+    """Fails where `actual` is further from the value than its bound; says where, and both numbers. `kind` is the row of
+    the table of the worst errors, if it is not `name`."""
     assert actual.shape == wanted.shape, f"{name}: shape {actual.shape}, expected {wanted.shape}"
     error = np.abs(actual.astype(np.float64) - wanted.value)
     bound = np.maximum(wanted.bound(), _SMALLEST)
-    worst.note(name.partition("-")[0], error, bound)
+    worst.note(kind or name, error, bound)
     share = np.where(np.isfinite(error), error / bound, np.inf)
     at = np.unravel_index(np.argmax(share), share.shape)
     assert share[at] <= 1.0, (
@@ -109,4 +110,4 @@ def assert_matches(case: AnyCase, actual: NDArray[Any], arithmetic: Arithmetic =
         _assert_labels(case, actual, wanted)
         return
     assert actual.dtype == case.dtype, f"output is {actual.dtype}, expected {case.dtype}"
-    assert_within(actual, wanted, f"{case.operator}-{case.name}")
+    assert_within(actual, wanted, case.name, f"{case.operator}, {case.dtype}")
