@@ -10,6 +10,7 @@ from pathlib import Path
 from hyperseg_runtime.errors import LibraryMissingError
 
 ENVIRONMENT_VARIABLE = "HYPERSEG_LIBRARY_DIR"
+ISA_VARIABLE = "HYPERSEG_MAX_CPU_ISA"
 
 
 class Library(Enum):
@@ -49,10 +50,23 @@ def require(library: Library) -> Path:
 
 def cpu_isa() -> str | None:
     """The instructions that our CPU operators use, e.g. "AVX3_ZEN4"; None where their library does not say."""
+    text = _isa_text()
+    return None if text.startswith(ISA_VARIABLE) else text or None
+
+
+def isa_error() -> str | None:
+    """What is wrong with the cap that HYPERSEG_MAX_CPU_ISA puts on them, as one line."""
+    if not os.environ.get(ISA_VARIABLE):
+        return None
+    text = _isa_text()
+    return text if text.startswith(ISA_VARIABLE) else None
+
+
+def _isa_text() -> str:
     try:
         function = ctypes.CDLL(str(require(Library.ONNXRUNTIME))).hyperseg_cpu_isa
     except (OSError, AttributeError, LibraryMissingError):
-        return None
+        return ""
     function.restype = ctypes.c_char_p
     return str(function().decode())
 
@@ -63,4 +77,4 @@ def load_error(library: Library) -> str | None:
         ctypes.CDLL(str(require(library)), mode=os.RTLD_LOCAL | os.RTLD_NOW)
     except (OSError, LibraryMissingError) as error:
         return " ".join(str(error).split())
-    return None
+    return isa_error() if library is Library.ONNXRUNTIME else None

@@ -54,3 +54,19 @@ def test_an_unknown_cap_is_an_error(library: Path) -> None:
     done = operators_under("avx1024", library)
     assert done.returncode != 0
     assert "HYPERSEG_MAX_CPU_ISA is avx1024; expected sse4, avx2 or avx512" in done.stderr
+
+
+def test_a_command_names_the_wrong_cap_and_the_doctor_too(library: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HYPERSEG_MAX_CPU_ISA": "best"}
+    wrong = "HYPERSEG_MAX_CPU_ISA is best; expected sse4, avx2 or avx512"
+
+    def run_command(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", f"hyperseg_runtime.cli.{name}", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    done = run_command("benchmark", "--backend", "onnxruntime")
+    assert (done.returncode, done.stderr.splitlines()) == (1, [f"hyperseg-benchmark: error: {wrong}"])
+    (line,) = (line for line in run_command("doctor").stdout.splitlines() if "libhyperseg_ort.so" in line)
+    assert "broken" in line and wrong in line

@@ -9,7 +9,7 @@ from hyperseg_runtime import machine
 from hyperseg_runtime.backends import openvino
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
-from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.libraries import Library, find, isa_error
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -71,10 +71,15 @@ def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
 
 
 def _register_operators(settings: onnxruntime.SessionOptions) -> str | None:
-    """Registers our operators where they are built; returns why they are not there (a portable model needs none)."""
+    """Registers our operators where they are built; returns why they are not there (a portable model needs none).
+
+    Raises BackendUnavailableError where HYPERSEG_MAX_CPU_ISA has no meaning.
+    """
     library = find(Library.ONNXRUNTIME)
     if library is None:
         return f"{Library.ONNXRUNTIME.value} is not built"
+    if (wrong := isa_error()) is not None:
+        raise BackendUnavailableError(wrong)
     try:
         settings.register_custom_ops_library(str(library))
     except Exception as error:  # ONNX Runtime's own classes have no common base
