@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg_export.errors import DisagreementError
-from hyperseg_export.rounding import FLOAT16, FLOAT32, Bound
+from hyperseg_export.rounding import FLOAT16, FLOAT32, Bound, smallest
 
 CHECKED = (Precision.FLOAT32, Precision.FLOAT16)
 """What eight bits cost is not rounding of sums: it is measured and reported, and no bound is derived for it."""
@@ -47,7 +47,7 @@ class Agreement:
         error = (found - expected).abs()
         if not bool(torch.isfinite(error).all()):
             raise DisagreementError(f"the exported file puts out values that are not finite ({part}); {_KEPT}")
-        bound = Bound.of(disturbed - expected, expected)
+        bound = Bound.of(disturbed - expected, expected, self._precision)
         largest, mean = float(error.max()), float(error.mean(dtype=torch.float64))
         for name, measured, allowed in (("up to", largest, bound.largest), ("on average", mean, bound.mean)):
             if measured > allowed:
@@ -68,7 +68,7 @@ class Agreement:
     def compare_end(self, labels: NDArray[np.integer] | None, logits: Tensor | None, own: Tensor) -> None:
         """The file's labels and logits of full size against its own logits `own`, enlarged: interpolation and arg max
         alone, so hardly any rounding."""
-        bound = _INTERPOLATION[self._precision] * float(own.abs().max())
+        bound = _INTERPOLATION[self._precision] * float(own.abs().max()) + smallest(self._precision)
         if logits is not None:
             largest = float((logits - own).abs().max())
             if not largest <= bound:

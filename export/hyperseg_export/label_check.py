@@ -54,6 +54,7 @@ class LabelCheck:
     def __init__(self, model: onnx.ModelProto, precision: Precision) -> None:
         visible, self._logits = _with_logits(model)
         self._session = open_reference(visible, lambda _: None)
+        self._precision = precision
         self._twin = open_reference(disturbed_file(visible, precision), lambda _: None)
 
     def compare(self, images: NDArray[Any], labels: NDArray[Any]) -> LabelComparison:
@@ -61,7 +62,7 @@ class LabelCheck:
         expected, moved = (
             one.run([self._logits], {"image": images})[0].astype(np.float32) for one in (self._session, self._twin)
         )
-        bound = Bound.of(moved - expected, expected).largest
+        bound = Bound.of(moved - expected, expected, self._precision).largest
         best = expected.argmax(axis=1)
         chosen = np.minimum(labels.astype(np.int64), expected.shape[1] - 1)
         margin = expected.max(axis=1) - np.take_along_axis(expected, chosen[:, None], axis=1)[:, 0]

@@ -29,8 +29,10 @@ one colour, over which rounding errors are alike and averages do not remove them
 _GENERATED = 128
 """Terms of a decoder level's sums, whose factors a weight mapper's product makes: more than any published level has."""
 
-_SMALLEST = 1e-34
-"""Results that have faded out into denormal numbers are zero in one implementation and not in another."""
+_SMALLEST = {Precision.FLOAT16: 2.0**-24}
+_SMALLEST_FLOAT32 = 1e-34
+"""Values that fade out into denormal numbers, as those of untrained networks do, are zero in one implementation and not
+in another, and in float16 are multiples of 2^-24: no relative error tells how far such values are off."""
 
 
 def relative_error(terms: int, precision: Precision) -> float:
@@ -45,6 +47,11 @@ def relative_error(terms: int, precision: Precision) -> float:
     return math.hypot(summed, {Precision.FLOAT16: FLOAT16, Precision.BFLOAT16: BFLOAT16}.get(precision, 0.0))
 
 
+def smallest(precision: Precision) -> float:
+    """What is lost of values that are nearly zero."""
+    return _SMALLEST.get(precision, _SMALLEST_FLOAT32)
+
+
 @dataclass(frozen=True)
 class Bound:
     """The largest and the mean error that rounding excuses."""
@@ -53,9 +60,9 @@ class Bound:
     mean: float
 
     @staticmethod
-    def of(change: Any, expected: Any) -> Bound:
+    def of(change: Any, expected: Any, precision: Precision = Precision.FLOAT32) -> Bound:
         """From what a disturbance changed of `expected`; tensors or arrays."""
-        least = FACTOR * FLOAT32 * float(abs(expected).max()) + _SMALLEST
+        least = FACTOR * (FLOAT32 * float(abs(expected).max()) + smallest(precision))
         size = abs(change)
         return Bound(max(FACTOR * float(size.max()), least), max(FACTOR * float(size.mean()), least))
 

@@ -115,6 +115,16 @@ def test_values_that_are_not_finite_never_agree() -> None:
         compared(found)
 
 
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16])
+def test_values_that_fade_out_may_be_zero(precision: Precision) -> None:
+    """As those of untrained networks do, into numbers that one implementation flushes."""
+    size = 1e-36 if precision is Precision.FLOAT32 else 2.0**-28
+    agreement = Agreement(precision)
+    agreement.compare_logits(torch.zeros_like(EXPECTED), size * EXPECTED, size * EXPECTED)
+    agreement.compare_end(np.zeros((1, 20, 30), np.int64), torch.zeros_like(EXPECTED), size * EXPECTED)
+    agreement.check()
+
+
 def test_eight_bits_are_measured_only() -> None:
     agreement = Agreement(Precision.INT8)
     agreement.compare_logits(EXPECTED + 1.0, EXPECTED, EXPECTED)
