@@ -15,7 +15,7 @@ import worst
 if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
-INDEPENDENT = ("tests/cuda/test_sanitizers.py",)
+INDEPENDENT = ("tests/cuda_kernels/test_sanitizers.py",)
 """Modules of few long tests that share nothing."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:

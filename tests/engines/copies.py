@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from unittest import mock
 
-from cuda.cost import GRIDS, compulsory, preset_cases, preset_of
+from cuda_kernels.cost import GRIDS, compulsory, preset_cases, preset_of
 from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build, build_engine
 from hyperseg_export.engine.audit import Audit, Layer, Tensor

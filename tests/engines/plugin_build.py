@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from cuda.build import KERNELS, PLUGINS, ROOT, compile_object, link
+from cuda_kernels.build import KERNELS, PLUGINS, ROOT, compile_object, link
 
 HARNESS = PLUGINS / "tests" / "tensorrt"
 

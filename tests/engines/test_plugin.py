@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda.build import ADDRESS_SANITIZER, OPTIMISED
+from cuda_kernels.build import ADDRESS_SANITIZER, OPTIMISED
 from numpy.typing import NDArray
 from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
@@ -16,7 +16,7 @@ from engines.plugin_build import compile_plugin_runner
 from engines.plugin_requests import run_requests, run_written, write_request
 
 _EXAMPLE = next(case for case in CASES if case.name == "DPWConv-glue-float32")
-# Every operator, type and optional input; the kernels go through all cases in tests/cuda/test_sanitizers.py.
+# Every operator, type and optional input; the kernels go through all cases in tests/cuda_kernels/test_sanitizers.py.
 _SANITIZED = [case for case in CASES if any(part in case.name for part in ("camvid-s-level", "glue", "odd", "scale"))]
 
 

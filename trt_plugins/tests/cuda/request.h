@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-/// One operator on host memory, as the Python tests ask for it (tests/cuda/kernels.py has the same layout).
+/// One operator on host memory, as the Python tests ask for it (tests/cuda_kernels/kernels.py has the same layout).
 extern "C" {
 
 enum HyperSegOperator : std::int32_t { kDPWConv = 0, kDPWInvertedResidual = 1, kUpsampleArgmax = 2 };

@@ -1,7 +1,7 @@
 """Registers, shared memory, spills and special instructions of every kernel on every architecture.
 
-PYTHONPATH=tests python -m cuda.resources            prints the table
-PYTHONPATH=tests python -m cuda.resources --write    and replaces the committed one, resources.csv
+PYTHONPATH=tests python -m cuda_kernels.resources            prints the table
+PYTHONPATH=tests python -m cuda_kernels.resources --write    and replaces the committed one, resources.csv
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes docs/gpu-cost.md: what the decoder costs on named GPUs, computed from counts and datasheet rates.
 
-PYTHONPATH=tests python -m cuda.cost_sheet > docs/gpu-cost.md
+PYTHONPATH=tests python -m cuda_kernels.cost_sheet > docs/gpu-cost.md
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GPUS = (
 _INTRODUCTION = """\
 # What the decoder costs on a GPU
 
-Made by `PYTHONPATH=tests python -m cuda.cost_sheet > docs/gpu-cost.md`. Nothing here was timed: **bytes** and
+Made by `PYTHONPATH=tests python -m cuda_kernels.cost_sheet > docs/gpu-cost.md`. Nothing here was timed: **bytes** and
 **multiply-adds** were counted while the CUDA kernels ran on the CPU (`trt_plugins/tests/cuda_on_cpu`); times follow
 from datasheet rates and are floors: no launch cost, no latency, perfect overlap. Batch 1, published resolutions, the
 level's glue (coordinates, upsampling, concatenation) fused into the operator.

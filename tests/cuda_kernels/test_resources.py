@@ -32,5 +32,5 @@ def test_kernels_stay_within_their_resources(architecture: int) -> None:
         assert (row.tensor_instructions > 0) == ("Tensor" in row.kernel), row
     release, committed = resources.read_committed()
     if release == resources.compiler_release():
-        remedy = "if that is intended, run `PYTHONPATH=tests python -m cuda.resources --write`"
+        remedy = "if that is intended, run `PYTHONPATH=tests python -m cuda_kernels.resources --write`"
         assert table == [row for row in committed if row.architecture == architecture], remedy

@@ -1,6 +1,6 @@
 """Removes every barrier of the kernels in turn and shows that a test notices.
 
-    PYTHONPATH=tests python -m cuda.remove_barriers
+    PYTHONPATH=tests python -m cuda_kernels.remove_barriers
 
 For each `__syncthreads()` the kernels are copied, that one is taken out, and the test vectors run on the CPU in
 forward, reverse and shuffled thread order. Exits with 1 if some removal changed no result.
@@ -97,7 +97,7 @@ def noticed_by(barrier: Barrier, objects: Path) -> str | None:
 
 def _in_a_process_of_its_own(barrier: Barrier, objects: Path) -> str | None:
     """A removed barrier may also crash: that is noticed too."""
-    command = [sys.executable, "-m", "cuda.remove_barriers", str(objects), barrier.file, str(barrier.line)]
+    command = [sys.executable, "-m", "cuda_kernels.remove_barriers", str(objects), barrier.file, str(barrier.line)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout.strip() or None) if done.returncode == 0 else f"exit code {done.returncode}"
 
