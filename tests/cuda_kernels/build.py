@@ -66,7 +66,7 @@ def link(objects: Sequence[Path], output: Path, flags: Sequence[str]) -> Path:
 
 def compile_for_cpu(output: Path, program: str, flags: Sequence[str]) -> Path:
     """Builds `program` (a file of trt_plugins/tests/cuda) with all kernels."""
-    sources = [*sorted(KERNELS.glob("*.cu")), HARNESS / "request.cpp", HARNESS / program]
+    sources = [*sorted(KERNELS.glob("*.cu")), PLUGINS / "c_api" / "request.cpp", HARNESS / program]
     compiled = [flag for flag in flags if flag != "-shared"]  # for the linker: the objects are a program's as well
     objects = [compile_object(source, output.with_name(f"{source.stem}.o"), compiled) for source in sources]
     return link(objects, output, flags)

@@ -25,7 +25,7 @@ class _Tensor(ctypes.Structure):
 
 
 class _Request(ctypes.Structure):
-    """HyperSegRequest of trt_plugins/tests/cuda/request.h."""
+    """HyperSegRequest of trt_plugins/c_api/request.h."""
 
     _fields_ = (
         ("fields", ctypes.c_int32 * _FIELDS),
@@ -34,7 +34,7 @@ class _Request(ctypes.Structure):
     )
 
 
-_COUNTERS = ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds")
+_COUNTERS = ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds", "barriers", "load_phases")
 
 
 class _Counters(ctypes.Structure):
@@ -43,12 +43,34 @@ class _Counters(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Counters:
-    """What kernels did: bytes of global memory, multiply-adds on ordinary and on tensor cores (padding included)."""
+    """What kernels did: bytes of global memory, multiply-adds on ordinary and on tensor cores (padding included); of
+    all blocks together, barriers and the stretches between them that load from global memory."""
 
     loaded_bytes: int
     stored_bytes: int
     multiply_adds: int
     tensor_multiply_adds: int
+    barriers: int
+    load_phases: int
+
+
+class _Launch(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("blocks", ctypes.c_int64),
+        ("threads", ctypes.c_int64),
+        ("shared_bytes", ctypes.c_int64),
+    )
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a kernel was started; `symbol` is its mangled name."""
+
+    symbol: str
+    blocks: int
+    threads: int
+    shared_bytes: int
 
 
 def _fields(case: Case, placement: Placement) -> list[int]:
@@ -114,7 +136,7 @@ class Kernels:
         output = _unwritten(case)
         request = _request(case, placement, inputs, output)
         message = ctypes.create_string_buffer(1024)
-        if self._library.hyperseg_run(ctypes.byref(request), message, len(message)):
+        if self._library.hyperseg_launch(ctypes.byref(request), None, message, ctypes.c_size_t(len(message))):
             raise RuntimeError(f"{case.name}: {message.value.decode()}")
         return output
 
@@ -128,6 +150,12 @@ class Kernels:
         counters = _Counters()
         self._library.hyperseg_take_counters(ctypes.byref(counters))
         return Counters(*(getattr(counters, name) for name in _COUNTERS))
+
+    def last_launch(self) -> Launch:
+        launch = _Launch()
+        self._library.hyperseg_last_launch(ctypes.byref(launch))
+        assert launch.name is not None, "the kernel has no symbol"
+        return Launch(launch.name.decode(), launch.blocks, launch.threads, launch.shared_bytes)
 
 
 def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> None:

@@ -1,25 +1,29 @@
-// The CUDA kernels on the CPU as a shared library for ctypes.
+// The CUDA kernels on the CPU as libhyperseg_cuda.so, with what they did.
 
 #include <cuda_runtime.h>
+#include <dlfcn.h>
 
-#include <cstdio>
-
-#include "request.h"
+#include "c_api/request.h"
 
 CUDA_ON_CPU_SHARED_MEMORY(hyperseg::cuda, shared_memory)
-
-/// 0, or 1 with the reason in `message`.
-extern "C" int hyperseg_run(const HyperSegRequest* request, char* message, int message_bytes) {
-  const std::string error = run(*request);
-  std::snprintf(message, static_cast<std::size_t>(message_bytes), "%s", error.c_str());
-  return error.empty() ? 0 : 1;
-}
-
-extern "C" std::size_t hyperseg_shared_bytes(const HyperSegRequest* request) {
-  return shared_bytes(*request);
-}
 
 /// What the kernels have done since the last call.
 extern "C" void hyperseg_take_counters(cuda_on_cpu::Counters* counters) {
   *counters = cuda_on_cpu::total_counters().take();
+}
+
+/// The last launch; `name` is the kernel's mangled name, null where the linker does not tell.
+struct HyperSegLaunch {
+  const char* name;
+  std::int64_t blocks;
+  std::int64_t threads;
+  std::int64_t shared_bytes;
+};
+
+extern "C" void hyperseg_last_launch(HyperSegLaunch* launch) {
+  const cuda_on_cpu::Launch& last = cuda_on_cpu::last_launch();
+  Dl_info info{};
+  dladdr(last.kernel, &info);
+  *launch = {info.dli_sname, static_cast<std::int64_t>(last.blocks), static_cast<std::int64_t>(last.threads),
+             static_cast<std::int64_t>(last.shared_bytes)};
 }

@@ -10,6 +10,7 @@
 #include <source_location>
 #include <vector>
 
+#include "counters.h"
 #include "fiber.h"
 
 namespace cuda_on_cpu {
@@ -63,6 +64,7 @@ class Block {
     if (++waiting_ == count_) {
       waiting_ = 0;
       ++barrier_generation_;
+      end_phase(true);
     } else {
       while (barrier_generation_ == generation) yield();
     }

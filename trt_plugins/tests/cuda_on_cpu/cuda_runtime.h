@@ -11,4 +11,5 @@
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 
+#include "host_api.h"
 #include "intrinsics.h"

@@ -17,6 +17,7 @@
 extern "C" void cuda_on_cpu_switch(void** save_to, void* continue_at);
 
 asm(R"(
+.pushsection .text
 .weak cuda_on_cpu_switch
 .type cuda_on_cpu_switch, @function
 cuda_on_cpu_switch:
@@ -35,6 +36,7 @@ cuda_on_cpu_switch:
   pop %rbx
   pop %rbp
   ret
+.popsection
 )");
 
 namespace cuda_on_cpu {

@@ -78,6 +78,7 @@ inline cudaError_t run_grid(const cudaLaunchConfig_t& config, const std::functio
 
   const auto work = [&] {
     thread_counters() = {};
+    phase_began_at() = 0;
     Block block(kernel);
     Block::current() = &block;
     blockDim = config.blockDim;
@@ -88,6 +89,7 @@ inline cudaError_t run_grid(const cudaLaunchConfig_t& config, const std::functio
                   static_cast<unsigned>(i / grid.x / grid.y)};
       shared.fill();
       const bool ran = block.run(blockDim.x * blockDim.y * blockDim.z, order, static_cast<unsigned>(i));
+      end_phase(false);
       if (!ran || !shared.intact()) failed = true;
     }
     total_counters().add(thread_counters());
@@ -99,8 +101,25 @@ inline cudaError_t run_grid(const cudaLaunchConfig_t& config, const std::functio
   return failed ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
+/// What was launched last, by any thread.
+struct Launch {
+  const void* kernel = nullptr;
+  std::size_t blocks = 0;
+  unsigned threads = 0;  ///< of a block
+  std::size_t shared_bytes = 0;
+};
+
+inline Launch& last_launch() {
+  static Launch launch;
+  return launch;
+}
+
 template <typename... Parameters, typename... Arguments>
 cudaError_t launch(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+  const dim3 grid = config->gridDim;
+  const dim3 block = config->blockDim;
+  last_launch() = {reinterpret_cast<const void*>(kernel), std::size_t{grid.x} * grid.y * grid.z,
+                   block.x * block.y * block.z, config->dynamicSmemBytes};
   if (config->dynamicSmemBytes > shared_limits().get(reinterpret_cast<const void*>(kernel))) {
     return cudaErrorInvalidValue;
   }

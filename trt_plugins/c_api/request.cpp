@@ -1,5 +1,10 @@
 #include "request.h"
 
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <string>
+
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
 #include "hyperseg/upsample_argmax.h"
@@ -16,7 +21,7 @@ hyperseg::cuda::MapLayout layout_of(const HyperSegRequest& request) {
 }
 
 std::string text_of(cudaError_t error) {
-  return error == cudaSuccess ? "" : "launch failed with cudaError " + std::to_string(static_cast<int>(error));
+  return error == cudaSuccess ? "" : std::string("the CUDA kernel could not be launched: ") + cudaGetErrorString(error);
 }
 
 std::string read(const HyperSegRequest& request, hyperseg::DPWConvParams* params) {
@@ -43,23 +48,23 @@ std::string read(const HyperSegRequest& request, hyperseg::DPWInvertedResidualPa
                   shape_of(inputs[4]), shape_of(inputs[5]), params);
 }
 
-std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWConvParams params;
   if (const std::string error = read(request, &params); !error.empty()) return error;
   return text_of(launch_dpw_conv(
       params, type,
-      {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output, layout_of(request)}, nullptr));
+      {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output, layout_of(request)}, stream));
 }
 
-std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWInvertedResidualParams params;
   if (const std::string error = read(request, &params); !error.empty()) return error;
   return text_of(launch_dpw_inverted_residual(params, type,
                                               {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data,
                                                inputs[4].data, inputs[5].data, request.output, layout_of(request)},
-                                              nullptr));
+                                              stream));
 }
 
 template <typename Params>
@@ -69,35 +74,47 @@ std::size_t shared_bytes_of(const HyperSegRequest& request) {
   return hyperseg::cuda::shared_bytes(params, static_cast<hyperseg::cuda::DataType>(request.data_type));
 }
 
-std::string run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type) {
+std::string run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   hyperseg::UpsampleArgmaxParams params;
   const std::string error =
       validate(hyperseg::UpsampleArgmaxAttributes{request.scale}, shape_of(request.inputs[0]), &params);
   if (!error.empty()) return error;
   return text_of(launch_upsample_argmax(params, type, request.inputs[0].data,
-                                        static_cast<std::int32_t*>(request.output), nullptr));
+                                        static_cast<std::int32_t*>(request.output), stream));
+}
+
+std::string run(const HyperSegRequest& request, cudaStream_t stream) {
+  const auto type = static_cast<hyperseg::cuda::DataType>(request.data_type);
+  switch (request.operation) {
+    case kDPWConv:
+      return run_dpw_conv(request, type, stream);
+    case kDPWInvertedResidual:
+      return run_dpw_inverted_residual(request, type, stream);
+    case kUpsampleArgmax:
+      return run_upsample_argmax(request, type, stream);
+    default:
+      return "operator " + std::to_string(request.operation) + " is not known";
+  }
 }
 
 }  // namespace
 
-std::string run(const HyperSegRequest& request) {
-  const auto type = static_cast<hyperseg::cuda::DataType>(request.data_type);
-  switch (request.operation) {
-    case kDPWConv:
-      return run_dpw_conv(request, type);
-    case kDPWInvertedResidual:
-      return run_dpw_inverted_residual(request, type);
-    default:
-      return run_upsample_argmax(request, type);
-  }
+int hyperseg_cuda_interface(void) {
+  return HYPERSEG_CUDA_INTERFACE;
 }
 
-std::size_t shared_bytes(const HyperSegRequest& request) {
-  switch (request.operation) {
+int hyperseg_launch(const HyperSegRequest* request, void* stream, char* message, size_t message_bytes) {
+  const std::string error = run(*request, static_cast<cudaStream_t>(stream));
+  if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", error.c_str());
+  return error.empty() ? 0 : 1;
+}
+
+size_t hyperseg_shared_bytes(const HyperSegRequest* request) {
+  switch (request->operation) {
     case kDPWConv:
-      return shared_bytes_of<hyperseg::DPWConvParams>(request);
+      return shared_bytes_of<hyperseg::DPWConvParams>(*request);
     case kDPWInvertedResidual:
-      return shared_bytes_of<hyperseg::DPWInvertedResidualParams>(request);
+      return shared_bytes_of<hyperseg::DPWInvertedResidualParams>(*request);
     default:
       return 0;
   }

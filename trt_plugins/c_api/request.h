@@ -1,0 +1,64 @@
+#pragma once
+
+/* The CUDA kernels behind a C interface: libhyperseg_cuda.so. hyperseg/operators/cuda_library.py, which has the same
+ * layout in ctypes, calls it for PyTorch. */
+
+#ifdef __cplusplus
+#include <cstddef>
+#include <cstdint>
+extern "C" {
+#else
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#if defined(__GNUC__)
+#define HYPERSEG_EXPORT __attribute__((visibility("default")))
+#else
+#define HYPERSEG_EXPORT
+#endif
+
+/* Counts every change of the structures below. */
+#define HYPERSEG_CUDA_INTERFACE 1
+
+enum HyperSegOperator { kDPWConv = 0, kDPWInvertedResidual = 1, kUpsampleArgmax = 2 };
+
+struct HyperSegTensor {
+  void* data; /* device memory, at a multiple of 16 bytes; null where an optional input is absent */
+  int64_t rank;
+  int64_t extents[5];
+};
+
+/* One launch. Tensors are contiguous and of one type (labels are int32). */
+struct HyperSegRequest {
+  int32_t operation; /* HyperSegOperator */
+  int32_t data_type; /* hyperseg::cuda::DataType: 0 float32, 1 float16 */
+  int32_t kernel;
+  int32_t group;
+  int32_t activation; /* hyperseg::Activation: 0 none, 1 relu, 2 relu6 */
+  int32_t offset;
+  int32_t coordinates;
+  int32_t scale;
+  int32_t x_layout;     /* hyperseg::cuda::MapLayout */
+  int32_t piece_begin;  /* where the pieces lie in theta's rows, and */
+  int32_t piece_length; /* their length; 0: whole rows */
+  /* In the order of the contract: X, theta, then bias and previous, or bias1, bias2, bias3 and previous. */
+  struct HyperSegTensor inputs[6];
+  void* output;
+};
+
+/* HYPERSEG_CUDA_INTERFACE of the library. */
+HYPERSEG_EXPORT int hyperseg_cuda_interface(void);
+
+/* Checks the request and enqueues its kernel on `stream` (a cudaStream_t of the current device). Returns 0, or 1 with
+ * the reason in `message`; an error of the kernel itself shows when the stream is synchronised. */
+HYPERSEG_EXPORT int hyperseg_launch(const struct HyperSegRequest* request, void* stream, char* message,
+                                    size_t message_bytes);
+
+/* Shared memory of one thread block of the kernel that a valid request would start, in bytes; 0 for UpsampleArgmax and
+ * for a request that is not valid. */
+HYPERSEG_EXPORT size_t hyperseg_shared_bytes(const struct HyperSegRequest* request);
+
+#ifdef __cplusplus
+}
+#endif
