@@ -106,6 +106,14 @@ def dpw_inverted_residual_outputs(
     return outputs
 
 
+def check_scale(x: Tensor, scale: int) -> None:
+    """X [N, C, H, W] and a scale of upsample_argmax."""
+    if x.dim() != 4 or scale < 1:
+        raise ValueError(
+            f"upsample_argmax: X must be [N, C, H, W] and scale at least 1, found {tuple(x.shape)}, {scale}"
+        )
+
+
 def accumulation_type(dtype: torch.dtype) -> torch.dtype:
     """Sums are made in float32 at least."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperseg.operators import reference
-from hyperseg.operators.contract import accumulation_type, dpw_conv_outputs, dpw_inverted_residual_outputs
+from hyperseg.operators import composite, cuda
+from hyperseg.operators.contract import check_scale, dpw_conv_outputs, dpw_inverted_residual_outputs
 
 _LIBRARY = torch.library.Library("hyperseg", "DEF")
 _LIBRARY.define(
@@ -19,10 +19,6 @@ _LIBRARY.define(
     "int[] kernel_shape=[3, 3], int offset=0, int coordinates=0) -> Tensor"
 )
 _LIBRARY.define("upsample_argmax(Tensor x, int scale) -> Tensor")
-
-
-def _accumulated(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.to(accumulation_type(x.dtype))
 
 
 def _dpw_conv_fake(
@@ -38,34 +34,6 @@ def _dpw_conv_fake(
 ) -> Tensor:
     outputs = dpw_conv_outputs(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates, 0)
     return x.new_empty((x.shape[0], outputs, x.shape[2], x.shape[3]))
-
-
-def _dpw_conv(
-    x: Tensor,
-    theta: Tensor,
-    bias: Tensor | None = None,
-    previous: Tensor | None = None,
-    kernel_shape: Sequence[int] = (1, 1),
-    group: int = 1,
-    activation: str = "none",
-    offset: int = 0,
-    coordinates: int = 0,
-) -> Tensor:
-    outputs = dpw_conv_outputs(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates, 0)
-    wide = accumulation_type(x.dtype)
-    result = reference.dpw_conv(
-        x.to(wide),
-        theta.to(wide),
-        _accumulated(bias),
-        _accumulated(previous),
-        kernel_shape,
-        group,
-        activation,
-        offset,
-        bool(coordinates),
-        outputs,
-    )
-    return result.to(x.dtype)
 
 
 def _dpw_inverted_residual_fake(
@@ -84,47 +52,9 @@ def _dpw_inverted_residual_fake(
     return x.new_empty((x.shape[0], outputs, x.shape[2], x.shape[3]))
 
 
-def _dpw_inverted_residual(
-    x: Tensor,
-    theta: Tensor,
-    bias1: Tensor,
-    bias2: Tensor,
-    bias3: Tensor,
-    previous: Tensor | None = None,
-    kernel_shape: Sequence[int] = (3, 3),
-    offset: int = 0,
-    coordinates: int = 0,
-) -> Tensor:
-    biases = (bias1, bias2, bias3)
-    dpw_inverted_residual_outputs(x, theta, biases, previous, kernel_shape, offset, coordinates)
-    wide = accumulation_type(x.dtype)
-    result = reference.dpw_inverted_residual(
-        x.to(wide),
-        theta.to(wide),
-        (bias1.to(wide), bias2.to(wide), bias3.to(wide)),
-        _accumulated(previous),
-        kernel_shape,
-        offset,
-        bool(coordinates),
-    )
-    return result.to(x.dtype)
-
-
-def _upsample_argmax(x: Tensor, scale: int) -> Tensor:
-    _check_scale(x, scale)
-    return reference.upsample_argmax(x.to(accumulation_type(x.dtype)), scale)
-
-
 def _upsample_argmax_fake(x: Tensor, scale: int) -> Tensor:
-    _check_scale(x, scale)
+    check_scale(x, scale)
     return x.new_empty((x.shape[0], x.shape[2] * scale, x.shape[3] * scale), dtype=torch.int32)
-
-
-def _check_scale(x: Tensor, scale: int) -> None:
-    if x.dim() != 4 or scale < 1:
-        raise ValueError(
-            f"upsample_argmax: X must be [N, C, H, W] and scale at least 1, found {tuple(x.shape)}, {scale}"
-        )
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
@@ -156,14 +86,20 @@ def _backward(forward: Callable[..., Tensor]) -> Callable[..., tuple[Tensor | No
     return backward
 
 
-for _name, _kernel, _fake in (
-    ("dpw_conv", _dpw_conv, _dpw_conv_fake),
-    ("dpw_inverted_residual", _dpw_inverted_residual, _dpw_inverted_residual_fake),
-    ("upsample_argmax", _upsample_argmax, _upsample_argmax_fake),
+for _name, _composite, _cuda, _fake in (
+    ("dpw_conv", composite.dpw_conv, cuda.dpw_conv, _dpw_conv_fake),
+    (
+        "dpw_inverted_residual",
+        composite.dpw_inverted_residual,
+        cuda.dpw_inverted_residual,
+        _dpw_inverted_residual_fake,
+    ),
+    ("upsample_argmax", composite.upsample_argmax, cuda.upsample_argmax, _upsample_argmax_fake),
 ):
-    _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
+    _LIBRARY.impl(_name, _composite, "CompositeExplicitAutograd")
+    _LIBRARY.impl(_name, _cuda, "CUDA")
     torch.library.register_fake(f"hyperseg::{_name}", _fake, lib=_LIBRARY)
     if _name != "upsample_argmax":
         torch.library.register_autograd(
-            f"hyperseg::{_name}", _backward(_kernel), setup_context=_setup_context, lib=_LIBRARY
+            f"hyperseg::{_name}", _backward(_composite), setup_context=_setup_context, lib=_LIBRARY
         )

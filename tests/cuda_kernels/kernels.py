@@ -12,27 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from vectors import Case, Placement, UpsampleArgmaxCase
 
-_OPERATORS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
-_ACTIVATIONS = ("none", "relu", "relu6")
-_DTYPES = ("float32", "float16")
+from hyperseg.cuda_library import FIELDS, CudaLibrary, DataType, MapLayout, Operator, Request, TensorArgument
+
+_OPERATORS = {
+    "DPWConv": Operator.DPW_CONV,
+    "DPWInvertedResidual": Operator.DPW_INVERTED_RESIDUAL,
+    "UpsampleArgmax": Operator.UPSAMPLE_ARGMAX,
+}
+_DTYPES = {"float32": DataType.FLOAT32, "float16": DataType.FLOAT16}
 _INPUTS = 6
-_FIELDS = 11
 AS_THE_CONTRACT_HAS_IT = Placement()
-
-
-class _Tensor(ctypes.Structure):
-    _fields_ = (("data", ctypes.c_void_p), ("rank", ctypes.c_int64), ("extents", ctypes.c_int64 * 5))
-
-
-class _Request(ctypes.Structure):
-    """HyperSegRequest of trt_plugins/c_api/request.h."""
-
-    _fields_ = (
-        ("fields", ctypes.c_int32 * _FIELDS),
-        ("inputs", _Tensor * _INPUTS),
-        ("output", ctypes.c_void_p),
-    )
-
 
 _COUNTERS = ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds", "barriers", "load_phases")
 
@@ -73,24 +62,6 @@ class Launch:
     shared_bytes: int
 
 
-def _fields(case: Case, placement: Placement) -> list[int]:
-    attributes: dict[str, Any] = dict(case.attributes)
-    kernel = attributes.get("kernel_shape", [1])[0]
-    return [
-        _OPERATORS.index(case.operator),
-        _DTYPES.index(case.dtype),
-        kernel,
-        attributes.get("group", 1),
-        _ACTIVATIONS.index(attributes.get("activation", "none")),
-        attributes.get("offset", 0),
-        attributes.get("coordinates", 0),
-        attributes.get("scale", 1),
-        placement.x_layout,
-        placement.before,
-        placement.piece_length(case),
-    ]
-
-
 def _inputs(case: Case, placement: Placement) -> list[NDArray[Any] | None]:
     inputs = placement.of(case)
     return inputs + [None] * (_INPUTS - len(inputs))
@@ -114,46 +85,49 @@ def _shapes(case: Case, inputs: list[NDArray[Any] | None]) -> list[tuple[int, ..
     return [x.shape, *(() if value is None else value.shape for value in inputs[1:])]
 
 
-def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: NDArray[Any]) -> _Request:
-    """Points into `inputs` and `output`, which have to outlive it."""
-    request = _Request(fields=(ctypes.c_int32 * _FIELDS)(*_fields(case, placement)), output=output.ctypes.data)
-    for slot, value, shape in zip(request.inputs, inputs, _shapes(case, inputs), strict=True):
-        if value is not None:
-            slot.data, slot.rank = value.ctypes.data, len(shape)
-            slot.extents[: len(shape)] = shape
-    return request
+def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: int) -> Request:
+    """Points into `inputs` and to `output`, which have to outlive it."""
+    attributes: dict[str, Any] = dict(case.attributes)
+    return Request.of(
+        _OPERATORS[case.operator],
+        _DTYPES[case.dtype],
+        [
+            None if value is None else TensorArgument(value.ctypes.data, shape)
+            for value, shape in zip(inputs, _shapes(case, inputs), strict=True)
+        ],
+        output,
+        kernel=attributes.get("kernel_shape", [1])[0],
+        group=attributes.get("group", 1),
+        activation=attributes.get("activation", "none"),
+        offset=attributes.get("offset", 0),
+        coordinates=bool(attributes.get("coordinates", 0)),
+        scale=attributes.get("scale", 1),
+        x_layout=MapLayout(placement.x_layout),
+        piece_begin=placement.before,
+        piece_length=placement.piece_length(case),
+    )
 
 
 class Kernels:
     """The shared library that build.compile_for_cpu made of library.cpp."""
 
     def __init__(self, library: Path) -> None:
-        self._library = ctypes.CDLL(str(library))
-        self._library.hyperseg_shared_bytes.restype = ctypes.c_size_t
+        self._library = CudaLibrary(library)
 
     def run(self, case: Case, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> NDArray[Any]:
         inputs = _inputs(case, placement)
         output = _unwritten(case)
-        request = _request(case, placement, inputs, output)
-        message = ctypes.create_string_buffer(1024)
-        if self._library.hyperseg_launch(ctypes.byref(request), None, message, ctypes.c_size_t(len(message))):
-            raise RuntimeError(f"{case.name}: {message.value.decode()}")
+        self._library.launch(_request(case, placement, inputs, output.ctypes.data))
         return output
-
-    def shared_bytes(self, case: Case) -> int:
-        """Shared memory of one thread block of the kernel that the case would start."""
-        inputs = _inputs(case, AS_THE_CONTRACT_HAS_IT)
-        request = _request(case, AS_THE_CONTRACT_HAS_IT, inputs, _unwritten(case))
-        return int(self._library.hyperseg_shared_bytes(ctypes.byref(request)))
 
     def take_counters(self) -> Counters:
         counters = _Counters()
-        self._library.hyperseg_take_counters(ctypes.byref(counters))
+        self._library.handle.hyperseg_take_counters(ctypes.byref(counters))
         return Counters(*(getattr(counters, name) for name in _COUNTERS))
 
     def last_launch(self) -> Launch:
         launch = _Launch()
-        self._library.hyperseg_last_launch(ctypes.byref(launch))
+        self._library.handle.hyperseg_last_launch(ctypes.byref(launch))
         assert launch.name is not None, "the kernel has no symbol"
         return Launch(launch.name.decode(), launch.blocks, launch.threads, launch.shared_bytes)
 
@@ -161,8 +135,9 @@ class Kernels:
 def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> None:
     """The file that run_requests.cpp reads."""
     inputs = _inputs(case, placement)
+    request = _request(case, placement, inputs, 0)
     with path.open("wb") as file:
-        file.write(struct.pack(f"={_FIELDS}i", *_fields(case, placement)))
+        file.write(struct.pack(f"={len(FIELDS)}i", *(getattr(request, name) for name in FIELDS)))
         for value, shape in zip(inputs, _shapes(case, inputs), strict=True):
             if value is None:
                 file.write(struct.pack("=q", 0))

@@ -97,6 +97,32 @@ std::string run(const HyperSegRequest& request, cudaStream_t stream) {
   }
 }
 
+/// Shared memory of one thread block of the kernel that a valid request would start; 0 for UpsampleArgmax.
+std::size_t shared_bytes_of(const HyperSegRequest& request) {
+  switch (request.operation) {
+    case kDPWConv:
+      return shared_bytes_of<hyperseg::DPWConvParams>(request);
+    case kDPWInvertedResidual:
+      return shared_bytes_of<hyperseg::DPWInvertedResidualParams>(request);
+    default:
+      return 0;
+  }
+}
+
+/// What to say where the current device has too little shared memory; empty where it has enough.
+std::string exceeds_device(const HyperSegRequest& request) {
+  constexpr std::size_t kEverywhere = 64 << 10;  // on every architecture from sm_75 on
+  const std::size_t needed = shared_bytes_of(request);
+  if (needed <= kEverywhere) return {};
+  int device = 0;
+  int largest = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&largest, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (error != cudaSuccess || needed <= static_cast<std::size_t>(largest)) return {};  // a launch reports the error
+  return "a thread block needs " + std::to_string(needed) + " bytes of shared memory for these channels, the device has " +
+         std::to_string(largest);
+}
+
 }  // namespace
 
 int hyperseg_cuda_interface(void) {
@@ -104,18 +130,8 @@ int hyperseg_cuda_interface(void) {
 }
 
 int hyperseg_launch(const HyperSegRequest* request, void* stream, char* message, size_t message_bytes) {
-  const std::string error = run(*request, static_cast<cudaStream_t>(stream));
+  const std::string too_large = exceeds_device(*request);
+  const std::string error = too_large.empty() ? run(*request, static_cast<cudaStream_t>(stream)) : too_large;
   if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", error.c_str());
-  return error.empty() ? 0 : 1;
-}
-
-size_t hyperseg_shared_bytes(const HyperSegRequest* request) {
-  switch (request->operation) {
-    case kDPWConv:
-      return shared_bytes_of<hyperseg::DPWConvParams>(*request);
-    case kDPWInvertedResidual:
-      return shared_bytes_of<hyperseg::DPWInvertedResidualParams>(*request);
-    default:
-      return 0;
-  }
+  return error.empty() ? kLaunched : too_large.empty() ? kFailed : kTooLarge;
 }

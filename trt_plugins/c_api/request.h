@@ -50,14 +50,16 @@ struct HyperSegRequest {
 /* HYPERSEG_CUDA_INTERFACE of the library. */
 HYPERSEG_EXPORT int hyperseg_cuda_interface(void);
 
-/* Checks the request and enqueues its kernel on `stream` (a cudaStream_t of the current device). Returns 0, or 1 with
- * the reason in `message`; an error of the kernel itself shows when the stream is synchronised. */
+enum HyperSegResult {
+  kLaunched = 0,
+  kFailed = 1,
+  kTooLarge = 2 /* the device has less shared memory than a thread block needs for these channel counts */
+};
+
+/* Checks the request and enqueues its kernel on `stream` (a cudaStream_t of the current device). Returns a
+ * HyperSegResult, with the reason in `message`; an error of the kernel itself shows when the stream is synchronised. */
 HYPERSEG_EXPORT int hyperseg_launch(const struct HyperSegRequest* request, void* stream, char* message,
                                     size_t message_bytes);
-
-/* Shared memory of one thread block of the kernel that a valid request would start, in bytes; 0 for UpsampleArgmax and
- * for a request that is not valid. */
-HYPERSEG_EXPORT size_t hyperseg_shared_bytes(const struct HyperSegRequest* request);
 
 #ifdef __cplusplus
 }

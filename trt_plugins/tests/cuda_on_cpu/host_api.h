@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "shared_memory.h"
+
 /// Exactly `bytes`, so that AddressSanitizer guards both ends.
 extern "C" inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   *data = std::malloc(bytes);
@@ -30,6 +32,17 @@ extern "C" inline cudaError_t cudaMemset(void* data, int value, std::size_t byte
 }
 
 extern "C" inline cudaError_t cudaDeviceSynchronize() {
+  return cudaSuccess;
+}
+
+extern "C" inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+
+extern "C" inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (attribute != cudaDevAttrMaxSharedMemoryPerBlockOptin) return cudaErrorInvalidValue;
+  *value = static_cast<int>(cuda_on_cpu::kSharedBytesMax);
   return cudaSuccess;
 }
 

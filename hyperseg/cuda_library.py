@@ -1,0 +1,173 @@
+"""libhyperseg_cuda.so, our CUDA kernels behind a C interface (trt_plugins/c_api/request.h), through ctypes.
+
+Nothing here imports PyTorch: a tensor is an address and its extents.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.util import find_spec
+from pathlib import Path
+
+FILE_NAME = "libhyperseg_cuda.so"
+ENVIRONMENT_VARIABLE = "HYPERSEG_LIBRARY_DIR"
+INTERFACE = 1
+"""HYPERSEG_CUDA_INTERFACE of trt_plugins/c_api/request.h."""
+
+ACTIVATIONS = ("none", "relu", "relu6")
+_INPUTS = 6
+_MESSAGE_BYTES = 1024
+_TOO_LARGE = 2
+"""HyperSegResult kTooLarge."""
+
+
+class Operator(IntEnum):
+    """HyperSegOperator."""
+
+    DPW_CONV = 0
+    DPW_INVERTED_RESIDUAL = 1
+    UPSAMPLE_ARGMAX = 2
+
+
+class DataType(IntEnum):
+    """hyperseg::cuda::DataType of trt_plugins/cuda/launch.h."""
+
+    FLOAT32 = 0
+    FLOAT16 = 1
+
+
+class MapLayout(IntEnum):
+    """hyperseg::cuda::MapLayout: NCHW, NHWC, and NHWC with pixels padded to a multiple of 8 channels."""
+
+    PLANES = 0
+    PIXELS = 1
+    PIXELS8 = 2
+
+
+@dataclass(frozen=True)
+class TensorArgument:
+    """A tensor in memory of the device, at a multiple of 16 bytes. X keeps the extents [N, C, H, W] in every layout."""
+
+    address: int
+    extents: tuple[int, ...]
+
+
+class _Tensor(ctypes.Structure):
+    """HyperSegTensor."""
+
+    _fields_ = (("data", ctypes.c_void_p), ("rank", ctypes.c_int64), ("extents", ctypes.c_int64 * 5))
+
+
+FIELDS = (
+    "operation",
+    "data_type",
+    "kernel",
+    "group",
+    "activation",
+    "offset",
+    "coordinates",
+    "scale",
+    "x_layout",
+    "piece_begin",
+    "piece_length",
+)
+
+
+class Request(ctypes.Structure):
+    """HyperSegRequest: one launch."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in FIELDS),
+        ("inputs", _Tensor * _INPUTS),
+        ("output", ctypes.c_void_p),
+    )
+
+    @classmethod
+    def of(
+        cls,
+        operation: Operator,
+        data_type: DataType,
+        inputs: Sequence[TensorArgument | None],
+        output: int,
+        *,
+        kernel: int = 1,
+        group: int = 1,
+        activation: str = "none",
+        offset: int = 0,
+        coordinates: bool = False,
+        scale: int = 1,
+        x_layout: MapLayout = MapLayout.PLANES,
+        piece_begin: int = 0,
+        piece_length: int = 0,
+    ) -> Request:
+        """Inputs in the order of the contract, None where an optional one is absent; `output` is an address. The memory
+        has to outlive the launch."""
+        request = cls(
+            operation, data_type, kernel, group, ACTIVATIONS.index(activation), offset, int(coordinates), scale,
+            x_layout, piece_begin, piece_length,
+        )  # fmt: skip
+        request.output = output
+        for slot, value in zip(request.inputs, inputs, strict=False):
+            if value is not None:
+                slot.data, slot.rank = value.address, len(value.extents)
+                slot.extents[: len(value.extents)] = value.extents
+        return request
+
+
+class CudaLibraryError(RuntimeError):
+    """The library is missing or of another version, or a kernel could not be launched."""
+
+
+class SharedMemoryError(CudaLibraryError):
+    """The device has less shared memory than a kernel needs for these channel counts."""
+
+
+class CudaLibrary:
+    """The loaded library. Raises CudaLibraryError where the file does not load or has another interface."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.handle = ctypes.CDLL(str(path))
+            found = self.handle.hyperseg_cuda_interface()
+        except (OSError, AttributeError) as error:
+            raise CudaLibraryError(f"{path} does not load: {' '.join(str(error).split())}; build it again") from None
+        if found != INTERFACE:
+            raise CudaLibraryError(f"{path} has interface {found}, this package needs {INTERFACE}; build it again")
+        self.path = path
+
+    def launch(self, request: Request, stream: int = 0) -> None:
+        """Enqueues the kernel on a stream (cudaStream_t) of the current device. Raises CudaLibraryError, and of it
+        SharedMemoryError where nothing was started because the device is too small."""
+        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        result = self.handle.hyperseg_launch(
+            ctypes.byref(request), ctypes.c_void_p(stream), message, ctypes.c_size_t(_MESSAGE_BYTES)
+        )
+        if result:
+            raise (SharedMemoryError if result == _TOO_LARGE else CudaLibraryError)(message.value.decode())
+
+
+def search_path() -> tuple[Path, ...]:
+    """The folders searched, in order: HYPERSEG_LIBRARY_DIR where it is set, then where the distribution installs its
+    native libraries."""
+    folders = [Path(chosen)] if (chosen := os.environ.get(ENVIRONMENT_VARIABLE)) else []
+    runtime = find_spec("hyperseg_runtime")
+    if runtime is not None and runtime.submodule_search_locations:
+        folders += [Path(folder) / "lib" for folder in runtime.submodule_search_locations]
+    return tuple(folders)
+
+
+def open_library() -> CudaLibrary:
+    """The first one on the search path. Raises CudaLibraryError, which says where it was searched and the remedy."""
+    folders = search_path()
+    for folder in folders:
+        if (folder / FILE_NAME).is_file():
+            return CudaLibrary((folder / FILE_NAME).resolve())
+    searched = ", ".join(map(str, folders)) or "no folder"
+    raise CudaLibraryError(
+        f"{FILE_NAME} was not found in {searched}; build it (pip install . with nvcc on PATH), or set "
+        f"{ENVIRONMENT_VARIABLE} to its folder"
+    )

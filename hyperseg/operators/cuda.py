@@ -1,0 +1,189 @@
+"""The operators on our CUDA kernels, for tensors on an NVIDIA GPU.
+
+float32 and float16 run on the kernels, which sum in float32. Other types, and shapes that need more shared memory than
+the device has, run as the composition of PyTorch functions that defines the operator; so does everything, with a
+warning, where libhyperseg_cuda.so is missing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from hyperseg.cuda_library import (
+    CudaLibrary,
+    CudaLibraryError,
+    DataType,
+    MapLayout,
+    Operator,
+    Request,
+    SharedMemoryError,
+    TensorArgument,
+    open_library,
+)
+from hyperseg.operators import composite
+from hyperseg.operators.contract import check_scale, dpw_conv_outputs, dpw_inverted_residual_outputs
+
+_DATA_TYPES = {torch.float32: DataType.FLOAT32, torch.float16: DataType.FLOAT16}
+_ALIGNMENT = 16
+"""Bytes: the kernels load and store up to so many at once."""
+
+
+@cache
+def library() -> CudaLibrary | None:
+    """The kernels; None, after one warning, where they cannot be loaded. `library.cache_clear()` looks again."""
+    try:
+        return open_library()
+    except CudaLibraryError as error:
+        warnings.warn(
+            f"{error}. Until then dynamic convolutions on CUDA run as PyTorch functions, which is slower.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def dpw_conv(
+    x: Tensor,
+    theta: Tensor,
+    bias: Tensor | None = None,
+    previous: Tensor | None = None,
+    kernel_shape: Sequence[int] = (1, 1),
+    group: int = 1,
+    activation: str = "none",
+    offset: int = 0,
+    coordinates: int = 0,
+) -> Tensor:
+    """`torch.ops.hyperseg.dpw_conv`; shapes, types and errors as there."""
+    outputs = dpw_conv_outputs(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates, 0)
+    request = _LaunchRequest(x, theta, [bias], previous)
+    if request.runs_on_kernels():
+        y = request.new_output((x.shape[0], outputs, x.shape[2], x.shape[3]))
+        if request.launch(
+            Operator.DPW_CONV, y, kernel=kernel_shape[0], group=group, activation=activation, offset=offset,
+            coordinates=bool(coordinates),
+        ):  # fmt: skip
+            return y
+    return composite.dpw_conv(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates)
+
+
+def dpw_inverted_residual(
+    x: Tensor,
+    theta: Tensor,
+    bias1: Tensor,
+    bias2: Tensor,
+    bias3: Tensor,
+    previous: Tensor | None = None,
+    kernel_shape: Sequence[int] = (3, 3),
+    offset: int = 0,
+    coordinates: int = 0,
+) -> Tensor:
+    """`torch.ops.hyperseg.dpw_inverted_residual`; shapes, types and errors as there."""
+    biases = (bias1, bias2, bias3)
+    outputs = dpw_inverted_residual_outputs(x, theta, biases, previous, kernel_shape, offset, coordinates)
+    request = _LaunchRequest(x, theta, biases, previous)
+    if request.runs_on_kernels() and kernel_shape[0] == 3:  # the only size that the kernels have
+        y = request.new_output((x.shape[0], outputs, x.shape[2], x.shape[3]))
+        if request.launch(Operator.DPW_INVERTED_RESIDUAL, y, kernel=3, offset=offset, coordinates=bool(coordinates)):
+            return y
+    return composite.dpw_inverted_residual(x, theta, bias1, bias2, bias3, previous, kernel_shape, offset, coordinates)
+
+
+def upsample_argmax(x: Tensor, scale: int) -> Tensor:
+    """`torch.ops.hyperseg.upsample_argmax`; shapes, types and errors as there."""
+    check_scale(x, scale)
+    request = _LaunchRequest(x, None, [], None)
+    if request.runs_on_kernels():
+        labels = request.new_output((x.shape[0], x.shape[2] * scale, x.shape[3] * scale), torch.int32)
+        if request.launch(Operator.UPSAMPLE_ARGMAX, labels, scale=scale):
+            return labels
+    return composite.upsample_argmax(x, scale)
+
+
+class _LaunchRequest:
+    """The tensors of one call in the form that the kernels take: one device, one type, contiguous, aligned."""
+
+    def __init__(
+        self, x: Tensor, theta: Tensor | None, biases: Sequence[Tensor | None], previous: Tensor | None
+    ) -> None:
+        given = [x, theta, *biases, previous] if theta is not None else [x]
+        devices = {str(tensor.device) for tensor in given if tensor is not None}
+        if len(devices) > 1:
+            raise ValueError(f"tensors are on several devices: {', '.join(sorted(devices))}; move them to one")
+        self._x = x
+        self._given = given
+
+    def runs_on_kernels(self) -> bool:
+        filled = all(tensor is None or tensor.numel() > 0 for tensor in self._given)
+        return self._x.dtype in _DATA_TYPES and filled and library() is not None
+
+    def new_output(self, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+        return torch.empty(shape, dtype=dtype or self._x.dtype, device=self._x.device)
+
+    def launch(
+        self,
+        operation: Operator,
+        output: Tensor,
+        *,
+        kernel: int = 1,
+        group: int = 1,
+        activation: str = "none",
+        offset: int = 0,
+        coordinates: bool = False,
+        scale: int = 1,
+    ) -> bool:
+        """False where the device lacks the shared memory that these channel counts need."""
+        kernels = library()
+        assert kernels is not None
+        x, layout = _map(self._x, operation)
+        tensors = [x, *(None if value is None else _vector(value, x.dtype) for value in self._given[1:])]
+        request = Request.of(
+            operation,
+            _DATA_TYPES[x.dtype],
+            [None if value is None else TensorArgument(value.data_ptr(), tuple(value.shape)) for value in tensors],
+            output.data_ptr(),
+            kernel=kernel,
+            group=group,
+            activation=activation,
+            offset=offset,
+            coordinates=coordinates,
+            scale=scale,
+            x_layout=layout,
+        )
+        try:
+            if x.device.type == "cuda":
+                with torch.cuda.device(x.device):
+                    kernels.launch(request, torch.cuda.current_stream().cuda_stream)
+            else:  # the kernels compiled for the CPU, in the tests
+                kernels.launch(request)
+        except SharedMemoryError as error:
+            _warn_of_shared_memory(operation.name.lower(), str(error))
+            return False
+        except CudaLibraryError as error:
+            raise RuntimeError(f"hyperseg::{operation.name.lower()}: {error}") from None
+        return True
+
+
+def _map(x: Tensor, operation: Operator) -> tuple[Tensor, MapLayout]:
+    """X as it lies, where a kernel reads it so, else a copy."""
+    channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    if channels_last and operation is not Operator.UPSAMPLE_ARGMAX:
+        aligned = x if x.data_ptr() % _ALIGNMENT == 0 else x.clone(memory_format=torch.channels_last)
+        return aligned, MapLayout.PIXELS
+    return _vector(x, x.dtype), MapLayout.PLANES
+
+
+def _vector(value: Tensor, dtype: torch.dtype) -> Tensor:
+    value = value.to(dtype).contiguous()
+    return value if value.data_ptr() % _ALIGNMENT == 0 else value.clone()
+
+
+@cache
+def _warn_of_shared_memory(operator: str, reason: str) -> None:
+    warnings.warn(
+        f"hyperseg::{operator}: {reason}; it runs as PyTorch functions, which is slower", RuntimeWarning, stacklevel=3
+    )

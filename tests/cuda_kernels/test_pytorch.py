@@ -1,0 +1,187 @@
+"""`torch.ops.hyperseg.*` as CUDA tensors take them: libhyperseg_cuda.so, with its kernels compiled for the CPU."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from vectors import CASES, Case, assert_matches, on_cuda
+
+from .build import compile_for_cpu
+
+torch = pytest.importorskip("torch")
+
+import hyperseg  # noqa: E402
+from hyperseg.cuda_library import FILE_NAME, CudaLibraryError, open_library  # noqa: E402
+from hyperseg.operators import composite, cuda  # noqa: E402
+
+from .torch_on_kernels import kernels_for_cpu_tensors  # noqa: E402
+
+PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
+
+
+@pytest.fixture(scope="module")
+def library_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("kernels")
+    compile_for_cpu(folder / FILE_NAME, "library.cpp", ["-O2", "-fPIC", "-shared"])
+    return folder
+
+
+@pytest.fixture
+def on_kernels(library_folder: Path) -> Iterator[None]:
+    with kernels_for_cpu_tensors(library_folder), warnings.catch_warnings():
+        warnings.simplefilter("error")  # no fallback goes unnoticed
+        yield
+
+
+def _tensors(case: Case) -> list[Any]:
+    return [None if value is None else torch.from_numpy(value) for value in case.inputs().values()]
+
+
+def _run(case: Case, inputs: list[Any]) -> Any:
+    if case.operator == "UpsampleArgmax":
+        return torch.ops.hyperseg.upsample_argmax(*inputs, case.attributes["scale"])
+    attributes = dict(case.attributes)
+    operator = {"DPWConv": "dpw_conv", "DPWInvertedResidual": "dpw_inverted_residual"}[case.operator]
+    return getattr(torch.ops.hyperseg, operator)(*inputs, **attributes)
+
+
+@pytest.mark.usefixtures("on_kernels")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_operators_match_the_reference(case: Case) -> None:
+    assert_matches(case, _run(case, _tensors(case)).numpy(), on_cuda(case))
+
+
+_SHAPES = [case for case in CASES if any(f"-{name}-float" in case.name for name in ("glue", "residual-glue", "scale2"))]
+
+
+def _elsewhere(value: Any) -> Any:
+    """The same values at an odd address."""
+    storage = torch.empty(value.numel() + 1, dtype=value.dtype)
+    moved = storage[1:].view(value.shape)
+    return moved.copy_(value)
+
+
+@pytest.mark.usefixtures("on_kernels")
+@pytest.mark.parametrize("case", _SHAPES, ids=lambda case: case.name)
+def test_any_strides_and_addresses(case: Case) -> None:
+    """Channels last is read as it lies; everything else that the kernels do not take is copied."""
+    inputs = _tensors(case)
+    expected = _run(case, inputs)
+    moved = [None if value is None else _elsewhere(value) for value in inputs]
+    assert all(value is None or value.data_ptr() % 16 for value in moved)
+    assert torch.equal(_run(case, moved), expected)
+    strided = [
+        None if value is None else torch.stack([value, value], dim=-1).select(-1, 0) for value in inputs
+    ]  # every other value
+    assert torch.equal(_run(case, strided), expected)
+    # Another layout may take other instructions, but sums in the same order.
+    last = [inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:]]
+    assert_matches(case, _run(case, last).numpy(), on_cuda(case))
+
+
+def _case(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)
+
+
+@pytest.mark.usefixtures("on_kernels")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_types_run_as_pytorch_functions(dtype: Any) -> None:
+    case = _case("DPWInvertedResidual-glue-float32")
+    inputs = [None if value is None else value.to(dtype) for value in _tensors(case)]
+    assert torch.equal(_run(case, inputs), composite.dpw_inverted_residual(*inputs, offset=0, coordinates=1))
+
+
+@pytest.mark.usefixtures("on_kernels")
+def test_biases_of_another_type() -> None:
+    """As under autocast, where maps and weights are half and parameters are not."""
+    case = _case("DPWConv-glue-float16")
+    x, theta, bias, previous = _tensors(case)
+    assert torch.equal(_run(case, [x, theta, bias.float(), previous]), _run(case, [x, theta, bias, previous]))
+
+
+@pytest.mark.usefixtures("on_kernels")
+def test_wrong_inputs_are_refused_as_by_pytorch_functions() -> None:
+    x, theta, bias, previous = _tensors(_case("DPWConv-glue-float32"))
+    with pytest.raises(ValueError, match="dtypes differ"):
+        torch.ops.hyperseg.dpw_conv(x, theta.half(), bias, previous, coordinates=1)
+    with pytest.raises(ValueError, match="does not divide into a grid"):
+        torch.ops.hyperseg.dpw_conv(x[:, :, 1:], theta, bias)
+    with pytest.raises(ValueError, match=r"several devices: cpu, meta; move them to one"):
+        cuda.dpw_conv(x, theta.to("meta"), bias, previous, coordinates=1)
+
+
+@pytest.mark.usefixtures("on_kernels")
+def test_empty_batches() -> None:
+    x, theta, bias, previous = _tensors(_case("DPWConv-glue-float32"))
+    y = torch.ops.hyperseg.dpw_conv(x[:0], theta[:0], bias, previous[:0], coordinates=1)
+    assert y.shape == (0, len(bias), *x.shape[2:])
+
+
+@pytest.mark.usefixtures("on_kernels")
+def test_gradients_are_those_of_pytorch_functions() -> None:
+    case = _case("DPWInvertedResidual-residual-glue-float32")
+    gradients = []
+    for run in (torch.ops.hyperseg.dpw_inverted_residual, composite.dpw_inverted_residual):
+        inputs = [value.requires_grad_() for value in _tensors(case)]
+        run(*inputs, offset=0, coordinates=1).square().sum().backward()
+        gradients.append([value.grad for value in inputs])
+    for ours, theirs in zip(*gradients, strict=True):
+        # The output's gradient, 2 y, carries the kernels' rounding; the way back is the same code.
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_channels_beyond_the_shared_memory(library_folder: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 600, 8, 8, generator=generator)
+    theta = torch.randn(1, 1, 1, 1, 8 * (600 + 9 + 4), generator=generator) / 25
+    biases = [torch.zeros(8), torch.zeros(8), torch.zeros(4)]
+    expected = torch.ops.hyperseg.dpw_inverted_residual(x, theta, *biases)
+    cuda._warn_of_shared_memory.cache_clear()
+    with kernels_for_cpu_tensors(library_folder), pytest.warns(RuntimeWarning, match="bytes of shared memory"):
+        found = torch.ops.hyperseg.dpw_inverted_residual(x, theta, *biases)
+    assert torch.equal(found, expected)
+
+
+def test_a_missing_library_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperseg.cuda_library.find_spec", lambda _: None)
+    case = _case("DPWConv-glue-float32")
+    expected = _run(case, _tensors(case))
+    with kernels_for_cpu_tensors(tmp_path), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            assert torch.equal(_run(case, _tensors(case)), expected)
+    assert [str(warning.message) for warning in caught] == [
+        f"libhyperseg_cuda.so was not found in {tmp_path}; build it (pip install . with nvcc on PATH), or set "
+        "HYPERSEG_LIBRARY_DIR to its folder. Until then dynamic convolutions on CUDA run as PyTorch functions, which "
+        "is slower."
+    ]
+
+
+def test_a_library_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"no library")
+    monkeypatch.setenv("HYPERSEG_LIBRARY_DIR", str(tmp_path))
+    with pytest.raises(CudaLibraryError, match=r"does not load: .*; build it again"):
+        open_library()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_networks(preset: str, library_folder: Path) -> None:
+    """Every level of every preset, as the network calls it: logits of the kernels and of PyTorch's functions."""
+    torch.manual_seed(0)
+    model = hyperseg.create(preset).eval()
+    unit = model.config.unit
+    images = torch.rand(1, 3, 2 * unit, 2 * unit)
+    with torch.inference_mode():
+        expected = model(images)
+        with kernels_for_cpu_tensors(library_folder), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = model(images)
+    assert not torch.equal(found, expected), "the kernels did not run: their sums have another order"
+    spread = float((expected - expected.mean()).abs().max())
+    assert float((found - expected).abs().max()) <= 1e-4 * spread
+    assert np.isfinite(found.numpy()).all()
