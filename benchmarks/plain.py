@@ -105,9 +105,9 @@ class PlainDecoder(nn.Module):
 def coordinates(x: Tensor) -> Tensor:
     """[N, 2, H, W]: x and y from -1 to 1, both ends included."""
     batch, _, height, width = x.shape
-    across = torch.linspace(-1, 1, width).view(1, 1, 1, width).expand(batch, 1, height, width)
-    down = torch.linspace(-1, 1, height).view(1, 1, height, 1).expand(batch, 1, height, width)
-    return torch.cat([across, down], dim=1)
+    across = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).view(1, 1, 1, width)
+    down = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device).view(1, 1, height, 1)
+    return torch.cat([plane.expand(batch, 1, height, width) for plane in (across, down)], dim=1)
 
 
 def plain(network: Any) -> Any:

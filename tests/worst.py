@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,18 @@ _BACKENDS = {
 """Who computed what a module compares; of the other modules nothing is noted."""
 
 _kinds: dict[str, Worst] = {}
+_listeners: list[list[float]] = []
+
+
+@contextmanager
+def recorded() -> Iterator[list[float]]:
+    """Within it, the shares of all comparisons, whoever makes them, are added to the list."""
+    shares: list[float] = []
+    _listeners.append(shares)
+    try:
+        yield shares
+    finally:
+        _listeners.remove(shares)
 
 
 def note(kind: str, error: Any, bound: Any) -> None:
@@ -43,11 +57,14 @@ def note(kind: str, error: Any, bound: Any) -> None:
         error: absolute errors, a number or an array.
         bound: what rounding explains of each.
     """
+    share = float(np.max(np.asarray(error) / np.asarray(bound)))
+    for shares in _listeners:
+        shares.append(share)
     module = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
     if module not in _BACKENDS:
         return
     found = _kinds.setdefault(f"{_BACKENDS[module]}: {kind}", Worst())
-    found.share = max(found.share, float(np.max(np.asarray(error) / np.asarray(bound))))
+    found.share = max(found.share, share)
     found.error = max(found.error, float(np.max(error)))
 
 

@@ -120,8 +120,23 @@ def _preset_cases() -> Iterator[Case]:
                                   offset=hidden * (wide + 9))  # fmt: skip
 
 
+def _variant_cases() -> Iterator[DPWInvertedResidualCase]:
+    """What starts the CUDA kernels that no other vector reaches: more output channels, and inputs too wide for the
+    largest tile."""
+
+    def case(name: str, x_channels: int, out: int, patch: int) -> DPWInvertedResidualCase:
+        return DPWInvertedResidualCase(name, x_channels, (1, 2), (patch, patch), out, hidden_channels=6)
+
+    for out in (20, 24):
+        yield case(f"out{out}", 5, out, 4)
+    yield case("out24-patch16", 5, 24, 16)
+    for out in (8, 12, 16, 24):
+        yield case(f"wide-out{out}", 48, out, 16)
+
+
 def _all_cases() -> Iterator[Case]:
-    for seed, case in enumerate([*_conv_cases(), *_residual_cases(), *_argmax_cases(), *_preset_cases()]):
+    chosen = [*_conv_cases(), *_residual_cases(), *_argmax_cases(), *_preset_cases(), *_variant_cases()]
+    for seed, case in enumerate(chosen):
         for dtype in ("float32", "float16"):
             yield replace(case, name=f"{case.operator}-{case.name}-{dtype}", dtype=dtype, seed=seed)
 

@@ -57,7 +57,8 @@ std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataTyp
       {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output, layout_of(request)}, stream));
 }
 
-std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
+std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type,
+                                      cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWInvertedResidualParams params;
   if (const std::string error = read(request, &params); !error.empty()) return error;
@@ -79,8 +80,8 @@ std::string run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::
   const std::string error =
       validate(hyperseg::UpsampleArgmaxAttributes{request.scale}, shape_of(request.inputs[0]), &params);
   if (!error.empty()) return error;
-  return text_of(launch_upsample_argmax(params, type, request.inputs[0].data,
-                                        static_cast<std::int32_t*>(request.output), stream));
+  return text_of(
+      launch_upsample_argmax(params, type, request.inputs[0].data, static_cast<std::int32_t*>(request.output), stream));
 }
 
 std::string run(const HyperSegRequest& request, cudaStream_t stream) {
@@ -119,8 +120,8 @@ std::string exceeds_device(const HyperSegRequest& request) {
   cudaError_t error = cudaGetDevice(&device);
   if (error == cudaSuccess) error = cudaDeviceGetAttribute(&largest, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   if (error != cudaSuccess || needed <= static_cast<std::size_t>(largest)) return {};  // a launch reports the error
-  return "a thread block needs " + std::to_string(needed) + " bytes of shared memory for these channels, the device has " +
-         std::to_string(largest);
+  return "a thread block needs " + std::to_string(needed) +
+         " bytes of shared memory for these channels, the device has " + std::to_string(largest);
 }
 
 }  // namespace

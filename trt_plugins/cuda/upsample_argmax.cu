@@ -27,6 +27,8 @@ int source_lines(int lines, int scale) {
   return scale == 1 ? lines : (lines - 1) / scale + 3;
 }
 
+}  // namespace
+
 struct ArgmaxArguments {
   UpsampleArgmaxParams params;
   Divider source_columns;
@@ -115,6 +117,8 @@ __global__ void __launch_bounds__(kThreads)
     if (column + p < params.out_width()) store_one(line + p, label[p]);
   }
 }
+
+namespace {
 
 template <typename T>
 cudaError_t launch_typed(const UpsampleArgmaxParams& params, const void* x, std::int32_t* labels, cudaStream_t stream) {

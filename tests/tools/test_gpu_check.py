@@ -1,0 +1,373 @@
+"""scripts/gpu_check.sh: rehearsed whole on the CPU, and what it says where something is missing or breaks."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cuda_kernels.build import compile_for_cpu, require_toolchain
+from cuda_kernels.kernels import Kernels
+from cuda_kernels.resources import _readable, read_committed
+from gpu_check import __main__ as command
+from gpu_check import driver
+from gpu_check.report import CUT_SHORT, FAILED, PASSED, SKIPPED, Report, StageResult
+from gpu_check.run import listen
+from gpu_check.stage import ROOT, STAGES, Context, Reporter
+
+pytest.importorskip("torch")
+
+from gpu_check.stages import kernel_times, numerics, sanitizer, tensorrt_suite
+
+_SCRIPT = ROOT / "scripts" / "gpu_check.sh"
+
+
+def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [_SCRIPT, *arguments],
+        env={**os.environ, "PYTHON": sys.executable, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
+    require_toolchain()
+    done = _run("--host", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "gpu-check.json").read_text())
+    assert [stage["name"] for stage in report["stages"]] == [stage.name for stage in STAGES]
+    by_name = {stage["name"]: stage for stage in report["stages"]}
+    for name, stage in by_name.items():
+        assert stage["status"] == PASSED, stage
+        assert stage["tables"], name
+        assert stage["unreached"], name
+        assert all(what in done.stdout for what in stage["unreached"])
+    judged = by_name["numerics"]["tables"]["test vectors"]
+    assert sum(row["vectors"] for row in judged) > 600
+    assert all(0 <= row["largest error / bound"] <= 1 for row in judged)
+    logits = by_name["pytorch"]["tables"]["logits against the CPU's float32"]
+    # Sums in another order: an error of exactly zero would mean that our kernels were compared with themselves.
+    assert all(row["launches of ours"] > 0 and row["largest error"] > 0 for row in logits)
+    page = (tmp_path / "gpu-check.md").read_text()
+    assert page.count("| **no** |") == 0 and "### frame rates" in page
+    # What a machine with a lease takes back: few files, no folders.
+    assert len(list(tmp_path.iterdir())) <= 8
+
+
+def test_what_travels_is_small() -> None:
+    """The sources, and the headers that ONNX Runtime's operators need; 40 MiB fit through a narrow door."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    files = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    files += [path for path in (ROOT / "build" / "headers").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files if path.is_file()) < 40 << 20
+
+
+def test_too_little_time_is_said_for_each_stage(tmp_path: Path) -> None:
+    require_toolchain()
+    done = _run("--host", "--out", tmp_path, "--minutes", "0.001")
+    assert done.returncode == 0
+    stages = json.loads((tmp_path / "gpu-check.json").read_text())["stages"]
+    assert [stage["status"] for stage in stages] == [SKIPPED] * len(STAGES)
+    assert all("s of --minutes were left" in stage["reason"] for stage in stages)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--minutes", "0"], "0 is not a number of minutes"),
+        (["--minutes", "soon"], "soon is not a number of minutes"),
+        (["--only", "everything"], "invalid choice: 'everything'"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], said: str) -> None:
+    done = _run(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _run("--host", "--out", tmp_path / "file" / "report")
+    assert done.returncode == 1
+    assert "Not a directory; choose another folder with --out" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_keeps_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_stages(report: Report, *_: object, **__: object) -> None:
+        result = StageResult("numerics", "Numerics")
+        result.add({"kind": "row", "table": "test vectors", "row": {"vectors": 271828}})
+        report.stages.append(result)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "gpu-check.json.part"))
+
+    monkeypatch.setattr(command, "_build", lambda *_, **__: None)
+    monkeypatch.setattr(command, "run_stages", run_stages)
+    assert command.main(["--host", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "271828" in said.out
+    assert "No space left on device; the figures until then are printed above" in said.err
+
+
+class _Driver:
+    """libcuda.so.1 of a machine; codes and attributes as in cuda.h."""
+
+    def __init__(
+        self, *, start: int = 0, cuda: int = 13000, gpus: int = 1, capability: tuple[int, int] = (9, 0)
+    ) -> None:
+        self._start, self._cuda, self._gpus = start, cuda, gpus
+        self._attributes = {16: 132, 38: 50 << 20, 75: capability[0], 76: capability[1]}
+
+    def cuInit(self, flags: int) -> int:
+        assert flags == 0
+        return self._start
+
+    def cuDriverGetVersion(self, value: Any) -> int:
+        value._obj.value = self._cuda
+        return 0
+
+    def cuDeviceGetCount(self, value: Any) -> int:
+        value._obj.value = self._gpus
+        return 0
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:
+        device._obj.value = ordinal
+        return 0
+
+    def cuDeviceGetName(self, name: Any, length: int, _device: Any) -> int:
+        name.value = b"NVIDIA Double"[:length]
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, _device: Any) -> int:
+        value._obj.value = self._attributes[attribute]
+        return 0
+
+    def cuGetErrorString(self, _result: int, text: Any) -> int:
+        text._obj.value = b"no CUDA-capable device is detected"
+        return 0
+
+
+def _machine(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
+    monkeypatch.setattr(driver.ctypes, "CDLL", lambda _: _Driver(**facts))
+
+
+def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch, cuda=12080, capability=(8, 9))
+    gpu = driver.find_gpu()
+    assert gpu == driver.Gpu("NVIDIA Double", (8, 9), (12, 8), 132, 50 << 20)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"start": 100}, r"the driver does not start: no CUDA-capable device is detected \(100\)"),
+        ({"gpus": 0}, "finds no GPU; is CUDA_VISIBLE_DEVICES empty"),
+        ({"capability": (6, 1)}, r"NVIDIA Double has compute capability 6\.1; the kernels need 7\.5"),
+    ],
+)
+def test_a_gpu_that_will_not_do(facts: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch, **facts)
+    with pytest.raises(driver.NoGpuError, match=said):
+        driver.find_gpu()
+
+
+def test_no_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def missing(name: str) -> ctypes.CDLL:
+        raise OSError(name)
+
+    monkeypatch.setattr(driver.ctypes, "CDLL", missing)
+    assert command.main(["--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said == ("gpu_check: no NVIDIA driver was found (libcuda.so.1); install one, or rehearse with --host\n")
+
+
+def _compiler(folder: Path, release: str, architectures: str) -> str:
+    """An nvcc that only tells what it is."""
+    path = folder / "nvcc"
+    path.write_text(
+        f'#!/bin/sh\ncase $1 in --version) echo "Cuda compilation tools, release {release}, V{release}.1";;\n'
+        f"--list-gpu-arch) echo {architectures};; esac\n"
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def _gpu(capability: tuple[int, int], driver_cuda: tuple[int, int]) -> driver.Gpu:
+    return driver.Gpu("NVIDIA Double", capability, driver_cuda, 132, 50 << 20)
+
+
+def test_compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = _compiler(tmp_path, "13.0", "compute_75 compute_90")
+    assert driver.check_compiler(_gpu((9, 0), (13, 0)), new) == "13.0"
+    with pytest.raises(
+        driver.NoGpuError, match=r"the driver supports CUDA up to 12\.4, nvcc is 13\.0: install a newer"
+    ):
+        driver.check_compiler(_gpu((9, 0), (12, 4)), new)
+    with pytest.raises(driver.NoGpuError, match=r"nvcc 13\.0 does not compile for compute capability 12\.0"):
+        driver.check_compiler(_gpu((12, 0), (13, 0)), new)
+    monkeypatch.setenv("CUDACXX", str(tmp_path / "nothing"))
+    monkeypatch.setattr(driver.shutil, "which", lambda _: None)
+    with pytest.raises(driver.NoGpuError, match=r"nothing was not found: put the CUDA toolkit's bin folder on PATH"):
+        driver.require_nvcc()
+
+
+def _listen(tmp_path: Path, program: str, seconds: float = 20.0) -> StageResult:
+    result = StageResult("some", "Some stage")
+    context = Context(True, str(tmp_path), str(tmp_path), time.monotonic() + seconds)
+    with (tmp_path / "log").open("w") as log:
+        listen([sys.executable, "-c", program], log, context, result, lambda: None)
+    return result
+
+
+_ROW = 'print(\'{"kind": "row", "table": "t", "row": {"a": 1, "ok": true}}\', flush=True)\n'
+
+
+def test_a_stage_that_crashes_keeps_its_rows(tmp_path: Path) -> None:
+    result = _listen(tmp_path, _ROW + "import os; os.abort()")
+    assert (result.status, result.reason) == (FAILED, "ended with exit code -6; see gpu-check.log")
+    assert result.tables == {"t": [{"a": 1, "ok": True}]}
+
+
+def test_a_stage_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    program = (
+        "import pathlib, subprocess, time\n"
+        f"pathlib.Path({str(child)!r}).write_text(str(subprocess.Popen(['sleep', '600']).pid))\n"
+        f"{_ROW}time.sleep(600)"
+    )
+    result = _listen(tmp_path, program, seconds=-2.0)
+    assert result.status == CUT_SHORT
+    assert result.tables == {"t": [{"a": 1, "ok": True}]}
+    state = Path(f"/proc/{child.read_text()}/stat")
+    assert not state.exists() or state.read_text().split(") ")[1][0] == "Z"
+
+
+def test_a_failed_row_fails_its_stage(tmp_path: Path) -> None:
+    result = _listen(tmp_path, _ROW.replace("true", "false"))
+    assert (result.status, result.reason) == (FAILED, "1 of its rows failed")
+
+
+class _Recorder(Reporter):
+    def __init__(self) -> None:
+        self.result = StageResult("some", "Some stage")
+
+    def _send(self, **message: Any) -> None:
+        self.result.add(message)
+
+
+@pytest.mark.parametrize("fault", ["zeros", "crash", "unwritten"])
+def test_numerics_notices_faults(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that computes nothing, one that dies half-way, and one that leaves an element as it was."""
+    program = tmp_path / "run_requests"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, struct, sys\n"
+        "for index, path in enumerate(sys.argv[3:]):\n"
+        f"    if {fault!r} == 'crash' and index == 5: os.abort()\n"
+        "    data = open(path, 'rb').read()\n"
+        "    size = struct.unpack('=q', data[-8:])[0]\n"
+        f"    filler = b'\\xff' if {fault!r} == 'unwritten' else b'\\0'\n"
+        "    open(path + '.output', 'wb').write(filler * size)\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(numerics, "CASES", numerics.CASES[:8])
+    recorder = _Recorder()
+    numerics.run(Context(True, str(tmp_path), str(tmp_path), time.monotonic() + 60), recorder)
+    assert recorder.result.status == FAILED
+    if fault == "crash":
+        assert "run_requests ended with -6" in recorder.result.reason or "the device is lost" in recorder.result.reason
+    else:
+        assert not any(row["ok"] for row in recorder.result.tables["test vectors"])
+
+
+def test_the_sanitizers_reach_every_kernel(tmp_path: Path) -> None:
+    kernels = Kernels(compile_for_cpu(tmp_path / "libkernels.so", "library.cpp", ["-O2", "-fPIC", "-shared"]))
+    reached = set()
+    for case, placement in sanitizer.chosen():
+        kernels.run(case, placement)
+        reached.add(_readable(kernels.last_launch().symbol))
+    assert reached == {row.kernel for row in read_committed()[1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("========= COMPUTE-SANITIZER\n========= ERROR SUMMARY: 0 errors\n", 0),
+        ("========= ERROR SUMMARY: 13 errors\n", 13),
+        ("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)\n", 0),
+        ("========= RACECHECK SUMMARY: 2 hazards displayed (0 errors, 2 warnings)\n", 2),
+        ("========= Error: Target application terminated before first instrumented API call\n", None),
+    ],
+)
+def test_what_compute_sanitizer_says(text: str, errors: int | None) -> None:
+    assert sanitizer.errors_in(text) == errors
+
+
+@pytest.mark.parametrize("tool", ["compute-sanitizer", "ncu"])
+def test_command_lines_have_known_options(tool: str) -> None:
+    """Against the tool's own --help, where it is installed (nvidia-cuda-sanitizer-api, Nsight Compute)."""
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not on PATH")
+    lines = {
+        "compute-sanitizer": sanitizer.command_line("racecheck", "program", ["file"]),
+        "ncu": kernel_times.command_line("program", ["file"], Path("log")),
+    }
+    told = subprocess.run([tool, "--help"], capture_output=True, text=True, check=True).stdout
+    options = [part for part in lines[tool] if part.startswith("--")]
+    assert options and all(option in told for option in options)
+
+
+def test_counters_that_ncu_prints() -> None:
+    """The layout of `ncu --csv --page raw`: a line of names, a line of units, a line a launch."""
+    names = ["gpu__time_duration.sum", "launch__registers_per_thread",
+             "sm__warps_active.avg.pct_of_peak_sustained_active",
+             "smsp__average_warps_issue_stalled_barrier_per_issue_active.ratio",
+             "smsp__average_warps_issue_stalled_long_scoreboard_per_issue_active.ratio",
+             "smsp__average_warps_issue_stalled_selected_per_issue_active.ratio"]  # fmt: skip
+    rows = [["ID", "Kernel Name", *names], ["", "", "nsecond", "register/thread", "%", "inst", "inst", "inst"],
+            ["0", "a<float, 3>(int)", "1,234,000", "64", "17.5", "7.25", "3.5", "1"],
+            ["1", "b", "2000", "32", "n/a", "0", "0", "1"]]  # fmt: skip
+    text = "==PROF== Connected to process 7\n" + "\n".join(",".join(f'"{cell}"' for cell in row) for row in rows)
+    first, second = kernel_times.profile_rows(text, ["first", "second"])
+    assert first["launch"] == "first" and first["us"] == 1234.0 and first["registers"] == 64
+    assert first["occupancy, %"] == 17.5
+    assert first["cycles stalled per instruction"] == "barrier 7.2, long_scoreboard 3.5"
+    assert second["us"] == 2.0 and second["cycles stalled per instruction"] == ""
+
+
+def test_outcomes_of_the_suite() -> None:
+    report = (
+        '<testsuites><testsuite><testcase name="good"><system-out>{"frames_per_second": 61.5}\n</system-out></testcase>'
+        '<testcase name="bad"><failure message="assert 1 == 2">long text</failure></testcase>'
+        '<testcase name="left out"><skipped message="no GPU">text</skipped></testcase></testsuite></testsuites>'
+    )
+    assert list(tensorrt_suite.outcomes(report)) == [
+        ("good", "passed", '{"frames_per_second": 61.5}'),
+        ("bad", "failed", "assert 1 == 2"),
+        ("left out", "skipped", "no GPU"),
+    ]
+
+
+def test_pytorch_without_cuda_is_named(tmp_path: Path) -> None:
+    import torch
+    from gpu_check.stage import SkipStageError
+    from gpu_check.torch_device import TorchDevice
+
+    if torch.cuda.is_available():
+        pytest.skip("this PyTorch has CUDA")
+    with pytest.raises(SkipStageError, match=r"PyTorch .* and finds no GPU; install a CUDA build that fits"):
+        TorchDevice(Context(False, str(tmp_path), str(tmp_path), time.monotonic() + 60))

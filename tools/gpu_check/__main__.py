@@ -1,0 +1,124 @@
+"""Checks and measures the kernels on the NVIDIA GPU at hand, with the python3 that is there: nothing is installed.
+
+The stages run in the order of their worth, each in a process of its own. What one finds is written to gpu-check.json
+and gpu-check.md at once, so whatever ends the run, the figures until then are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from gpu_check import driver, programs
+from gpu_check.report import Report
+from gpu_check.run import run_stages
+from gpu_check.stage import STAGES
+
+_EXAMPLES = """\
+stages, in their order:
+{stages}
+
+examples:
+  scripts/gpu_check.sh                                  everything, within 8 minutes
+  scripts/gpu_check.sh --minutes 3 --only numerics pytorch
+  scripts/gpu_check.sh --host                           a rehearsal on a machine without a GPU
+
+The exit code is 0 where nothing failed; a stage that cannot run here is skipped, and says why.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parse(arguments)
+    deadline = time.monotonic() + 60.0 * options.minutes
+    signal.signal(signal.SIGTERM, _interrupt)
+    out = Path(options.out)
+    report = Report(_facts())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "gpu-check.log").write_text("")
+        with programs.temporary_folder() as work:
+            _build(Path(work), report, host=options.host)
+            stages = [stage for stage in STAGES if not options.only or stage.name in options.only]
+            run_stages(report, stages, host=options.host, work=Path(work), out=out, deadline=deadline)
+    except (driver.NoGpuError, programs.BuildError) as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        _complain(f"interrupted; what was measured until then is in {out}")
+        return 130
+    except OSError as error:
+        if report.stages:
+            print(report.markdown())
+        kept = "; the figures until then are printed above" if report.stages else ""
+        return _complain(f"{error.filename or out}: {error.strerror or error}{kept}; choose another folder with --out")
+    print(f"\n{out / 'gpu-check.md'}")
+    return 1 if report.failed else 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    names = [stage.name for stage in STAGES]
+    parser = argparse.ArgumentParser(
+        prog="scripts/gpu_check.sh",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EXAMPLES.format(stages="\n".join(f"  {stage.name:<13}{stage.title}" for stage in STAGES)),
+    )
+    parser.add_argument("--out", default="runs/gpu-check", metavar="DIR", help="where the report goes (%(default)s)")
+    parser.add_argument("--minutes", type=_minutes, default=8.0, metavar="N", help="time for everything (%(default)g)")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="STAGE", help="these stages alone")
+    parser.add_argument("--host", action="store_true", help="rehearse without a GPU, on the CPU")
+    return parser.parse_args(arguments)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value <= 24 * 60:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of minutes between 0 and a day")
+    return value
+
+
+def _facts() -> dict[str, Any]:
+    return {
+        "gpu": "none (rehearsal on the CPU)",
+        "date": date.today().isoformat(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _build(work: Path, report: Report, *, host: bool) -> None:
+    """The programs for the machine at hand, which the report then describes. Raises NoGpuError and BuildError."""
+    started = time.monotonic()
+    if host:
+        programs.build_for_host(work)
+    else:
+        gpu = driver.find_gpu()
+        nvcc = driver.require_nvcc()
+        release = driver.check_compiler(gpu, nvcc)
+        report.machine |= {**gpu.to_dict(), "nvcc": release, **driver.state()}
+        programs.build_for_device(work, nvcc, gpu.capability)
+    report.machine["seconds to build"] = round(time.monotonic() - started, 1)
+
+
+def _interrupt(*_: object) -> None:
+    """A time limit from outside ends the run as Ctrl-C does, its processes included."""
+    raise KeyboardInterrupt
+
+
+def _complain(message: str) -> int:
+    print(f"gpu_check: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

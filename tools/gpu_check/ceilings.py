@@ -1,0 +1,79 @@
+"""What the GPU at hand reaches, measured, and the floors that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from cuda_kernels.cost import GRIDS, compulsory, preset_cases, preset_of
+from vectors import DPWConvCase, DPWInvertedResidualCase
+
+from gpu_check.torch_device import PRECISIONS, TorchDevice
+
+Level = DPWConvCase | DPWInvertedResidualCase
+_LAUNCHES = 40
+"""In one graph: enough that the graph's own start does not count."""
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Bytes a second of a large copy, read and written; multiply-adds a second of a large matrix product, by type,
+    without TF32; seconds of a launch that does nothing, among others in a CUDA graph."""
+
+    bytes_per_second: float
+    multiply_adds: dict[str, float]
+    launch: float
+
+    @classmethod
+    def measured(cls, device: TorchDevice) -> Ceilings:
+        count = 1 << (20 if device.host else 28)
+        source = torch.empty(count, dtype=torch.float32, device=device.device).normal_()
+        target = torch.empty_like(source)
+        copy = device.median_milliseconds(lambda: target.copy_(source), 10)
+        rates = {name: _product_rate(dtype, device) for name, dtype in PRECISIONS.items()}
+        tiny = torch.zeros(1, 1, 1, 1, device=device.device)
+        empty = graph_microseconds([lambda: torch.ops.hyperseg.upsample_argmax(tiny, 1)], device)
+        return cls(1e3 * 2 * source.nbytes / copy, rates, 1e-6 * empty)
+
+    def level_floor(self, level: Level) -> float:
+        """Microseconds: the larger one of bytes and multiply-adds, and no less than an empty launch."""
+        cost = compulsory(level)
+        patches = level.grid[0] * level.grid[1]
+        memory = patches * cost.bytes / self.bytes_per_second
+        return 1e6 * max(memory, patches * cost.multiply_adds / self.multiply_adds[level.dtype], self.launch)
+
+    def preset_floor(self, preset: str, precision: str) -> float:
+        """Milliseconds of all levels of a preset at its published grid."""
+        levels = [replace(case, grid=GRIDS[preset]) for case in preset_cases(precision) if preset_of(case) == preset]
+        return 1e-3 * sum(self.level_floor(level) for level in levels)
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "copy, GB/s": self.bytes_per_second / 1e9,
+            **{f"{name} product, TFLOP/s": 2 * rate / 1e12 for name, rate in self.multiply_adds.items()},
+            "empty launch in a graph, us": 1e6 * self.launch,
+        }
+
+
+def _product_rate(dtype: torch.dtype, device: TorchDevice) -> float:
+    side = 128 if device.host else 8192
+    a, b = (torch.randn(side, side, device=device.device).to(dtype) for _ in range(2))
+    allowed, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, False
+    try:
+        return 1e3 * side**3 / device.median_milliseconds(lambda: a @ b, 5)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+def graph_microseconds(calls: list[Callable[[], Any]], device: TorchDevice) -> float:
+    """Of one launch, where `calls` take turns in a CUDA graph."""
+    launches = len(calls) if device.host else max(_LAUNCHES, len(calls))
+
+    def all_calls() -> None:
+        for index in range(launches):
+            calls[index % len(calls)]()
+
+    graph = device.captured(all_calls)
+    return 1e3 * device.median_milliseconds(graph, 1 if device.host else 15, 0 if device.host else 3) / launches

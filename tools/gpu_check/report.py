@@ -1,0 +1,102 @@
+"""What was found: gpu-check.json for programs, and a page of Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+PASSED, FAILED, SKIPPED, CUT_SHORT = "passed", "failed", "skipped", "cut short"
+
+
+@dataclass
+class StageResult:
+    """One stage: how it ended, and the rows of its tables as they came."""
+
+    name: str
+    title: str
+    status: str = PASSED
+    reason: str = ""
+    seconds: float = 0.0
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    unreached: list[str] = field(default_factory=list)
+    """With --host: what only a GPU can show."""
+
+    def add(self, message: dict[str, Any]) -> None:
+        """A message of the stage's process."""
+        if message["kind"] == "row":
+            self.tables.setdefault(message["table"], []).append(message["row"])
+            if message["row"].get("ok") is False:
+                self.status = FAILED
+        elif message["kind"] == "note":
+            self.notes.append(message["text"])
+        elif message["kind"] == "skip":
+            self.status, self.reason = SKIPPED, message["reason"]
+        elif message["kind"] == "fail":
+            self.status, self.reason = FAILED, message["reason"]
+
+
+@dataclass
+class Report:
+    machine: dict[str, Any]
+    stages: list[StageResult] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return any(stage.status in (FAILED, CUT_SHORT) for stage in self.stages)
+
+    def write(self, folder: Path) -> None:
+        """Both files, each whole or not at all. Raises OSError."""
+        _replace(folder / "gpu-check.json", json.dumps(asdict(self), indent=1) + "\n")
+        _replace(folder / "gpu-check.md", self.markdown())
+
+    def markdown(self) -> str:
+        lines = [f"# GPU check: {self.machine['gpu']}", ""]
+        lines += [f"- {name}: {value}" for name, value in self.machine.items() if name != "gpu" and value != ""]
+        lines += ["", "| stage | result | seconds | |", "|---|---|---|---|"]
+        lines += [
+            f"| {stage.title} | {stage.status} | {stage.seconds:.0f} | {_cell(stage.reason)} |" for stage in self.stages
+        ]
+        for stage in self.stages:
+            lines += _section(stage)
+        return "\n".join(lines) + "\n"
+
+
+def _section(stage: StageResult) -> list[str]:
+    if not (stage.tables or stage.notes or stage.unreached):
+        return []
+    lines = ["", f"## {stage.title}", ""]
+    lines += [f"{note}\n" for note in stage.notes]
+    for name, rows in stage.tables.items():
+        lines += [f"### {name}", "", *markdown_table(rows), ""]
+    lines += [f"- not reached without a GPU: {what}" for what in stage.unreached]
+    return lines
+
+
+def markdown_table(rows: Iterable[Row]) -> list[str]:
+    """A column for every key, in the order in which they first appear."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return lines + [f"| {' | '.join(_cell(row.get(column, '')) for column in columns)} |" for row in rows]
+
+
+def _cell(value: Any) -> str:
+    if value is True or value is False:
+        return "yes" if value else "**no**"
+    text = f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".part")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

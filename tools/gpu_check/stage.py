@@ -1,0 +1,139 @@
+"""What a stage is given and how it reports: one JSON message a line on stdout, as soon as there is something to say.
+
+    python -m gpu_check.stage NAME CONTEXT_FILE
+
+A stage runs in a process of its own, so that a crash or a lost device ends nothing but it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class SkipStageError(Exception):
+    """The stage cannot run here; the message says why and the remedy."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a stage runs.
+
+    host: without a GPU, on the kernels compiled for the CPU.
+    work: a folder for files that need not be kept; programs are in it.
+    out: the folder of the report.
+    deadline: when the stage has to end, as time.monotonic() says, which all processes share.
+    """
+
+    host: bool
+    work: str
+    out: str
+    deadline: float
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    @property
+    def run_requests(self) -> str:
+        return str(Path(self.work) / "run_requests")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class Reporter:
+    """Sends what a stage finds to the process that writes the report."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def row(self, table: str, **values: Any) -> None:
+        """`ok=False` makes the stage fail."""
+        self._send(kind="row", table=table, row=values)
+
+    def note(self, text: str) -> None:
+        self._send(kind="note", text=text)
+
+    def skip(self, reason: str) -> None:
+        self._send(kind="skip", reason=reason)
+
+    def fail(self, reason: str) -> None:
+        self._send(kind="fail", reason=reason)
+
+    def _send(self, **message: Any) -> None:
+        print(json.dumps(message), file=self._stream, flush=True)
+
+
+Run = Callable[[Context, Reporter], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the check.
+
+    weight: its share of the time, against those of the stages that are still to come.
+    least_seconds: below that it is not started.
+    unreached: what --host cannot reach of it.
+    """
+
+    name: str
+    title: str
+    module: str
+    weight: float
+    least_seconds: float
+    unreached: tuple[str, ...]
+
+
+STAGES = (
+    Stage("numerics", "Numerics", "numerics", 2, 8,
+          ("the device's arithmetic: fused multiply-adds, tensor cores, warps in lockstep",)),
+    Stage("sanitizer", "compute-sanitizer", "sanitizer", 3, 15,
+          ("compute-sanitizer itself; the same launches run without it",)),
+    Stage("pytorch", "PyTorch on CUDA", "pytorch", 3, 20,
+          ("CUDA streams, capture in a CUDA graph, cuDNN, TF32, float16 convolutions; resolutions are small",)),
+    Stage("frames", "Frame rates", "frame_rate", 5, 30,
+          ("every figure, CUDA graphs, torch.compile on a GPU",)),
+    Stage("kernels", "Kernel by kernel", "kernel_times", 3, 15,
+          ("every figure, CUDA graphs, ncu and what it prints",)),
+    Stage("onnxruntime", "ONNX Runtime on CUDA", "onnxruntime_cuda", 2, 15,
+          ("ONNX Runtime's CUDA provider; the same files run on its CPU provider",)),
+    Stage("tensorrt", "TensorRT", "tensorrt_suite", 4, 30,
+          ("TensorRT and pycuda: the suite is collected, and skipped",)),
+)  # fmt: skip
+"""In the order of their worth."""
+
+
+def stage_named(name: str) -> Stage:
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def main() -> None:
+    stage = stage_named(sys.argv[1])
+    context = Context(**json.loads(Path(sys.argv[2]).read_text()))
+    messages = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print goes to the log
+    reporter = Reporter(messages)
+    run: Run = import_module(f"gpu_check.stages.{stage.module}").run
+    try:
+        run(context, reporter)
+    except SkipStageError as skip:
+        reporter.skip(str(skip))
+    except Exception as error:
+        traceback.print_exc()
+        reporter.fail(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

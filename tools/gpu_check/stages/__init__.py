@@ -1,0 +1,1 @@
+"""The stages of the check; each module has `run(context, reporter)`."""

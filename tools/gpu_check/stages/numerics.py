@@ -1,0 +1,97 @@
+"""Every test vector of every CUDA operator in every placement, launched three times, against the float64 reference.
+
+Inputs and outputs are allocations of exactly their size, outputs filled with 0xff before every launch.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import worst
+from cuda_kernels.kernels import read_output, write_request
+from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+
+from gpu_check.stage import Context, Reporter
+
+PLACEMENTS = {
+    "NCHW": Placement(),
+    "NHWC, theta in wider rows": Placement(MapLayout.PIXELS, before=4, behind=4),
+    "NHWC padded to 8 channels, theta in odd rows": Placement(MapLayout.PIXELS8, before=3, behind=2),
+}
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    kind: str
+    placement: str
+    name: str
+    problem: str
+    share: float
+    """The largest error over its bound."""
+
+
+def run(context: Context, reporter: Reporter) -> None:
+    folder = Path(context.work) / "numerics"
+    folder.mkdir(exist_ok=True)
+    jobs = [
+        (case, name, folder / f"{case.name}-{index}.request")
+        for index, (name, placement) in enumerate(PLACEMENTS.items())
+        for case in CASES
+        if placement == Placement() or not isinstance(case, UpsampleArgmaxCase)
+    ]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_write, jobs, chunksize=16))
+        command = [context.run_requests, "--repeat", str(1 if context.host else _REPEATS)]
+        done = subprocess.run(
+            [*command, *(str(file) for _, _, file in jobs)], capture_output=True, text=True, check=False
+        )
+        said = dict(line.split(": ", 1) for line in done.stderr.splitlines() if ".request: " in line)
+        for file, problem in said.items():
+            reporter.row("launches that failed", launch=Path(file).stem, problem=problem, ok=False)
+        if done.returncode and not said:
+            reporter.fail(f"run_requests ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        ran = [job for job in jobs if job[2].with_name(job[2].name + ".output").is_file()]
+        if len(ran) + len(said) < len(jobs):
+            reporter.fail(
+                f"{len(jobs) - len(ran) - len(said)} of {len(jobs)} launches were not made: the device is lost"
+            )
+        verdicts = list(pool.map(_judge, ran, chunksize=4))
+    for verdict in verdicts:
+        if verdict.problem:
+            reporter.row(
+                "wrong values", vector=verdict.name, placement=verdict.placement, problem=verdict.problem, ok=False
+            )
+    for kind, placement in dict.fromkeys((verdict.kind, verdict.placement) for verdict in verdicts):
+        group = [verdict for verdict in verdicts if (verdict.kind, verdict.placement) == (kind, placement)]
+        largest = max(group, key=lambda verdict: verdict.share)
+        reporter.row(
+            "test vectors",
+            operator=kind,
+            placement=placement,
+            vectors=len(group),
+            **{"largest error / bound": largest.share, "of": largest.name},
+            ok=not any(verdict.problem for verdict in group),
+        )
+
+
+def _write(job: tuple[Case, str, Path]) -> None:
+    case, placement, file = job
+    write_request(case, file, PLACEMENTS[placement])
+
+
+def _judge(job: tuple[Case, str, Path]) -> _Verdict:
+    case, placement, file = job
+    kind = f"{case.operator}, {case.dtype}"
+    problem, share = "", 0.0
+    with worst.recorded() as shares:
+        try:
+            assert_matches(case, read_output(case, file), on_cuda(case))
+        except AssertionError as error:
+            problem = " ".join(str(error).split())[:300]
+        share = max(shares, default=0.0)
+    return _Verdict(kind, placement, case.name, problem, share)

@@ -1,0 +1,82 @@
+"""Exported files in ONNX Runtime's CUDA provider, our operators from libhyperseg_ort.so, against its CPU provider."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
+from gpu_check.torch_device import PRESETS, network
+
+_TABLE = "labels against the CPU provider's"
+_SECONDS_EACH = 12.0
+
+
+def run(context: Context, reporter: Reporter) -> None:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise SkipStageError("onnxruntime is not installed; onnxruntime-gpu is needed") from None
+    providers = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" not in providers and not context.host:
+        raise SkipStageError(f"onnxruntime {onnxruntime.__version__} has no CUDA provider; onnxruntime-gpu is needed")
+    provider = "CPUExecutionProvider" if context.host else "CUDAExecutionProvider"
+    library = _library(context)
+    for preset in PRESETS[:1] if context.host else PRESETS:
+        if context.seconds_left < _SECONDS_EACH:
+            reporter.row(_TABLE, preset=preset, provider="no time was left")
+            continue
+        _one_preset(preset, provider, library, context, reporter)
+
+
+def _library(context: Context) -> Path:
+    """The built one, or one that CMake makes now for the GPU at hand."""
+    from hyperseg_runtime import libraries
+
+    found = libraries.find(libraries.Library.ONNXRUNTIME)
+    if found is not None:
+        return found
+    build = Path(context.work) / "native"
+    if shutil.which("cmake") is None:
+        raise SkipStageError("libhyperseg_ort.so is not built, and cmake was not found; run pip install . first")
+    configure = [
+        "cmake", "-S", str(ROOT), "-B", str(build), "-DCMAKE_CUDA_ARCHITECTURES=native", "-DHYPERSEG_DOWNLOAD=OFF",
+    ]  # fmt: skip
+    for command in (configure, ["cmake", "--build", str(build), "--target", "hyperseg_ort", "-j", str(os.cpu_count())]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            tail = " ".join((done.stdout + done.stderr).split())[-300:]
+            raise SkipStageError(f"libhyperseg_ort.so could not be built: {tail}")
+    return next(build.rglob("libhyperseg_ort.so"))
+
+
+def _one_preset(preset: str, provider: str, library: Path, context: Context, reporter: Reporter) -> None:
+    import onnx
+    import onnxruntime
+    from hyperseg_export import ExportOptions, export_onnx
+    from hyperseg_export.label_check import LabelCheck
+    from hyperseg_export.options import Resolution
+    from hyperseg_export.pictures import test_pictures
+    from hyperseg_runtime.metadata import Precision
+
+    model = network(preset, context)
+    height, width = (2 * model.config.unit, 2 * model.config.unit) if context.host else model.config.resolution
+    path = Path(context.work) / f"{preset}.onnx"
+    export_onnx(model, path, ExportOptions(verify=False, fuse=False, resolution=Resolution(height, width)))
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(str(library))
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    if provider not in session.get_providers():
+        reporter.row(_TABLE, preset=preset, provider=f"{provider} did not start; see gpu-check.log", ok=False)
+        return
+    images = np.ascontiguousarray(test_pictures(height, width, seed=3)[0][None])
+    (labels,) = session.run(None, {"image": images})
+    # TF32 is the CUDA provider's default, whose factors have float16's 11 bits.
+    precision = Precision.FLOAT32 if context.host else Precision.FLOAT16
+    comparison = LabelCheck(onnx.load(str(path)), precision).compare(images, labels)
+    reporter.row(_TABLE, preset=preset, provider=provider, result=str(comparison), ok=comparison.explained)
