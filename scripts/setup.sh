@@ -1,9 +1,27 @@
 #!/usr/bin/env bash
 # Make .venv with everything that development needs, and build the native operators into the source tree
 # (runtime/hyperseg_runtime/lib). Fast when repeated.
+#
+#   scripts/setup.sh [--gpu]
+#
+# --gpu makes .venv-gpu instead: with PyTorch, ONNX Runtime and TensorRT for the NVIDIA GPU at hand, as far as they can
+# be installed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 venv=$root/.venv
+packages=install_packages
+case ${1:-} in
+  "") ;;
+  --gpu)
+    . "$root/scripts/gpu_packages.sh"
+    gpu=$(gpu_of_this_machine) || die "the tests of a GPU need one"
+    printf 'GPU: %s\n' "${gpu#* }"
+    venv=$root/.venv-gpu
+    packages=install_packages_for_gpu
+    ;;
+  -h|--help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) die "unknown argument $1; there is --gpu" ;;
+esac
 make_venv "$venv"
 
 export PATH="$venv/bin:$PATH"
@@ -32,7 +50,13 @@ install_packages() {
   SKBUILD_WHEEL_CMAKE=false "$venv/bin/python" -m pip install -q --no-deps --no-build-isolation -e "$root"
 }
 
-stamp=$(fingerprint requirements pyproject.toml)
+install_packages_for_gpu() {
+  say "Installing for ${gpu#* } into $venv"
+  install_gpu_packages "$venv" "${gpu%% *}"
+  SKBUILD_WHEEL_CMAKE=false "$venv/bin/python" -m pip install -q --no-deps --no-build-isolation -e "$root"
+}
+
+stamp=$(fingerprint requirements pyproject.toml scripts/gpu_packages.sh)
 if unchanged "$venv/.installed" "$stamp"; then
   build_native
 else
@@ -42,7 +66,7 @@ else
   build_native > "$root/build/native.log" 2>&1 &
   native=$!
   trap 'kill "$native" 2> /dev/null || true' EXIT # should pip fail
-  install_packages
+  "$packages"
   trap - EXIT
   wait "$native" || { tail -n 40 "$root/build/native.log" >&2; die "the native build failed; see build/native.log"; }
   cat "$root/build/native.log"

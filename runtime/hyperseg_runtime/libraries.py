@@ -18,6 +18,7 @@ class Library(Enum):
 
     ONNXRUNTIME = "libhyperseg_ort.so"
     TENSORRT = "libhyperseg_trt.so"
+    PYTORCH = "libhyperseg_cuda.so"
 
 
 def search_path() -> tuple[Path, ...]:

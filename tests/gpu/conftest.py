@@ -1,14 +1,23 @@
-"""Skips the suite where an engine cannot run, with the reason that hyperseg-doctor gives."""
+"""Skips what cannot run here, with the reason that hyperseg-doctor gives."""
 
 from __future__ import annotations
 
 import pytest
-from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName
+from hyperseg_runtime.backends.selection import availability
 
 
-@pytest.fixture(autouse=True, scope="session")
-def gpu() -> None:
-    found = tensorrt.availability(BackendName.TENSORRT)
+def _require(backend: BackendName) -> None:
+    found = availability(backend)
     if not found.available:
         pytest.skip(found.detail)
+
+
+@pytest.fixture(scope="session")
+def tensorrt_gpu() -> None:
+    _require(BackendName.TENSORRT)
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_gpu() -> None:
+    _require(BackendName.ONNXRUNTIME_CUDA)

@@ -7,23 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.options import Resolution
 from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
 from hyperseg_runtime.errors import InputError
 
-pytest.importorskip("torch")
-random_network = pytest.importorskip("hyperseg_export.random_network").random_network
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("tensorrt_gpu")]
 
 PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 
 
 def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> EngineReport:
+    pytest.importorskip("torch")
+    from hyperseg_export import ExportOptions, export_onnx
+    from hyperseg_export.random_network import random_network
+
     # Freshly drawn weights would shrink values to less than float16 can hold.
     export_onnx(random_network(preset), folder / "m.onnx", ExportOptions(verify=False, dynamic=dynamic, fuse=False))
     options = EngineOptions(half=half)
@@ -42,6 +44,15 @@ def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path)
     assert report.audited_by == "the engine inspector"
     assert report.audit.plugin_layers > 0
     assert (report.audit.half_share > 0.5) is half
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_shipped_model(half: bool, tmp_path: Path) -> None:
+    """Its classes are further apart than random weights leave them: half precision turns few labels, TF32 as few."""
+    (model,) = (path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX))
+    report = build_engine(model, tmp_path / "m.engine", EngineOptions(half=half))
+    assert report.execution is not None
+    assert report.execution.label_agreement >= 0.99
 
 
 def test_a_cuda_graph_computes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 
-hyperseg = pytest.importorskip("hyperseg")
-pytest.importorskip("torch")
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("tensorrt_gpu")]
 
 PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 TWINS = ("camvid-s-no-dpwconv", "camvid-l-no-dpwconv")
@@ -31,6 +28,11 @@ WARM_UP, FRAMES = 50, 300
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("preset", PRESETS + TWINS)
 def test_frame_rate(preset: str, half: bool, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from hyperseg_export import ExportOptions, export_onnx
+
+    import hyperseg
+
     export_onnx(hyperseg.create(preset), tmp_path / "m.onnx", ExportOptions(verify=False, fuse=False))
     report = build_engine(tmp_path / "m.onnx", options=EngineOptions(half=half))
     session = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())

@@ -19,7 +19,7 @@ from vectors import CASES, Placement, assert_matches, on_cuda
 from .device import run_plan
 from .vector_model import vector_model
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("tensorrt_gpu")]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

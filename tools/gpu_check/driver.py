@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,3 +131,11 @@ def _check(cuda: ctypes.CDLL, result: int, what: str) -> None:
 
 def dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
+
+
+if __name__ == "__main__":
+    try:
+        found = find_gpu()
+    except NoGpuError as error:
+        sys.exit(str(error))
+    print(dotted(found.capability), found.name)

@@ -124,11 +124,15 @@ def main() -> None:
     messages = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to the log
     reporter = Reporter(messages)
-    run: Run = import_module(f"gpu_check.stages.{stage.module}").run
     try:
+        run: Run = import_module(f"gpu_check.stages.{stage.module}").run
         run(context, reporter)
     except SkipStageError as skip:
         reporter.skip(str(skip))
+    except ModuleNotFoundError as missing:
+        if missing.name is None or (ROOT / missing.name.partition(".")[0]).exists():
+            raise
+        reporter.skip(f"the Python package {missing.name} is not installed for {sys.executable}")
     except Exception as error:
         traceback.print_exc()
         reporter.fail(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")

@@ -1,0 +1,29 @@
+"""The shipped model, in standard operators, in ONNX Runtime's CUDA provider."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hyperseg_export.label_check import LabelCheck
+from hyperseg_export.pictures import test_pictures as pictures
+from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.backends.selection import open_session
+from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
+from hyperseg_runtime.metadata import Precision
+
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("onnxruntime_gpu")]
+
+
+def test_the_shipped_model() -> None:
+    (model,) = (path for path in onnx_models(PACKAGED_MODELS) if path.name.endswith(PORTABLE_SUFFIX))
+    session = open_session(model, BackendName.ONNXRUNTIME_CUDA.value, SessionOptions())
+    spec = session.metadata.input
+    images = np.ascontiguousarray(pictures(spec.height, spec.width, seed=3)[0][None])
+    labels = session.run(images).labels
+    session.close()
+    assert labels is not None
+    # TF32 is the provider's default: factors of 11 bits, as float16's.
+    comparison = LabelCheck(onnx.load(str(model)), Precision.FLOAT16).compare(images, labels)
+    assert comparison.explained, comparison
+    assert comparison.equal >= 0.99
