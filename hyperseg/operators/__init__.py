@@ -10,7 +10,8 @@ upsample_argmax(x, scale) -> labels
 
 theta: weight k of patch (i, j) is theta[n, q // L, i, j, q % L], q = offset + k. With `coordinates` and `previous`
 [N, C_p, H/2, W/2] the block's input is cat(x-coordinate, y-coordinate, x, previous upsampled ×2).
-float32, float64, float16 and bfloat16; sums in float32 at least. Bad shapes raise ValueError.
+float32, float64, float16 and bfloat16; sums in float32 at least. Bad shapes raise ValueError. On CUDA tensors float32
+and float16 run on our kernels (`cuda.py`), everything else as compositions of PyTorch functions (`composite.py`).
 """
 
 from hyperseg.operators import registration as registration

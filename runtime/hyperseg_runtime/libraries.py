@@ -19,6 +19,7 @@ class Library(Enum):
     ONNXRUNTIME = "libhyperseg_ort.so"
     TENSORRT = "libhyperseg_trt.so"
     PYTORCH = "libhyperseg_cuda.so"
+    """Loaded by `hyperseg`, not here."""
 
 
 def search_path() -> tuple[Path, ...]:
