@@ -147,7 +147,10 @@ class CudaLibrary:
             ctypes.byref(request), ctypes.c_void_p(stream), message, ctypes.c_size_t(_MESSAGE_BYTES)
         )
         if result:
-            raise (SharedMemoryError if result == _TOO_LARGE else CudaLibraryError)(message.value.decode())
+            text = message.value.decode()
+            if "no kernel image" in text:  # cudaErrorNoKernelImageForDevice
+                text += f"; build {self.path.name} for this GPU (CMAKE_CUDA_ARCHITECTURES=native)"
+            raise (SharedMemoryError if result == _TOO_LARGE else CudaLibraryError)(text)
 
 
 def search_path() -> tuple[Path, ...]:

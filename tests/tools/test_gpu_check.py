@@ -43,7 +43,7 @@ def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
 @pytest.mark.slow
 def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
     require_toolchain()
-    done = _run("--host", "--out", tmp_path)
+    done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run beside it
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "gpu-check.json").read_text())
     assert [stage["name"] for stage in report["stages"]] == [stage.name for stage in STAGES]
@@ -52,7 +52,7 @@ def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
         assert stage["status"] == PASSED, stage
         assert stage["tables"], name
         assert stage["unreached"], name
-        assert all(what in done.stdout for what in stage["unreached"])
+        assert stage["unreached"] in done.stdout
     judged = by_name["numerics"]["tables"]["test vectors"]
     assert sum(row["vectors"] for row in judged) > 600
     assert all(0 <= row["largest error / bound"] <= 1 for row in judged)

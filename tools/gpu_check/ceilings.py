@@ -13,6 +13,7 @@ from vectors import DPWConvCase, DPWInvertedResidualCase
 from gpu_check.torch_device import PRECISIONS, TorchDevice
 
 Level = DPWConvCase | DPWInvertedResidualCase
+TF32 = "TF32"
 _LAUNCHES = 40
 """In one graph: enough that the graph's own start does not count."""
 
@@ -20,7 +21,7 @@ _LAUNCHES = 40
 @dataclass(frozen=True)
 class Ceilings:
     """Bytes a second of a large copy, read and written; multiply-adds a second of a large matrix product, by type,
-    without TF32; seconds of a launch that does nothing, among others in a CUDA graph."""
+    and of float32 with TF32; seconds of a launch that does nothing, among others in a CUDA graph."""
 
     bytes_per_second: float
     multiply_adds: dict[str, float]
@@ -32,7 +33,8 @@ class Ceilings:
         source = torch.empty(count, dtype=torch.float32, device=device.device).normal_()
         target = torch.empty_like(source)
         copy = device.median_milliseconds(lambda: target.copy_(source), 10)
-        rates = {name: _product_rate(dtype, device) for name, dtype in PRECISIONS.items()}
+        rates = {name: _product_rate(dtype, device, tf32=False) for name, dtype in PRECISIONS.items()}
+        rates[TF32] = _product_rate(torch.float32, device, tf32=True)
         tiny = torch.zeros(1, 1, 1, 1, device=device.device)
         empty = graph_microseconds([lambda: torch.ops.hyperseg.upsample_argmax(tiny, 1)], device)
         return cls(1e3 * 2 * source.nbytes / copy, rates, 1e-6 * empty)
@@ -49,6 +51,10 @@ class Ceilings:
         levels = [replace(case, grid=GRIDS[preset]) for case in preset_cases(precision) if preset_of(case) == preset]
         return 1e-3 * sum(self.level_floor(level) for level in levels)
 
+    def network_floor(self, multiply_adds: int, precision: str) -> float:
+        """Milliseconds of a network's multiply-adds; of float32 with TF32, which convolutions take."""
+        return 1e3 * multiply_adds / self.multiply_adds[TF32 if precision == "float32" else precision]
+
     def row(self) -> dict[str, Any]:
         return {
             "copy, GB/s": self.bytes_per_second / 1e9,
@@ -57,10 +63,10 @@ class Ceilings:
         }
 
 
-def _product_rate(dtype: torch.dtype, device: TorchDevice) -> float:
+def _product_rate(dtype: torch.dtype, device: TorchDevice, *, tf32: bool) -> float:
     side = 128 if device.host else 8192
     a, b = (torch.randn(side, side, device=device.device).to(dtype) for _ in range(2))
-    allowed, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, False
+    allowed, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, tf32
     try:
         return 1e3 * side**3 / device.median_milliseconds(lambda: a @ b, 5)
     finally:

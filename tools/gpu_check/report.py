@@ -24,7 +24,7 @@ class StageResult:
     seconds: float = 0.0
     tables: dict[str, list[Row]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    unreached: list[str] = field(default_factory=list)
+    unreached: str = ""
     """With --host: what only a GPU can show."""
 
     def add(self, message: dict[str, Any]) -> None:
@@ -74,7 +74,8 @@ def _section(stage: StageResult) -> list[str]:
     lines += [f"{note}\n" for note in stage.notes]
     for name, rows in stage.tables.items():
         lines += [f"### {name}", "", *markdown_table(rows), ""]
-    lines += [f"- not reached without a GPU: {what}" for what in stage.unreached]
+    if stage.unreached:
+        lines.append(f"Not reached without a GPU: {stage.unreached}.")
     return lines
 
 

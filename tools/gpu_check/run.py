@@ -30,21 +30,24 @@ def run_stages(report: Report, stages: Sequence[Stage], *, host: bool, work: Pat
     Raises:
         OSError: the report cannot be written.
     """
+    missing = {stage.name: None if host else stage.missing() for stage in stages}
     for index, stage in enumerate(stages):
         result = StageResult(stage.name, stage.title)
         report.stages.append(result)
         left = deadline - time.monotonic()
-        if left < stage.least_seconds:
+        if reason := missing[stage.name]:
+            result.status, result.reason = SKIPPED, reason
+        elif left < stage.least_seconds:
             result.status = SKIPPED
             result.reason = f"needs {stage.least_seconds:.0f} s or more, {max(left, 0):.0f} s of --minutes were left"
         else:
-            share = stage.weight / sum(later.weight for later in stages[index:])
+            share = stage.weight / sum(later.weight for later in stages[index:] if not missing[later.name])
             started = time.monotonic()
             context = Context(host, str(work), str(out.resolve()), started + max(left * share, stage.least_seconds))
             _run_stage(stage, context, result, lambda: report.write(out))
             result.seconds = time.monotonic() - started
         if host:
-            result.unreached = list(stage.unreached)
+            result.unreached = stage.unreached
         report.write(out)
         _print_result(result)
 
@@ -107,5 +110,5 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _print_result(result: StageResult) -> None:
     print(f"{result.title:<22}{result.status:<11}{result.seconds:6.1f} s  {result.reason}", flush=True)
-    for what in result.unreached:
-        print(f"    not reached without a GPU: {what}", flush=True)
+    if result.unreached:
+        print(f"    not reached without a GPU: {result.unreached}", flush=True)

@@ -15,6 +15,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,7 @@ class Stage:
     weight: its share of the time, against those of the stages that are still to come.
     least_seconds: below that it is not started.
     unreached: what --host cannot reach of it.
+    packages: Python packages without which there is nothing to do on a GPU; of "a|b" one is enough.
     """
 
     name: str
@@ -92,24 +95,45 @@ class Stage:
     module: str
     weight: float
     least_seconds: float
-    unreached: tuple[str, ...]
+    unreached: str
+    packages: tuple[str, ...] = ()
 
+    def missing(self) -> str | None:
+        """Why it cannot run with this python3, as one line."""
+        for package in self.packages:
+            names = package.split("|")
+            if not any(_installed(name) for name in names):
+                return f"{' or '.join(names)} is not installed for {sys.executable}"
+        return None
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return find_spec(distribution.replace("-", "_")) is not None  # as on a Jetson, without metadata
+    return True
+
+
+_TORCH = ("numpy", "torch")
 
 STAGES = (
     Stage("numerics", "Numerics", "numerics", 2, 8,
-          ("the device's arithmetic: fused multiply-adds, tensor cores, warps in lockstep",)),
+          "the device's arithmetic: fused multiply-adds, tensor cores, warps in lockstep", ("numpy",)),
     Stage("sanitizer", "compute-sanitizer", "sanitizer", 3, 15,
-          ("compute-sanitizer itself; the same launches run without it",)),
+          "compute-sanitizer itself; the same launches run without it", ("numpy",)),
     Stage("pytorch", "PyTorch on CUDA", "pytorch", 3, 20,
-          ("CUDA streams, capture in a CUDA graph, cuDNN, TF32, float16 convolutions; resolutions are small",)),
+          "CUDA streams, capture in a CUDA graph, cuDNN, TF32, float16 convolutions; resolutions are small", _TORCH),
     Stage("frames", "Frame rates", "frame_rate", 5, 30,
-          ("every figure, CUDA graphs, torch.compile on a GPU",)),
+          "every figure, CUDA graphs, torch.compile on a GPU", _TORCH),
     Stage("kernels", "Kernel by kernel", "kernel_times", 3, 15,
-          ("every figure, CUDA graphs, ncu and what it prints",)),
+          "every figure, CUDA graphs, ncu and what it prints", _TORCH),
     Stage("onnxruntime", "ONNX Runtime on CUDA", "onnxruntime_cuda", 2, 15,
-          ("ONNX Runtime's CUDA provider; the same files run on its CPU provider",)),
+          "ONNX Runtime's CUDA provider; the same files run on its CPU provider",
+          (*_TORCH, "onnx", "onnxruntime-gpu")),
     Stage("tensorrt", "TensorRT", "tensorrt_suite", 4, 30,
-          ("TensorRT and pycuda: the suite is collected, and skipped",)),
+          "TensorRT and pycuda: the suite is collected, and skipped",
+          ("pytest", "pycuda", "tensorrt|tensorrt-rtx")),
 )  # fmt: skip
 """In the order of their worth."""
 

@@ -27,8 +27,9 @@ from gpu_check.torch_device import PRECISIONS, PRESETS, TorchDevice, network
 _TABLE = "frame rates"
 _COMPILED_TABLE = "torch.compile"
 _SECONDS_EACH = 6.0
+_SECONDS_TO_MEASURE = 4.0
 _SECONDS_TO_COMPILE = 45.0
-_ROUNDS, _HOST_ROUNDS = 60, 1
+_ROUNDS = 60
 _WARM_UP = 5
 
 
@@ -44,11 +45,11 @@ class _Way:
 def run(context: Context, reporter: Reporter) -> None:
     device = TorchDevice(context)
     reporter.note(
-        "Medians; frames/s from the wall-clock time between handing over a picture in pinned memory and having its "
-        "labels there, device ms between two events. TF32 as PyTorch has it: on for convolutions, off for matrix "
-        "products. DPWConv's share is 1 - static / ours, both as CUDA graphs on the device. The floor of a network is "
-        "its multiply-adds over the measured rate of a matrix product of the type; that of its levels is also their "
-        "bytes over the measured bandwidth."
+        "Medians. frames/s: wall-clock time from handing over a picture in pinned memory to having its labels; "
+        "device ms: between two events. TF32 as PyTorch has it: on for convolutions, off for products. DPWConv's "
+        "share is 1 - static / ours, both as CUDA graphs. A network's floor is its multiply-adds over the "
+        "measured rate of a product of the type (float32: TF32); that of its levels is also their bytes over the "
+        "measured bandwidth."
     )
     presets = PRESETS[:1] if context.host else PRESETS
     with device.our_kernels(context), torch.inference_mode():
@@ -123,9 +124,14 @@ def _one_network(
         except RuntimeError as error:  # cuDNN may refuse thousands of groups, or a capture
             reporter.row(_TABLE, preset=preset, precision=precision, way=name, note=" ".join(str(error).split())[:160])
             device.synchronize()
-    frames, alone = _measure(ways, device, min(context.seconds_left / 2, 12.0))
-    macs = hyperseg.summary(hyperseg.create(preset), size).macs
-    floor = 1e3 * macs / ceilings.multiply_adds[precision]
+    frames, alone = _measure(ways, device, _SECONDS_TO_MEASURE)
+    config = hyperseg.create(preset).config
+    floors = {
+        dynamic: ceilings.network_floor(
+            hyperseg.summary(hyperseg.create(config.replace(dynamic=dynamic)), size).macs, precision
+        )
+        for dynamic in (True, False)
+    }
     for way in ways:
         reporter.row(
             _TABLE,
@@ -136,7 +142,7 @@ def _one_network(
                 "frames/s": 1e3 / frames[way.name],
                 "frame ms": frames[way.name],
                 "device ms": alone[way.name],
-                "floor ms": floor,
+                "floor ms": floors[not way.name.startswith("static")],
             },
         )
     if {"ours, CUDA graph", "static, CUDA graph"} <= alone.keys():
@@ -159,13 +165,15 @@ def _one_network(
 
 def _measure(ways: list[_Way], device: TorchDevice, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
     """Median milliseconds a frame and on the device alone, interleaved."""
-    for way in ways:
-        for _ in range(1 if device.host else _WARM_UP):
-            way.frame()
     frames: dict[str, list[float]] = {way.name: [] for way in ways}
     alone: dict[str, list[float]] = {way.name: [] for way in ways}
+    if device.host:  # once each: a rehearsal measures nothing
+        for way in ways:
+            alone[way.name] = frames[way.name] = [device.milliseconds(way.frame)]
+    for way in [] if device.host else ways * _WARM_UP:
+        way.frame()
     until = time.monotonic() + seconds
-    for done in range(_HOST_ROUNDS if device.host else _ROUNDS):
+    for done in range(0 if device.host else _ROUNDS):
         if done >= 5 and time.monotonic() > until:
             break
         for way in ways:
@@ -196,7 +204,7 @@ def _compiled(
         ]
         for way in ways:
             way.frame()
-        frames, alone = _measure(ways, device, 5.0)
+        frames, alone = _measure(ways, device, _SECONDS_TO_MEASURE)
     except Exception as error:
         reporter.row(_COMPILED_TABLE, preset=preset, precision=precision, note=" ".join(str(error).split())[:160])
         return

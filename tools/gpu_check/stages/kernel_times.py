@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,25 @@ def _levels(context: Context) -> Iterator[Level]:
             return
 
 
+@cache
+def _small_shapes(level: Level) -> dict[str, tuple[int, ...]]:
+    """Of the inputs at the vectors' own grid: T, L and the biases do not depend on the grid."""
+    return {name: value.shape for name, value in replace(level, grid=(2, 3)).inputs().items() if value is not None}
+
+
 def _call(level: Level, device: TorchDevice) -> Callable[[], Any]:
     """A launch on inputs of its own, drawn on the device with the shapes of the test vector."""
-    small = replace(level, grid=(2, 3)).inputs()
+    small = _small_shapes(level)
     height, width = level.height, level.width
     dtype = PRECISIONS[level.dtype]
 
     def draw(*shape: int) -> torch.Tensor:
         return (torch.randn(shape, device=device.device) / 4).to(dtype)
 
-    theta_shape = small["theta"].shape  # type: ignore[union-attr]
-    theta = draw(level.batch, theta_shape[1], *level.grid, theta_shape[4])
+    theta = draw(level.batch, small["theta"][1], *level.grid, small["theta"][4])
     x = draw(level.batch, level.x_channels, height, width)
     previous = draw(level.batch, level.previous_channels, height // 2, width // 2) if level.previous_channels else None
-    biases = [draw(len(value)) for name, value in small.items() if name.startswith("bias") and value is not None]
+    biases = [draw(*shape) for name, shape in small.items() if name.startswith("bias")]
     if isinstance(level, DPWInvertedResidualCase):
         return lambda: torch.ops.hyperseg.dpw_inverted_residual(x, theta, *biases, previous, **level.attributes)
     return lambda: torch.ops.hyperseg.dpw_conv(x, theta, *biases, previous, **level.attributes)
