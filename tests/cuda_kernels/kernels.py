@@ -65,7 +65,7 @@ class _Launch(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Launch:
-    """How a kernel was started; `symbol` is its mangled name."""
+    """How a kernel was started; `symbol` is its mangled name, empty where only its own file knows it."""
 
     symbol: str
     blocks: int
@@ -154,8 +154,7 @@ class Kernels:
     def last_launch(self) -> Launch:
         launch = _Launch()
         self._library.hyperseg_last_launch(ctypes.byref(launch))
-        assert launch.name is not None, "the kernel has no symbol"
-        return Launch(launch.name.decode(), launch.blocks, launch.threads, launch.shared_bytes)
+        return Launch((launch.name or b"").decode(), launch.blocks, launch.threads, launch.shared_bytes)
 
 
 def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> None:
