@@ -8,6 +8,7 @@ import numpy as np
 from vectors import CASES, Case, DPWConvCase, DPWInvertedResidualCase, Placement
 
 from .kernels import AS_THE_CONTRACT_HAS_IT, Counters, Kernels
+from .resources import readable
 
 # Every patch costs the same, so the counts of a few stand for all: published grids only multiply them.
 GRIDS = {
@@ -22,11 +23,32 @@ _COUNTED_GRID = (2, 3)
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one patch, in bytes and multiply-adds."""
+    """In bytes and multiply-adds; of one patch, where nothing else is said."""
 
     bytes: float
     multiply_adds: float
     tensor_multiply_adds: float = 0.0
+
+    def times(self, factor: float) -> Cost:
+        return Cost(self.bytes * factor, self.multiply_adds * factor, self.tensor_multiply_adds * factor)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What a launch did, and how it was started: `cost` and `blocks` of all its blocks, the rest of one block.
+    `kernel` is its name in resources.csv."""
+
+    cost: Cost
+    blocks: int
+    kernel: str
+    threads: int
+    shared_bytes: int
+    load_phases: float
+    barriers: float
+
+    def times(self, factor: int) -> Execution:
+        """A launch over so many times as many patches."""
+        return replace(self, cost=self.cost.times(factor), blocks=self.blocks * factor)
 
 
 def preset_cases(dtype: str, *, first_level: int = 0) -> list[DPWConvCase | DPWInvertedResidualCase]:
@@ -82,17 +104,35 @@ def products_on_tensor_cores(case: DPWConvCase | DPWInvertedResidualCase) -> int
     return case.hidden_channels * (window * case.in_channels + height * width * case.out_channels)
 
 
+def execution(case: Case, kernels: Kernels, parts: int, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> Execution:
+    """One of `parts` equal parts of what the kernel does for the case."""
+    kernels.take_counters()
+    kernels.run(case, placement)
+    counters: Counters = kernels.take_counters()
+    launch = kernels.last_launch()
+    assert launch.blocks % parts == 0
+    cost = Cost(counters.loaded_bytes + counters.stored_bytes, counters.multiply_adds, counters.tensor_multiply_adds)
+    return Execution(
+        cost=cost.times(1 / parts),
+        blocks=launch.blocks // parts,
+        kernel=readable(launch.symbol),
+        threads=launch.threads,
+        shared_bytes=launch.shared_bytes,
+        load_phases=counters.load_phases / launch.blocks,
+        barriers=counters.barriers / launch.blocks,
+    )
+
+
+def execution_of_patch(
+    case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels, placement: Placement = AS_THE_CONTRACT_HAS_IT
+) -> Execution:
+    """Of an average patch: those at the map's edges do less."""
+    counted = replace(case, grid=_COUNTED_GRID)
+    return execution(counted, kernels, case.batch * _COUNTED_GRID[0] * _COUNTED_GRID[1], placement)
+
+
 def executed(
     case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels, placement: Placement = AS_THE_CONTRACT_HAS_IT
 ) -> Cost:
     """What the kernel does for one patch."""
-    counted = replace(case, grid=_COUNTED_GRID)
-    kernels.take_counters()
-    kernels.run(counted, placement)
-    counters: Counters = kernels.take_counters()
-    patches = case.batch * _COUNTED_GRID[0] * _COUNTED_GRID[1]
-    return Cost(
-        (counters.loaded_bytes + counters.stored_bytes) / patches,
-        counters.multiply_adds / patches,
-        counters.tensor_multiply_adds / patches,
-    )
+    return execution_of_patch(case, kernels, placement).cost

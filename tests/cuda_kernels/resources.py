@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def compiler_release() -> str:
     return match.group(1) if match else "unknown"
 
 
-def _readable(symbol: str) -> str:
+@cache
+def readable(symbol: str) -> str:
     """A short name of a mangled kernel: "inverted_residual_float<FloatResidual<TileShape<8, 8, 1>, 4, 16, 8>>"."""
     name = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout.strip()
     name = name.replace("hyperseg::cuda::", "").replace("(anonymous namespace)::", "").replace("> >", ">>")
@@ -103,7 +105,7 @@ def measure(architecture: int) -> list[Resources]:
                 counts = instructions[entry.group(1)]
                 table.append(
                     Resources(
-                        _readable(entry.group(1)),
+                        readable(entry.group(1)),
                         architecture,
                         int(used.group(1)),
                         int(stack.group(1)),
@@ -132,6 +134,12 @@ def read_committed() -> tuple[str, list[Resources]]:
             Resources(row.pop("kernel"), **{name: int(value) for name, value in row.items()})
             for row in csv.DictReader(file)
         ]
+
+
+@cache
+def committed() -> dict[tuple[str, int], Resources]:
+    """The committed table by kernel and architecture."""
+    return {(row.kernel, row.architecture): row for row in read_committed()[1]}
 
 
 def main() -> None:

@@ -1,10 +1,26 @@
 """What the kernels move and multiply, counted while they run on the CPU, against what the operators make necessary."""
 
 import pytest
-from vectors import DPWConvCase, DPWInvertedResidualCase, MapLayout, Placement
+from vectors import DPWConvCase, DPWInvertedResidualCase, MapLayout, Placement, UpsampleArgmaxCase
 
-from .cost import compulsory, executed, level_of, preset_cases, products_on_tensor_cores, without_glue
+import hyperseg
+
+from .cost import (
+    GRIDS,
+    compulsory,
+    executed,
+    execution,
+    level_of,
+    preset_cases,
+    preset_of,
+    products_on_tensor_cores,
+    without_glue,
+)
+from .cost_frame import cast_costs, end_cost, frame_costs, level_costs, mapper_costs, theta_bytes
+from .gpus import GPUS, Multiprocessors
 from .kernels import Kernels
+from .latency import Occupancy, latency_floor, occupancy, waiting, waves
+from .resources import committed
 
 _LARGE_LEVELS = [*preset_cases("float32", first_level=3), *preset_cases("float16", first_level=3)]
 
@@ -65,3 +81,102 @@ def test_presets_fit_the_shared_memory_of_every_architecture(dtype: str, kernels
         for one in (case, without_glue(case)):
             kernels.run(one)
             assert 0 < kernels.last_launch().shared_bytes <= 64 << 10, one.name
+
+
+_COMPILED: dict[int, Multiprocessors] = {
+    gpu.multiprocessors.architecture: gpu.multiprocessors for gpu in GPUS if gpu.multiprocessors
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("preset", GRIDS)
+def test_mappers_write_the_theta_that_the_levels_read(preset: str, dtype: str) -> None:
+    config = hyperseg.preset(preset)
+    assert GRIDS[preset] == tuple(extent // 32 for extent in config.resolution)
+    patches = GRIDS[preset][0] * GRIDS[preset][1]
+    sizes = {}
+    for case in preset_cases(dtype):
+        if preset_of(case) == preset:
+            theta = case.inputs()["theta"]
+            assert theta is not None
+            sizes[config.levels[level_of(case)].mapper] = theta.nbytes // (case.grid[0] * case.grid[1]) * patches
+    assert theta_bytes(preset, dtype) == tuple(sizes[index] for index in range(config.mapper_count))
+    for part, size in zip(mapper_costs(preset, dtype), theta_bytes(preset, dtype), strict=True):
+        assert size < part.necessary.bytes < 1.5 * size, "theta is most of what a mapper moves"
+
+
+def test_an_end_of_few_tiles_stands_for_a_whole_one(kernels: Kernels) -> None:
+    scaled = end_cost("camvid-s", "float16", kernels)
+    whole = execution(UpsampleArgmaxCase("whole", 12, 288, 384, 2, dtype="float16"), kernels, 1)
+    assert scaled.execution == whole
+    assert scaled.necessary.bytes < scaled.done.bytes < 1.3 * scaled.necessary.bytes
+    assert scaled.necessary.multiply_adds == scaled.done.multiply_adds
+
+
+def test_casts_move_whole_pictures() -> None:
+    image, labels = cast_costs("camvid-s", "float16")
+    assert image.done.bytes == 576 * 768 * (3 + 3 * 2)
+    assert labels.done.bytes == 576 * 768 * (4 + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("preset", GRIDS)
+def test_every_kernel_of_a_frame_is_in_the_table_of_resources(preset: str, dtype: str, kernels: Kernels) -> None:
+    parts = frame_costs(preset, dtype, kernels)
+    ours = [part.execution for part in parts if part.execution]
+    assert len(ours) == len(level_costs(preset, dtype, kernels)) + 1
+    for done in ours:
+        for gpu in _COMPILED.values():
+            assert (done.kernel, gpu.compiled_for) in committed(), done.kernel
+            found = waiting(gpu, done)
+            assert 0 < found.occupancy.share <= 1 and found.microseconds > 0, done.kernel
+
+
+def test_clocks_and_multiprocessors_make_the_datasheet_rates() -> None:
+    for gpu in GPUS:
+        if found := gpu.multiprocessors:
+            lanes = 128  # of a multiprocessor; each makes a multiply-add a cycle
+            assert found.count * lanes * 2 * found.gigahertz / 1e3 == pytest.approx(gpu.float_tflops, rel=0.01)
+
+
+# Worked out by hand from NVIDIA's rules; the limit comes first.
+_OCCUPANCIES = {
+    # 12 warps of 40 * 32 = 1280 registers in each of 4 partitions of 16384: all 48 warps, 4 a block.
+    "threads": (86, 40, 128, 0, Occupancy(12, 1.0)),
+    # 4 warps of 128 * 32 = 4096 in each partition: 16 warps, 8 a block.
+    "registers": (89, 128, 256, 0, Occupancy(2, 16 / 48)),
+    # 136 * 32 = 4352: 3 warps in each partition, 12 in all (15 would fit one file of 65536), 3 a block.
+    "partitions": (90, 136, 96, 0, Occupancy(4, 12 / 64)),
+    # 33 * 32 = 1056 is rounded up to 1280: 12 warps in each partition (15 without), 1 a block.
+    "register unit": (90, 33, 64, 0, Occupancy(24, 48 / 64)),
+    # 47 KiB and 1 KiB reserved: 4 of 48 KiB in 228 KiB.
+    "shared memory": (90, 32, 128, 47 << 10, Occupancy(4, 16 / 64)),
+    # 49 KiB and 1 KiB reserved: 2 in 100 KiB; a byte more is rounded up to 128 bytes more.
+    "shared memory that just fits": (86, 32, 128, 49 << 10, Occupancy(2, 8 / 48)),
+    "shared memory that just does not": (86, 32, 128, (49 << 10) + 1, Occupancy(1, 4 / 48)),
+    "blocks of sm_86": (86, 16, 32, 0, Occupancy(16, 16 / 48)),
+    "blocks of sm_89": (89, 16, 32, 0, Occupancy(24, 24 / 48)),
+}
+
+
+@pytest.mark.parametrize("limit", _OCCUPANCIES)
+def test_occupancy_follows_the_rules(limit: str) -> None:
+    architecture, registers, threads, shared_bytes, expected = _OCCUPANCIES[limit]
+    assert occupancy(_COMPILED[architecture], registers, threads, shared_bytes) == expected
+
+
+def test_a_block_that_no_multiprocessor_holds_has_no_waves() -> None:
+    gpu = _COMPILED[86]
+    with pytest.raises(ValueError, match="more than a multiprocessor has"):
+        waves(gpu, 1, occupancy(gpu, 32, 128, 100 << 10))
+
+
+def test_latency_grows_with_waves() -> None:
+    h100, resident = _COMPILED[90], Occupancy(2, 0.5)
+    assert waves(h100, 396, resident) == 1.5
+    one_wave = latency_floor(h100, 264, resident, load_phases=2, barriers=1)
+    assert one_wave == pytest.approx((2 * 263 + 30) / 1980)
+    assert latency_floor(h100, 1, resident, load_phases=2, barriers=1) == one_wave
+    assert latency_floor(h100, 265, resident, load_phases=2, barriers=1) == 2 * one_wave
+    assert latency_floor(h100, 264, resident, load_phases=3, barriers=1) > one_wave
+    assert latency_floor(h100, 264, resident, load_phases=2, barriers=2) > one_wave

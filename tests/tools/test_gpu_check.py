@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from cuda_kernels.build import compile_for_cpu, require_toolchain
 from cuda_kernels.kernels import Kernels
-from cuda_kernels.resources import _readable, read_committed
+from cuda_kernels.resources import read_committed, readable
 from gpu_check import __main__ as command
 from gpu_check import driver
 from gpu_check.report import CUT_SHORT, FAILED, PASSED, SKIPPED, Report, StageResult
@@ -299,7 +299,7 @@ def test_the_sanitizers_reach_every_kernel(tmp_path: Path) -> None:
     reached = set()
     for case, placement in sanitizer.chosen():
         kernels.run(case, placement)
-        reached.add(_readable(kernels.last_launch().symbol))
+        reached.add(readable(kernels.last_launch().symbol))
     assert reached == {row.kernel for row in read_committed()[1]}
 
 

@@ -1,0 +1,87 @@
+"""Named GPUs: datasheet rates, and what limits and delays the thread blocks of a multiprocessor.
+
+Limits: CUDA programming guide, "Technical Specifications per Compute Capability", and the toolkit's cuda_occupancy.h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .cost import Cost
+
+REGISTERS = 65536  # of a multiprocessor, on every architecture from sm_50 on
+REGISTER_UNIT = 256  # registers are given to warps in these portions
+PARTITIONS = 4  # of a multiprocessor; a warp's registers lie in one of them
+SHARED_UNIT = 128  # bytes
+SHARED_RESERVED = 1024  # bytes that the system takes of a block's shared memory, from sm_80 on
+WARP = 32
+
+# Cycles until a load that hits L2 has its value, quoted from these papers; other measurements differ by up to a tenth:
+# - H100, RTX 4090: Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture" (2024,
+#   arXiv:2402.13499), measured on the H100 PCIe.
+# - Ampere: Abdelkhalik et al., "Demystifying the Nvidia Ampere Architecture through Microbenchmarking and
+#   Instruction-level Analysis" (2022, arXiv:2208.11174), measured on the A100. Assumed for sm_86 and sm_87, of which no
+#   figure is known.
+L2_CYCLES_HOPPER = 263
+L2_CYCLES_ADA = 273
+L2_CYCLES_AMPERE = 200
+
+# Assumed on all GPUs, for no figure is known of these: a barrier waits at least for what was written to shared memory
+# before it, and a read of shared memory takes 29 cycles (Luo et al.).
+BARRIER_CYCLES = 30
+
+# From the end of a kernel to the start of the next one in a CUDA graph. Assumed; scripts/gpu_check.sh measures it.
+LAUNCH_SPACING_MICROSECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Multiprocessors:
+    """Of one GPU.
+
+    Attributes:
+        architecture: compute capability, as 86.
+        compiled_for: the architecture in resources.csv whose registers are taken.
+        count: multiprocessors that are enabled.
+        gigahertz: boost clock.
+        threads, blocks: that a multiprocessor can hold.
+        shared_bytes: of a multiprocessor, at most.
+        l2_cycles: latency of a load that hits L2.
+    """
+
+    architecture: int
+    compiled_for: int
+    count: int
+    gigahertz: float
+    threads: int
+    blocks: int
+    shared_bytes: int
+    l2_cycles: int
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Datasheet rates, without tensor cores' sparsity. A multiply-add counts as two operations."""
+
+    name: str
+    gigabytes_per_second: float
+    float_tflops: float
+    tensor_tflops: float | None  # half operands, float sums
+    multiprocessors: Multiprocessors | None = None  # None: the kernels are not compiled for it
+
+    def microseconds(self, cost: Cost) -> tuple[float, float]:
+        """What memory and what arithmetic need; the larger one is the floor."""
+        memory = cost.bytes / (self.gigabytes_per_second * 1e3)
+        arithmetic = 2 * cost.multiply_adds / (self.float_tflops * 1e6)
+        if self.tensor_tflops and cost.tensor_multiply_adds:
+            arithmetic = max(arithmetic, 2 * cost.tensor_multiply_adds / (self.tensor_tflops * 1e6))
+        return memory, arithmetic
+
+
+GPUS = (
+    Gpu("GTX 1080 Ti", 484, 11.3, None),
+    Gpu("RTX 3060", 360, 12.7, 25.5, Multiprocessors(86, 86, 28, 1.777, 1536, 16, 100 << 10, L2_CYCLES_AMPERE)),
+    Gpu("RTX 4090", 1008, 82.6, 165.2, Multiprocessors(89, 89, 128, 2.52, 1536, 24, 100 << 10, L2_CYCLES_ADA)),
+    Gpu("Jetson AGX Orin 64GB", 204.8, 5.3, 42.5,
+        Multiprocessors(87, 86, 16, 1.3, 1536, 16, 164 << 10, L2_CYCLES_AMPERE)),
+    Gpu("H100 SXM", 3350, 66.9, 989.0, Multiprocessors(90, 90, 132, 1.98, 2048, 32, 228 << 10, L2_CYCLES_HOPPER)),
+)  # fmt: skip
