@@ -21,8 +21,8 @@ INTERFACE = 1
 ACTIVATIONS = ("none", "relu", "relu6")
 _INPUTS = 6
 _MESSAGE_BYTES = 1024
-_TOO_LARGE = 2
-"""HyperSegResult kTooLarge."""
+_REFUSED = 2
+"""HyperSegResult kRefused."""
 
 
 class Operator(IntEnum):
@@ -122,8 +122,9 @@ class CudaLibraryError(RuntimeError):
     """The library is missing or of another version, or a kernel could not be launched."""
 
 
-class SharedMemoryError(CudaLibraryError):
-    """The device has less shared memory than a kernel needs for these channel counts."""
+class RefusedError(CudaLibraryError):
+    """Nothing was started: the shapes or channel counts are beyond the kernels or the device, or the library was not
+    built for the device."""
 
 
 class CudaLibrary:
@@ -140,8 +141,8 @@ class CudaLibrary:
         self.path = path
 
     def launch(self, request: Request, stream: int = 0) -> None:
-        """Enqueues the kernel on a stream (cudaStream_t) of the current device. Raises CudaLibraryError, and of it
-        SharedMemoryError where nothing was started because the device is too small."""
+        """Enqueues the kernel on a stream (cudaStream_t) of the current device. Raises RefusedError where the
+        kernels are not for this request or this device, and CudaLibraryError where the launch failed."""
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)
         result = self.handle.hyperseg_launch(
             ctypes.byref(request), ctypes.c_void_p(stream), message, ctypes.c_size_t(_MESSAGE_BYTES)
@@ -150,7 +151,7 @@ class CudaLibrary:
             text = message.value.decode()
             if "no kernel image" in text:  # cudaErrorNoKernelImageForDevice
                 text += f"; build {self.path.name} for this GPU (CMAKE_CUDA_ARCHITECTURES=native)"
-            raise (SharedMemoryError if result == _TOO_LARGE else CudaLibraryError)(text)
+            raise (RefusedError if result == _REFUSED else CudaLibraryError)(text)
 
 
 def search_path() -> tuple[Path, ...]:

@@ -31,6 +31,7 @@ def check_map(name: str, x: Tensor, theta: Tensor, previous: Tensor | None) -> N
     tensors = [x, theta] if previous is None else [x, theta, previous]
     _require(len({t.dtype for t in tensors}) == 1, f"{name}: dtypes differ: {[str(t.dtype) for t in tensors]}")
     if previous is not None:
+        _require(h % 2 == 0 and w % 2 == 0, f"{name}: X of {h}x{w} has no half size for previous")
         expected = (n, h // 2, w // 2)
         found = (previous.shape[0], *previous.shape[2:]) if previous.dim() == 4 else tuple(previous.shape)
         _require(found == expected, f"{name}: previous [N, H, W] is {found}, expected {expected}")

@@ -1,8 +1,8 @@
 """The operators on our CUDA kernels, for tensors on an NVIDIA GPU.
 
-float32 and float16 run on the kernels, which sum in float32. Other types, and shapes that need more shared memory than
-the device has, run as the composition of PyTorch functions that defines the operator; so does everything, with a
-warning, where libhyperseg_cuda.so is missing.
+float32 and float16 run on the kernels, which sum in float32. Other types run as the composition of PyTorch functions
+that defines the operator; so does, with a warning, what the kernels refuse (channel counts beyond the device's shared
+memory, a device that the library was not built for), and everything where libhyperseg_cuda.so is missing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hyperseg.cuda_library import (
     DataType,
     MapLayout,
     Operator,
+    RefusedError,
     Request,
-    SharedMemoryError,
     TensorArgument,
     open_library,
 )
@@ -136,7 +136,7 @@ class _LaunchRequest:
         coordinates: bool = False,
         scale: int = 1,
     ) -> bool:
-        """False where the device lacks the shared memory that these channel counts need."""
+        """False, with a warning, where the kernels are not for these shapes or this device."""
         kernels = library()
         assert kernels is not None
         x, layout = _map(self._x, operation)
@@ -160,8 +160,8 @@ class _LaunchRequest:
                     kernels.launch(request, torch.cuda.current_stream().cuda_stream)
             else:  # the kernels compiled for the CPU, in the tests
                 kernels.launch(request)
-        except SharedMemoryError as error:
-            _warn_of_shared_memory(operation.name.lower(), str(error))
+        except RefusedError as error:
+            _warn_of_refusal(operation.name.lower(), str(error))
             return False
         except CudaLibraryError as error:
             raise RuntimeError(f"hyperseg::{operation.name.lower()}: {error}") from None
@@ -183,7 +183,7 @@ def _vector(value: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 @cache
-def _warn_of_shared_memory(operator: str, reason: str) -> None:
+def _warn_of_refusal(operator: str, reason: str) -> None:
     warnings.warn(
         f"hyperseg::{operator}: {reason}; it runs as PyTorch functions, which is slower", RuntimeWarning, stacklevel=3
     )

@@ -109,6 +109,8 @@ def test_wrong_inputs_are_refused_as_by_pytorch_functions() -> None:
     x, theta, bias, previous = _tensors(_case("DPWConv-glue-float32"))
     with pytest.raises(ValueError, match="dtypes differ"):
         torch.ops.hyperseg.dpw_conv(x, theta.half(), bias, previous, coordinates=1)
+    with pytest.raises(ValueError, match="X of 7x7 has no half size for previous"):
+        torch.ops.hyperseg.dpw_conv(torch.ones(1, 2, 7, 7), torch.ones(1, 1, 1, 1, 8), previous=torch.ones(1, 2, 3, 3))
     with pytest.raises(ValueError, match="does not divide into a grid"):
         torch.ops.hyperseg.dpw_conv(x[:, :, 1:], theta, bias)
     with pytest.raises(ValueError, match=r"several devices: cpu, meta; move them to one"):
@@ -141,9 +143,21 @@ def test_channels_beyond_the_shared_memory(library_folder: Path) -> None:
     theta = torch.randn(1, 1, 1, 1, 8 * (600 + 9 + 4), generator=generator) / 25
     biases = [torch.zeros(8), torch.zeros(8), torch.zeros(4)]
     expected = torch.ops.hyperseg.dpw_inverted_residual(x, theta, *biases)
-    cuda._warn_of_shared_memory.cache_clear()
+    cuda._warn_of_refusal.cache_clear()
     with kernels_for_cpu_tensors(library_folder), pytest.warns(RuntimeWarning, match="bytes of shared memory"):
         found = torch.ops.hyperseg.dpw_inverted_residual(x, theta, *biases)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("kernel", [65])
+def test_what_the_kernels_refuse_runs_as_pytorch_functions(kernel: int, library_folder: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 1, 66, 66, generator=generator)
+    theta = torch.randn(1, 1, 1, 1, kernel**2, generator=generator) / kernel
+    expected = torch.ops.hyperseg.dpw_conv(x, theta, kernel_shape=[kernel, kernel])
+    cuda._warn_of_refusal.cache_clear()
+    with kernels_for_cpu_tensors(library_folder), pytest.warns(RuntimeWarning, match="runs as PyTorch functions"):
+        found = torch.ops.hyperseg.dpw_conv(x, theta, kernel_shape=[kernel, kernel])
     assert torch.equal(found, expected)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from cuda_kernels.cost import GRIDS, compulsory, preset_cases, preset_of
+from cuda_kernels.cost import compulsory
 from vectors import DPWConvCase, DPWInvertedResidualCase
 
 from gpu_check.torch_device import PRECISIONS, TorchDevice
@@ -46,11 +46,6 @@ class Ceilings:
         memory = patches * cost.bytes / self.bytes_per_second
         return 1e6 * max(memory, patches * cost.multiply_adds / self.multiply_adds[level.dtype], self.launch)
 
-    def preset_floor(self, preset: str, precision: str) -> float:
-        """Milliseconds of all levels of a preset at its published grid."""
-        levels = [replace(case, grid=GRIDS[preset]) for case in preset_cases(precision) if preset_of(case) == preset]
-        return 1e-3 * sum(self.level_floor(level) for level in levels)
-
     def network_floor(self, multiply_adds: int, precision: str) -> float:
         """Milliseconds of a network's multiply-adds; of float32 with TF32, which convolutions take."""
         return 1e3 * multiply_adds / self.multiply_adds[TF32 if precision == "float32" else precision]
@@ -77,9 +72,9 @@ def graph_microseconds(calls: list[Callable[[], Any]], device: TorchDevice) -> f
     """Of one launch, where `calls` take turns in a CUDA graph."""
     launches = len(calls) if device.host else max(_LAUNCHES, len(calls))
 
-    def all_calls() -> None:
-        for index in range(launches):
-            calls[index % len(calls)]()
+    def all_calls() -> list[Any]:
+        # Kept, so that every launch of the graph has an output of its own: else all would write the same memory in L2.
+        return [calls[index % len(calls)]() for index in range(launches)]
 
     graph = device.captured(all_calls)
     return 1e3 * device.median_milliseconds(graph, 1 if device.host else 15, 0 if device.host else 3) / launches

@@ -36,7 +36,8 @@ class StageResult:
         elif message["kind"] == "note":
             self.notes.append(message["text"])
         elif message["kind"] == "skip":
-            self.status, self.reason = SKIPPED, message["reason"]
+            if self.status == PASSED:
+                self.status, self.reason = SKIPPED, message["reason"]
         elif message["kind"] == "fail":
             self.status, self.reason = FAILED, message["reason"]
 

@@ -76,7 +76,7 @@ def listen(
     lines: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_forward, args=(process, lines), daemon=True).start()
     # A stage looks at its deadline itself; the rest is for the one that hangs.
-    limit = context.deadline + 0.1 * context.seconds_left + 5.0
+    limit = context.deadline + 5.0
     try:
         while (line := lines.get(timeout=max(limit - time.monotonic(), 0.0))) is not None:
             result.add(json.loads(line))
@@ -102,9 +102,13 @@ def _forward(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> 
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Its children too: they are of its session."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """And all of its session: what it started may have groups of its own."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):
+            fields = stat.read_text().rpartition(")")[2].split()  # state, parent, group, session
+            if int(fields[3]) == process.pid:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
+    process.kill()
     process.wait()
 
 

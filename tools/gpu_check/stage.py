@@ -8,11 +8,14 @@ A stage runs in a process of its own, so that a crash or a lost device ends noth
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +24,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+_OWN = (".", "export", "runtime", "tests", "tools")
+"""Where the modules of the project lie."""
 
 
 class SkipStageError(Exception):
@@ -74,7 +81,34 @@ class Reporter:
         self._send(kind="fail", reason=reason)
 
     def _send(self, **message: Any) -> None:
-        print(json.dumps(message), file=self._stream, flush=True)
+        print(json.dumps(_finite(message), allow_nan=False), file=self._stream, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity: null is for what could not be measured."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def run_limited(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
+    """Exit code and output, stderr included; the code is None where the time was over, and then all that the command
+    started is ended too."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=os.setpgrp,  # noqa: PLW1509  a group of its own, in the stage's session
+    )
+    try:
+        text, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        text, _ = process.communicate()
+        return None, text
+    return process.returncode, text
 
 
 Run = Callable[[Context, Reporter], None]
@@ -115,7 +149,7 @@ def _installed(distribution: str) -> bool:
     return True
 
 
-_TORCH = ("numpy", "torch")
+_TORCH = ("numpy", "cv2", "torch")
 
 STAGES = (
     Stage("numerics", "Numerics", "numerics", 2, 8,
@@ -142,6 +176,17 @@ def stage_named(name: str) -> Stage:
     return next(stage for stage in STAGES if stage.name == name)
 
 
+def _imported(stage: Stage) -> Run:
+    """Raises SkipStageError where a package of others is missing."""
+    try:
+        run: Run = import_module(f"gpu_check.stages.{stage.module}").run
+    except ModuleNotFoundError as missing:
+        if missing.name is None or any((ROOT / folder / missing.name.partition(".")[0]).exists() for folder in _OWN):
+            raise
+        raise SkipStageError(f"the Python package {missing.name} is not installed for {sys.executable}") from None
+    return run
+
+
 def main() -> None:
     stage = stage_named(sys.argv[1])
     context = Context(**json.loads(Path(sys.argv[2]).read_text()))
@@ -149,14 +194,10 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print goes to the log
     reporter = Reporter(messages)
     try:
-        run: Run = import_module(f"gpu_check.stages.{stage.module}").run
+        run = _imported(stage)
         run(context, reporter)
     except SkipStageError as skip:
         reporter.skip(str(skip))
-    except ModuleNotFoundError as missing:
-        if missing.name is None or (ROOT / missing.name.partition(".")[0]).exists():
-            raise
-        reporter.skip(f"the Python package {missing.name} is not installed for {sys.executable}")
     except Exception as error:
         traceback.print_exc()
         reporter.fail(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")

@@ -104,8 +104,8 @@ class CountingLibrary(CudaLibrary):
         self.launches = 0
 
     def launch(self, request: Any, stream: int = 0) -> None:
-        self.launches += 1
         super().launch(request, stream)
+        self.launches += 1
 
 
 @contextmanager

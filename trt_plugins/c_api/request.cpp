@@ -20,8 +20,30 @@ hyperseg::cuda::MapLayout layout_of(const HyperSegRequest& request) {
   return static_cast<hyperseg::cuda::MapLayout>(request.x_layout);
 }
 
-std::string text_of(cudaError_t error) {
-  return error == cudaSuccess ? "" : std::string("the CUDA kernel could not be launched: ") + cudaGetErrorString(error);
+/// What became of a request.
+struct Outcome {
+  HyperSegResult result = kLaunched;
+  std::string reason;
+};
+
+/// Errors that say that this device or this shape is not for the kernels, rather than that something broke.
+bool refuses(cudaError_t error) {
+  switch (error) {
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorInvalidConfiguration:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Outcome outcome_of(cudaError_t error) {
+  if (error == cudaSuccess) return {};
+  const std::string reason = std::string("the CUDA kernel could not be launched: ") + cudaGetErrorString(error);
+  return {refuses(error) ? kRefused : kFailed, reason};
 }
 
 std::string read(const HyperSegRequest& request, hyperseg::DPWConvParams* params) {
@@ -48,24 +70,23 @@ std::string read(const HyperSegRequest& request, hyperseg::DPWInvertedResidualPa
                   shape_of(inputs[4]), shape_of(inputs[5]), params);
 }
 
-std::string run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
+Outcome run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWConvParams params;
-  if (const std::string error = read(request, &params); !error.empty()) return error;
-  return text_of(launch_dpw_conv(
+  if (const std::string error = read(request, &params); !error.empty()) return {kRefused, error};
+  return outcome_of(launch_dpw_conv(
       params, type,
       {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output, layout_of(request)}, stream));
 }
 
-std::string run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type,
-                                      cudaStream_t stream) {
+Outcome run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWInvertedResidualParams params;
-  if (const std::string error = read(request, &params); !error.empty()) return error;
-  return text_of(launch_dpw_inverted_residual(params, type,
-                                              {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data,
-                                               inputs[4].data, inputs[5].data, request.output, layout_of(request)},
-                                              stream));
+  if (const std::string error = read(request, &params); !error.empty()) return {kRefused, error};
+  return outcome_of(launch_dpw_inverted_residual(params, type,
+                                                 {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data,
+                                                  inputs[4].data, inputs[5].data, request.output, layout_of(request)},
+                                                 stream));
 }
 
 template <typename Params>
@@ -75,16 +96,16 @@ std::size_t shared_bytes_of(const HyperSegRequest& request) {
   return hyperseg::cuda::shared_bytes(params, static_cast<hyperseg::cuda::DataType>(request.data_type));
 }
 
-std::string run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
+Outcome run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   hyperseg::UpsampleArgmaxParams params;
   const std::string error =
       validate(hyperseg::UpsampleArgmaxAttributes{request.scale}, shape_of(request.inputs[0]), &params);
-  if (!error.empty()) return error;
-  return text_of(
+  if (!error.empty()) return {kRefused, error};
+  return outcome_of(
       launch_upsample_argmax(params, type, request.inputs[0].data, static_cast<std::int32_t*>(request.output), stream));
 }
 
-std::string run(const HyperSegRequest& request, cudaStream_t stream) {
+Outcome run(const HyperSegRequest& request, cudaStream_t stream) {
   const auto type = static_cast<hyperseg::cuda::DataType>(request.data_type);
   switch (request.operation) {
     case kDPWConv:
@@ -94,7 +115,7 @@ std::string run(const HyperSegRequest& request, cudaStream_t stream) {
     case kUpsampleArgmax:
       return run_upsample_argmax(request, type, stream);
     default:
-      return "operator " + std::to_string(request.operation) + " is not known";
+      return {kFailed, "operator " + std::to_string(request.operation) + " is not known"};
   }
 }
 
@@ -132,7 +153,8 @@ int hyperseg_cuda_interface(void) {
 
 int hyperseg_launch(const HyperSegRequest* request, void* stream, char* message, size_t message_bytes) {
   const std::string too_large = exceeds_device(*request);
-  const std::string error = too_large.empty() ? run(*request, static_cast<cudaStream_t>(stream)) : too_large;
-  if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", error.c_str());
-  return error.empty() ? kLaunched : too_large.empty() ? kFailed : kTooLarge;
+  const Outcome outcome =
+      too_large.empty() ? run(*request, static_cast<cudaStream_t>(stream)) : Outcome{kRefused, too_large};
+  if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", outcome.reason.c_str());
+  return outcome.result;
 }

@@ -53,7 +53,8 @@ HYPERSEG_EXPORT int hyperseg_cuda_interface(void);
 enum HyperSegResult {
   kLaunched = 0,
   kFailed = 1,
-  kTooLarge = 2 /* the device has less shared memory than a thread block needs for these channel counts */
+  kRefused =
+      2 /* not for these kernels: shapes or channel counts beyond them or the device, or code for other devices */
 };
 
 /* Checks the request and enqueues its kernel on `stream` (a cudaStream_t of the current device). Returns a

@@ -1,8 +1,12 @@
 """Frames a second, batch 1, uint8 picture in and uint8 labels out: with transfers (protocol A) and on the device alone.
 
-Ours is the folded network (`hyperseg.fold`) with its dynamic convolutions on our kernels; static is the same with
-regular convolutions in place of the dynamic ones; published is the network in the published formulation: patches
-unfolded for one grouped convolution, BatchNorms as they are.
+ours             the folded network (`hyperseg.fold`), its dynamic convolutions on our kernels
+published        the network in the published formulation: patches unfolded for one grouped convolution, BatchNorms as
+                 they are, upsampling and arg max by PyTorch
+ours but for the decoder's formulation
+                 the folded encoder and context head and our fused end, with the published decoder between them
+static           the folded network with regular convolutions in place of the dynamic ones, our fused end
+
 The ways to run one network follow each other in every round, so that clocks and temperature meet all of them alike.
 """
 
@@ -26,65 +30,77 @@ from gpu_check.torch_device import PRECISIONS, PRESETS, TorchDevice, network
 
 _TABLE = "frame rates"
 _COMPILED_TABLE = "torch.compile"
-_SECONDS_EACH = 6.0
-_SECONDS_TO_MEASURE = 4.0
-_SECONDS_TO_COMPILE = 45.0
+_SECONDS_EACH = 5.0
+_SECONDS_TO_COMPILE = 75.0
+_LEAST_ROUNDS = 5
 _ROUNDS = 60
 _WARM_UP = 5
 
 
 @dataclass(frozen=True)
 class _Way:
-    """One way to run a network: `frame` with both transfers, `device` with the picture on the device."""
+    """One way to run a network: `frame` with both transfers; `device`, for CUDA graphs, with the picture on the device.
+    Of eager ways the time between two events would be the time of launching."""
 
     name: str
     frame: Callable[[], Any]
-    device: Callable[[], Any]
+    device: Callable[[], Any] | None
 
 
 def run(context: Context, reporter: Reporter) -> None:
     device = TorchDevice(context)
     reporter.note(
         "Medians. frames/s: wall-clock time from handing over a picture in pinned memory to having its labels; "
-        "device ms: between two events. TF32 as PyTorch has it: on for convolutions, off for products. DPWConv's "
-        "share is 1 - static / ours, both as CUDA graphs. A network's floor is its multiply-adds over the "
-        "measured rate of a product of the type (float32: TF32); that of its levels is also their bytes over the "
-        "measured bandwidth."
+        "device ms: a CUDA graph between two events. TF32 as PyTorch has it: on for convolutions, off for products. A "
+        "network's floor is its multiply-adds over the measured rate of a product of the type (float32: TF32)."
     )
     presets = PRESETS[:1] if context.host else PRESETS
+    networks = [(preset, precision) for preset in presets for precision in PRECISIONS]
     with device.our_kernels(context), torch.inference_mode():
         ceilings = Ceilings.measured(device)
         reporter.row("ceilings", **ceilings.row())
-        for preset in presets:
-            for precision, dtype in PRECISIONS.items():
-                if context.seconds_left < _SECONDS_EACH:
-                    reporter.row(_TABLE, preset=preset, precision=precision, way="no time was left")
-                    continue
-                _one_network(preset, precision, dtype, ceilings, device, context, reporter)
-        for preset in presets:
-            for precision, dtype in PRECISIONS.items():
-                if not device.host and context.seconds_left > _SECONDS_TO_COMPILE:
-                    _compiled(preset, precision, dtype, device, context, reporter)
+        for index, (preset, precision) in enumerate(networks):
+            seconds = (context.seconds_left - _SECONDS_TO_COMPILE) / (len(networks) - index)
+            if seconds < _SECONDS_EACH and not device.host:
+                reporter.row(_TABLE, preset=preset, precision=precision, way="no time was left")
+                continue
+            _one_network(preset, precision, seconds / 3, ceilings, device, context, reporter)
+        for preset, precision in networks:
+            if not device.host and context.seconds_left > _SECONDS_TO_COMPILE:
+                _compiled(preset, precision, device, context, reporter)
 
 
-def _deployment(model: Any, dtype: torch.dtype, device: TorchDevice, *, fused_end: bool) -> Any:
+def _deployment(model: Any, precision: str, device: TorchDevice, *, fused_end: bool = True) -> Any:
+    dtype = PRECISIONS[precision]
     deployed = Deployment(model, dtype=dtype, fused_end=fused_end).eval().to(device.device)
     deployed.network.to(dtype)
     return deployed
 
 
-def _ways(preset: str, dtype: torch.dtype, device: TorchDevice, context: Context) -> Iterator[tuple[str, Any, bool]]:
+def _published_decoder(model: Any) -> Any:
+    """The folded network with the published formulation of its decoder."""
+    folded = hyperseg.fold(model)
+    folded.decoder = plain(model).decoder
+    return folded
+
+
+_OURS, _STATIC = "ours, CUDA graph", "static, CUDA graph"
+_PUBLISHED_DECODER = "ours but for the decoder's formulation, CUDA graph"
+
+
+def _ways(preset: str, precision: str, device: TorchDevice, context: Context) -> Iterator[tuple[str, Any, bool]]:
     """Name, module and whether it is run as a CUDA graph."""
     model = network(preset, context)
-    published = _deployment(plain(model), dtype, device, fused_end=False)
-    static = _deployment(hyperseg.fold(network(preset, context, dynamic=False)), dtype, device, fused_end=True)
-    ours = _deployment(hyperseg.fold(model), dtype, device, fused_end=True)
+    ours = _deployment(hyperseg.fold(model), precision, device)
     yield "ours", ours, False
-    yield "ours, CUDA graph", ours, True
+    yield _OURS, ours, True
+    published = _deployment(plain(model), precision, device, fused_end=False)
     yield "published", published, False
     yield "published, CUDA graph", published, True
+    yield _PUBLISHED_DECODER, _deployment(_published_decoder(model), precision, device), True
+    static = _deployment(hyperseg.fold(network(preset, context, dynamic=False)), precision, device)
     yield "static", static, False
-    yield "static, CUDA graph", static, True
+    yield _STATIC, static, True
 
 
 def _way(name: str, module: Any, graph: bool, device: TorchDevice, size: tuple[int, int]) -> _Way:
@@ -104,28 +120,32 @@ def _way(name: str, module: Any, graph: bool, device: TorchDevice, size: tuple[i
         labels.copy_(compute(), non_blocking=True)
         device.synchronize()
 
-    return _Way(name, frame, compute)
+    return _Way(name, frame, compute if graph else None)
 
 
 def _one_network(
     preset: str,
     precision: str,
-    dtype: torch.dtype,
+    seconds: float,
     ceilings: Ceilings,
     device: TorchDevice,
     context: Context,
     reporter: Reporter,
 ) -> None:
     ways = []
-    size = device.size(network(preset, context).config)
-    for name, module, graph in _ways(preset, dtype, device, context):
+    config = hyperseg.create(preset).config
+    size = device.size(config)
+    for name, module, graph in _ways(preset, precision, device, context):
         try:
             ways.append(_way(name, module, graph, device, size))
-        except RuntimeError as error:  # cuDNN may refuse thousands of groups, or a capture
-            reporter.row(_TABLE, preset=preset, precision=precision, way=name, note=" ".join(str(error).split())[:160])
+            ways[-1].frame()
+        except RuntimeError as error:  # cuDNN may refuse thousands of groups, or a capture; of ours it is a failure
+            note = " ".join(str(error).split())[:160]
+            failed = {"ok": False} if name.startswith("ours") and name != _PUBLISHED_DECODER else {}
+            reporter.row(_TABLE, preset=preset, precision=precision, way=name, note=note, **failed)
+            ways = [way for way in ways if way.name != name]
             device.synchronize()
-    frames, alone = _measure(ways, device, _SECONDS_TO_MEASURE)
-    config = hyperseg.create(preset).config
+    frames, alone = _measure(ways, device, seconds)
     floors = {
         dynamic: ceilings.network_floor(
             hyperseg.summary(hyperseg.create(config.replace(dynamic=dynamic)), size).macs, precision
@@ -141,70 +161,68 @@ def _one_network(
             **{
                 "frames/s": 1e3 / frames[way.name],
                 "frame ms": frames[way.name],
-                "device ms": alone[way.name],
+                "device ms": alone.get(way.name),
                 "floor ms": floors[not way.name.startswith("static")],
             },
         )
-    if {"ours, CUDA graph", "static, CUDA graph"} <= alone.keys():
-        state = driver.state()
-        reporter.row(
-            "share of DPWConv",
-            preset=preset,
-            precision=precision,
-            **{
-                "DPWConv, % of a frame": 100.0 * (1.0 - alone["static, CUDA graph"] / alone["ours, CUDA graph"]),
-                "DPWConv ms": alone["ours, CUDA graph"] - alone["static, CUDA graph"],
-                "floor of its levels, ms": ceilings.preset_floor(preset, precision),
-                "ours / published, CUDA graphs": alone["ours, CUDA graph"]
-                / alone.get("published, CUDA graph", float("nan")),
-                "SM clock": state.get("clocks.sm", ""),
-                "temperature": state.get("temperature.gpu", ""),
-            },
-        )
+    state = driver.state()
+    reporter.row(
+        "what dynamic convolutions cost",
+        preset=preset,
+        precision=precision,
+        **{
+            "ours slower than static, %": _percent(alone, _OURS, _STATIC),
+            "with the published decoder slower than static, %": _percent(alone, _PUBLISHED_DECODER, _STATIC),
+            "SM clock": state.get("clocks.sm"),
+            "temperature": state.get("temperature.gpu"),
+        },
+    )
+
+
+def _percent(milliseconds: dict[str, float], one: str, other: str) -> float | None:
+    """How much slower one is, on the device."""
+    if one not in milliseconds or other not in milliseconds:
+        return None
+    return 100.0 * (milliseconds[one] / milliseconds[other] - 1.0)
 
 
 def _measure(ways: list[_Way], device: TorchDevice, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Median milliseconds a frame and on the device alone, interleaved."""
+    """Median milliseconds a frame, and of CUDA graphs on the device alone; interleaved."""
     frames: dict[str, list[float]] = {way.name: [] for way in ways}
-    alone: dict[str, list[float]] = {way.name: [] for way in ways}
-    if device.host:  # once each: a rehearsal measures nothing
-        for way in ways:
-            alone[way.name] = frames[way.name] = [device.milliseconds(way.frame)]
-    for way in [] if device.host else ways * _WARM_UP:
-        way.frame()
+    alone: dict[str, list[float]] = {way.name: [] for way in ways if way.device}
     until = time.monotonic() + seconds
-    for done in range(0 if device.host else _ROUNDS):
-        if done >= 5 and time.monotonic() > until:
+    for done in range(1 if device.host else _ROUNDS):  # a rehearsal measures nothing
+        if done >= _LEAST_ROUNDS and time.monotonic() > until:
             break
         for way in ways:
             started = time.perf_counter()
             way.frame()
             frames[way.name].append(1e3 * (time.perf_counter() - started))
-            alone[way.name].append(device.milliseconds(way.device))
+            if way.device:
+                alone[way.name].append(device.milliseconds(way.device))
     return (
         {name: statistics.median(values) for name, values in frames.items()},
         {name: statistics.median(values) for name, values in alone.items()},
     )
 
 
-def _compiled(
-    preset: str, precision: str, dtype: torch.dtype, device: TorchDevice, context: Context, reporter: Reporter
-) -> None:
-    """The published formulation under torch.compile, beside ours as a CUDA graph."""
+def _compiled(preset: str, precision: str, device: TorchDevice, context: Context, reporter: Reporter) -> None:
+    """The folded network with the published decoder under torch.compile, as a CUDA graph, beside ours."""
     model = network(preset, context)
     size = device.size(model.config)
-    ours = _deployment(hyperseg.fold(model), dtype, device, fused_end=True)
-    published = _deployment(plain(model), dtype, device, fused_end=False)
-    torch.compiler.reset()
     started = time.monotonic()
+    torch.compiler.reset()
+    modules = {
+        _OURS: _deployment(hyperseg.fold(model), precision, device),
+        "published decoder, torch.compile, CUDA graph": torch.compile(
+            _deployment(_published_decoder(model), precision, device)
+        ),
+    }
     try:
-        ways = [
-            _way("ours, CUDA graph", ours, True, device, size),
-            _way("published, torch.compile", torch.compile(published), False, device, size),
-        ]
+        ways = [_way(name, module, True, device, size) for name, module in modules.items()]
         for way in ways:
             way.frame()
-        frames, alone = _measure(ways, device, _SECONDS_TO_MEASURE)
+        frames, alone = _measure(ways, device, _SECONDS_EACH)
     except Exception as error:
         reporter.row(_COMPILED_TABLE, preset=preset, precision=precision, note=" ".join(str(error).split())[:160])
         return

@@ -18,7 +18,7 @@ from cuda_kernels.kernels import write_request
 from vectors import CASES, DPWInvertedResidualCase, UpsampleArgmaxCase
 
 from gpu_check.ceilings import Ceilings, Level, graph_microseconds
-from gpu_check.stage import Context, Reporter
+from gpu_check.stage import Context, Reporter, run_limited
 from gpu_check.torch_device import PRECISIONS, TorchDevice
 
 _TABLE = "levels"
@@ -32,16 +32,20 @@ _PROFILED = (
 )
 _SECTIONS = ("SpeedOfLight", "LaunchStats", "Occupancy", "WarpStateStats", "MemoryWorkloadAnalysis")
 _STALLED = "smsp__average_warps_issue_stalled_"
-_METRICS = {
-    "us": ("gpu__time_duration.sum", 1e-3),
-    "DRAM, % of peak": ("dram__throughput.avg.pct_of_peak_sustained_elapsed", 1.0),
-    "L2, % of peak": ("lts__throughput.avg.pct_of_peak_sustained_elapsed", 1.0),
-    "SM, % of peak": ("sm__throughput.avg.pct_of_peak_sustained_elapsed", 1.0),
-    "occupancy, %": ("sm__warps_active.avg.pct_of_peak_sustained_active", 1.0),
-    "possible, %": ("sm__maximum_warps_per_active_cycle_pct", 1.0),
-    "waves": ("launch__waves_per_multiprocessor", 1.0),
-    "registers": ("launch__registers_per_thread", 1.0),
+_METRICS: dict[str, tuple[str, ...]] = {
+    "us": ("gpu__time_duration.sum",),
+    "DRAM, % of peak": (
+        "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed",
+        "dram__throughput.avg.pct_of_peak_sustained_elapsed",
+    ),
+    "L2, % of peak": ("lts__throughput.avg.pct_of_peak_sustained_elapsed",),
+    "SM, % of peak": ("sm__throughput.avg.pct_of_peak_sustained_elapsed",),
+    "occupancy, %": ("sm__warps_active.avg.pct_of_peak_sustained_active",),
+    "possible, %": ("sm__maximum_warps_per_active_cycle_pct",),
+    "waves": ("launch__waves_per_multiprocessor",),
+    "registers": ("launch__registers_per_thread",),
 }
+"""ncu's names, which differ between its releases; the first one that is there is taken."""
 
 
 def run(context: Context, reporter: Reporter) -> None:
@@ -54,11 +58,16 @@ def run(context: Context, reporter: Reporter) -> None:
             "set of inputs. The floor is the larger one of compulsory bytes over the measured bandwidth and "
             "multiply-adds over the measured rate of a matrix product, and no less than an empty launch."
         )
+        sums: dict[str, list[tuple[float, float]]] = {}
         for level in _levels(context):
             if context.seconds_left < (3.0 if device.host else 25.0):
                 reporter.row(_TABLE, level="no time was left")
                 break
-            _one_level(level, ceilings, device, reporter)
+            found = _one_level(level, ceilings, device, reporter)
+            sums.setdefault(f"{preset_of(level)} {level.dtype}", []).append(found)
+        for name, values in sums.items():
+            spent, floor = (sum(column) for column in zip(*values, strict=True))
+            reporter.row("levels together", preset=name, **{"levels": len(values), "us": spent, "floor, us": floor})
     _profile(context, reporter)
 
 
@@ -97,7 +106,8 @@ def _call(level: Level, device: TorchDevice) -> Callable[[], Any]:
     return lambda: torch.ops.hyperseg.dpw_conv(x, theta, *biases, previous, **level.attributes)
 
 
-def _one_level(level: Level, ceilings: Ceilings, device: TorchDevice, reporter: Reporter) -> None:
+def _one_level(level: Level, ceilings: Ceilings, device: TorchDevice, reporter: Reporter) -> tuple[float, float]:
+    """Microseconds that it takes, and its floor."""
     patches = level.grid[0] * level.grid[1]
     size = patches * compulsory(level).bytes
     l2 = 1 << 20 if device.host else torch.cuda.get_device_properties(device.device).L2_cache_size
@@ -117,6 +127,7 @@ def _one_level(level: Level, ceilings: Ceilings, device: TorchDevice, reporter: 
             "GB/s": size / cold / 1e3,
         },
     )
+    return cold, floor
 
 
 def command_line(program: str, files: list[str], log: Path) -> list[str]:
@@ -149,7 +160,8 @@ def _profile_row(row: dict[str, str]) -> dict[str, Any]:
     }
     stalls.pop("selected", None)
     worst = sorted((item for item in stalls.items() if item[1] > 0), key=lambda item: -item[1])[:3]
-    values = {name: factor * number(key) for name, (key, factor) in _METRICS.items()}
+    values = {name: number(next((key for key in keys if key in row), keys[0])) for name, keys in _METRICS.items()}
+    values["us"] *= 1e-3  # the base unit is a nanosecond
     return {**values, "cycles stalled per instruction": ", ".join(f"{name} {cycles:.1f}" for name, cycles in worst)}
 
 
@@ -173,21 +185,12 @@ def _profile(context: Context, reporter: Reporter) -> None:
         reporter.note("ncu was not found: no counters were read. Put Nsight Compute on PATH.")
         return
     log = Path(context.out) / "ncu.csv"
-    try:
-        done = subprocess.run(
-            command_line(context.run_requests, files, log),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=max(context.seconds_left, 5.0),
-        )
-    except subprocess.TimeoutExpired:
-        reporter.note("ncu did not end in time.")
-        return
+    code, said = run_limited(command_line(context.run_requests, files, log), max(context.seconds_left, 5.0))
     text = log.read_text() if log.exists() else ""
     rows = profile_rows(text, list(_PROFILED))
     for row in rows:
         reporter.row(table, **row)
     if not rows:
-        said = [line for line in (text + done.stdout + done.stderr).splitlines() if "ERR" in line or "==" in line]
-        reporter.note(f"ncu read no counters: {' / '.join(said[-3:])[:400] or f'exit code {done.returncode}'}")
+        errors = [line for line in (text + said).splitlines() if "ERR" in line or "==" in line]
+        ended = "it was not done in time" if code is None else f"exit code {code}"
+        reporter.note(f"ncu read no counters: {' / '.join(errors[-3:])[:400] or ended}")

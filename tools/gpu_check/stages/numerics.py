@@ -6,7 +6,6 @@ Inputs and outputs are allocations of exactly their size, outputs filled with 0x
 from __future__ import annotations
 
 import os
-import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import worst
 from cuda_kernels.kernels import read_output, write_request
 from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
-from gpu_check.stage import Context, Reporter
+from gpu_check.stage import Context, Reporter, run_limited
 
 PLACEMENTS = {
     "NCHW": Placement(),
@@ -47,19 +46,15 @@ def run(context: Context, reporter: Reporter) -> None:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(_write, jobs, chunksize=16))
         command = [context.run_requests, "--repeat", str(1 if context.host else _REPEATS)]
-        done = subprocess.run(
-            [*command, *(str(file) for _, _, file in jobs)], capture_output=True, text=True, check=False
-        )
-        said = dict(line.split(": ", 1) for line in done.stderr.splitlines() if ".request: " in line)
+        command += [str(file) for _, _, file in jobs]
+        code, text = run_limited(command, max(context.seconds_left, 5.0))
+        said = dict(line.split(": ", 1) for line in text.splitlines() if ".request: " in line)
         for file, problem in said.items():
             reporter.row("launches that failed", launch=Path(file).stem, problem=problem, ok=False)
-        if done.returncode and not said:
-            reporter.fail(f"run_requests ended with {done.returncode}: {done.stderr.strip()[-300:]}")
         ran = [job for job in jobs if job[2].with_name(job[2].name + ".output").is_file()]
-        if len(ran) + len(said) < len(jobs):
-            reporter.fail(
-                f"{len(jobs) - len(ran) - len(said)} of {len(jobs)} launches were not made: the device is lost"
-            )
+        if code != 0:
+            ended = "was not done in time" if code is None else f"ended with exit code {code}"
+            reporter.fail(f"run_requests {ended} after {len(ran)} of {len(jobs)} launches: {text.strip()[-200:]}")
         verdicts = list(pool.map(_judge, ran, chunksize=4))
     for verdict in verdicts:
         if verdict.problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
 from gpu_check.torch_device import PRESETS, network
 
+_OURS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 _TABLE = "labels against the CPU provider's"
 _SECONDS_EACH = 12.0
 
@@ -70,13 +72,33 @@ def _one_preset(preset: str, provider: str, library: Path, context: Context, rep
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(str(library))
     options.log_severity_level = 3
+    options.enable_profiling = True
+    options.profile_file_prefix = str(Path(context.work) / "profile")
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
     if provider not in session.get_providers():
-        reporter.row(_TABLE, preset=preset, provider=f"{provider} did not start; see gpu-check.log", ok=False)
-        return
+        raise SkipStageError(f"{provider} does not start: see gpu-check.log, and ONNX Runtime's table of CUDA versions")
     images = np.ascontiguousarray(test_pictures(height, width, seed=3)[0][None])
     (labels,) = session.run(None, {"image": images})
+    elsewhere = nodes_elsewhere(Path(session.end_profiling()).read_text(), provider)
     # TF32 is the CUDA provider's default, whose factors have float16's 11 bits.
     precision = Precision.FLOAT32 if context.host else Precision.FLOAT16
     comparison = LabelCheck(onnx.load(str(path)), precision).compare(images, labels)
-    reporter.row(_TABLE, preset=preset, provider=provider, result=str(comparison), ok=comparison.explained)
+    reporter.row(
+        _TABLE,
+        preset=preset,
+        provider=provider,
+        result=str(comparison),
+        **{"our nodes elsewhere": ", ".join(elsewhere)},
+        ok=comparison.explained and not elsewhere,
+    )
+
+
+def nodes_elsewhere(profile: str, provider: str) -> list[str]:
+    """Our operators that ONNX Runtime ran on another provider, by its profile: it places a node without a CUDA kernel
+    on the CPU, and says so in its log only."""
+    nodes = [event["args"] for event in json.loads(profile) if event.get("cat") == "Node"]
+    ran = {(node.get("op_name", ""), node.get("provider", "")) for node in nodes}
+    ours = {(operator, where) for operator, where in ran if operator in _OURS}
+    if not ours:
+        return ["none of ours ran"]
+    return sorted(f"{operator} on {where or 'an unnamed provider'}" for operator, where in ours if where != provider)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from cuda_kernels.kernels import write_request
 from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase
 
-from gpu_check.stage import Context, Reporter, SkipStageError
+from gpu_check.stage import Context, Reporter, SkipStageError, run_limited
 
 _NAMES = (
     # dpw_conv.cu: pointwise_small of 1, 2 and 4, with and without pairs; pointwise_float and _tensor in both tiles;
@@ -92,45 +91,36 @@ def run(context: Context, reporter: Reporter) -> None:
 
 
 def _one_tool(tool: str, files: list[str], seconds: float, context: Context, reporter: Reporter) -> None:
-    if seconds < 3.0:
-        reporter.row("compute-sanitizer", tool=tool, launches=0, found="no time was left")
-        return
     program = context.run_requests
-    command = [program, *files] if context.host else command_line(tool, program, files)
     log = Path(context.out) / f"compute-sanitizer-{tool}.log"
     started = time.monotonic()
-    try:
-        done: subprocess.CompletedProcess[str] | None = None
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
-        text = done.stdout + done.stderr
-    except subprocess.TimeoutExpired as late:
-        text = "".join(
-            part.decode(errors="replace") if isinstance(part, bytes) else part or ""
-            for part in (late.stdout, late.stderr)
-        )
+    command = [program, *files] if context.host else command_line(tool, program, files)
+    code, text = run_limited(command, max(seconds, 3.0))
     ran = sum(Path(file + ".output").exists() for file in files)
     for file in files:
         Path(file + ".output").unlink(missing_ok=True)
-    found = errors_in(text)
-    clean = found == 0 or (context.host and done is not None and done.returncode == 0)
-    if done is None:
-        verdict = f"not done within {seconds:.0f} s"
-    elif clean:
-        verdict = "not run (rehearsal)" if context.host else "nothing"
-    elif found:
-        verdict = f"{found} errors; see {log.name}"
-    else:
-        verdict = f"the tool did not run: {_last_line(text)}"
+    found = 0 if context.host and code == 0 else errors_in(text)
+    clean = code == 0 and found == 0 and ran == len(files)
     if not clean:
         log.write_text(text)
     reporter.row(
         "compute-sanitizer",
         tool=tool,
         launches=f"{ran} of {len(files)}",
-        found=verdict,
+        found=_verdict(code, found, text, log.name) if not context.host else "not run (rehearsal)",
         seconds=round(time.monotonic() - started, 1),
-        **({} if done is None else {"ok": clean and ran == len(files)}),
+        ok=clean,
     )
+
+
+def _verdict(code: int | None, found: int | None, text: str, log: str) -> str:
+    if code is None:
+        return f"not done in time; see {log}"
+    if found is None:
+        return f"the tool did not run: {_last_line(text)}"
+    if found:
+        return f"{found} errors; see {log}"
+    return "nothing" if code == 0 else f"ended with exit code {code}; see {log}"
 
 
 def _last_line(text: str) -> str:
