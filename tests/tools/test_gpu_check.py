@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,8 +19,7 @@ import pytest
 from cuda_kernels.build import compile_for_cpu, require_toolchain
 from cuda_kernels.kernels import Kernels
 from cuda_kernels.resources import read_committed, readable
-from gpu_check import __main__ as command
-from gpu_check import driver
+from gpu_check import command, driver
 from gpu_check.report import CUT_SHORT, FAILED, PASSED, SKIPPED, Report, StageResult
 from gpu_check.run import listen
 from gpu_check.stage import ROOT, STAGES, Context, Reporter
@@ -78,7 +79,7 @@ def test_what_travels_is_small() -> None:
 def test_too_little_time_is_said_for_each_stage(tmp_path: Path) -> None:
     require_toolchain()
     done = _run("--host", "--out", tmp_path, "--minutes", "0.001")
-    assert done.returncode == 0
+    assert done.returncode == 3, "nothing was checked"
     stages = json.loads((tmp_path / "gpu-check.json").read_text())["stages"]
     assert [stage["status"] for stage in stages] == [SKIPPED] * len(STAGES)
     assert all("s of --minutes were left" in stage["reason"] for stage in stages)
@@ -152,6 +153,10 @@ class _Driver:
         name.value = b"NVIDIA Double"[:length]
         return 0
 
+    def cuDeviceGetPCIBusId(self, bus: Any, length: int, _device: Any) -> int:
+        bus.value = b"0000:07:00.0"[:length]
+        return 0
+
     def cuDeviceGetAttribute(self, value: Any, attribute: int, _device: Any) -> int:
         value._obj.value = self._attributes[attribute]
         return 0
@@ -168,7 +173,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
 def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     _machine(monkeypatch, cuda=12080, capability=(8, 9))
     gpu = driver.find_gpu()
-    assert gpu == driver.Gpu("NVIDIA Double", (8, 9), (12, 8), 132, 50 << 20)
+    assert gpu == driver.Gpu("NVIDIA Double", (8, 9), (12, 8), 132, 50 << 20, "0000:07:00.0")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def _compiler(folder: Path, release: str, architectures: str) -> str:
 
 
 def _gpu(capability: tuple[int, int], driver_cuda: tuple[int, int]) -> driver.Gpu:
-    return driver.Gpu("NVIDIA Double", capability, driver_cuda, 132, 50 << 20)
+    return driver.Gpu("NVIDIA Double", capability, driver_cuda, 132, 50 << 20, "0000:07:00.0")
 
 
 def test_compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,46 +224,146 @@ def test_compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         driver.check_compiler(_gpu((9, 0), (12, 4)), new)
     with pytest.raises(driver.NoGpuError, match=r"nvcc 13\.0 does not compile for compute capability 12\.0"):
         driver.check_compiler(_gpu((12, 0), (13, 0)), new)
-    monkeypatch.setenv("CUDACXX", str(tmp_path / "nothing"))
+    for broken, said in (("", "does not tell a release"), ("#!/no/such/program\n", "does not run")):
+        path = tmp_path / "broken"
+        path.write_text(broken or "#!/bin/sh\nprintf '\\377release V13'\n")
+        path.chmod(0o755)
+        with pytest.raises(driver.NoGpuError, match=said):
+            driver.check_compiler(_gpu((9, 0), (13, 0)), str(path))
+    monkeypatch.setenv("CUDACXX", "nvcc -ccbin g++")
+    with pytest.raises(driver.NoGpuError, match=r"CUDACXX is nvcc -ccbin g\+\+, which is no program"):
+        driver.require_nvcc()
+    monkeypatch.delenv("CUDACXX")
     monkeypatch.setattr(driver.shutil, "which", lambda _: None)
-    with pytest.raises(driver.NoGpuError, match=r"nothing was not found: put the CUDA toolkit's bin folder on PATH"):
+    with pytest.raises(driver.NoGpuError, match="nvcc was not found: put the CUDA toolkit's bin folder on PATH"):
         driver.require_nvcc()
 
 
-def _listen(tmp_path: Path, program: str, seconds: float = 20.0) -> StageResult:
+def _listen(tmp_path: Path, *command: str, seconds: float = 60.0, host: bool = True) -> StageResult:
     result = StageResult("some", "Some stage")
-    context = Context(True, str(tmp_path), str(tmp_path), time.monotonic() + seconds)
+    context = Context(host, str(tmp_path), str(tmp_path), time.monotonic() + seconds)
+    (tmp_path / "context").write_text(context.to_json())
     with (tmp_path / "log").open("w") as log:
-        listen([sys.executable, "-c", program], log, context, result, lambda: None)
+        listen([sys.executable, *command], log, context, result, lambda: None)
     return result
 
 
-_ROW = 'print(\'{"kind": "row", "table": "t", "row": {"a": 1, "ok": true}}\', flush=True)\n'
+def _says(tmp_path: Path, program: str, seconds: float = 60.0) -> StageResult:
+    """What comes of a stage that runs these lines; `say(MESSAGE)` sends a message."""
+    head = "import os, sys, time\nsay = lambda text: os.write(int(sys.argv[-1]), (text + '\\n').encode())\n"
+    return _listen(tmp_path, "-c", head + program, seconds=seconds)
 
 
-def test_a_stage_that_crashes_keeps_its_rows(tmp_path: Path) -> None:
-    result = _listen(tmp_path, _ROW + "import os; os.abort()")
-    assert (result.status, result.reason) == (FAILED, "ended with exit code -6; see gpu-check.log")
-    assert result.tables == {"t": [{"a": 1, "ok": True}]}
+_ROW = """say('{"kind": "row", "table": "t", "row": {"a": 1, "ok": true, "problem": "broken"}}')\n"""
+_DONE = """say('{"kind": "done"}')\n"""
+_KEPT = {"t": [{"a": 1, "ok": True, "problem": "broken"}]}
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "reason"),
+    [
+        (_ROW + _DONE, PASSED, ""),
+        (_ROW + "os.abort()", FAILED, "ended by signal SIGABRT; see gpu-check.log"),
+        (_ROW + "sys.exit(7)", FAILED, "ended with exit code 7; see gpu-check.log"),
+        (_ROW, FAILED, "ended without a result; see gpu-check.log"),
+        ("say('hello'); say('[1'); say('{}')\n" + _ROW + "print('to the log')\n" + _DONE, PASSED, ""),
+        # A worker that holds the pipe keeps nobody waiting.
+        (_ROW + "os.fork() or time.sleep(600)\nos.abort()", FAILED, "ended by signal SIGABRT; see gpu-check.log"),
+    ],
+)
+def test_how_a_stage_ends(program: str, status: str, reason: str, tmp_path: Path) -> None:
+    result = _says(tmp_path, program)
+    assert (result.status, result.reason, result.tables) == (status, reason, _KEPT)
+
+
+def test_nothing_found_is_no_pass(tmp_path: Path) -> None:
+    assert _says(tmp_path, _DONE).status == FAILED
+
+
+def test_a_failed_row_fails_its_stage(tmp_path: Path) -> None:
+    result = _says(tmp_path, _ROW.replace("true", "false") + _DONE)
+    assert (result.status, result.reason) == (FAILED, "1 of its rows failed, the first: broken")
 
 
 def test_a_stage_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     child = tmp_path / "child"
     program = (
-        "import pathlib, subprocess, time\n"
-        f"pathlib.Path({str(child)!r}).write_text(str(subprocess.Popen(['sleep', '600']).pid))\n"
+        "import pathlib, subprocess\n"
+        f"process = subprocess.Popen(['sleep', '600'], preexec_fn=os.setpgrp)\n"
+        f"pathlib.Path({str(child)!r}).write_text(str(process.pid))\n"
         f"{_ROW}time.sleep(600)"
     )
-    result = _listen(tmp_path, program, seconds=-2.0)
-    assert result.status == CUT_SHORT
-    assert result.tables == {"t": [{"a": 1, "ok": True}]}
+    result = _says(tmp_path, program, seconds=-2.0)
+    assert (result.status, result.tables) == (CUT_SHORT, _KEPT)
     state = Path(f"/proc/{child.read_text()}/stat")
     assert not state.exists() or state.read_text().split(") ")[1][0] == "Z"
 
 
-def test_a_failed_row_fails_its_stage(tmp_path: Path) -> None:
-    result = _listen(tmp_path, _ROW.replace("true", "false"))
-    assert (result.status, result.reason) == (FAILED, "1 of its rows failed")
+def test_a_stage_that_cannot_run_is_skipped(tmp_path: Path) -> None:
+    """Through the process that a run starts, on a machine whose PyTorch has no CUDA."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this PyTorch has CUDA")
+    launch = str(ROOT / "tools" / "gpu_check" / "launch.py")
+    result = _listen(tmp_path, launch, "--stage", "pytorch", str(tmp_path / "context"), host=False)
+    assert result.status == SKIPPED
+    assert result.reason.startswith(f"PyTorch {torch.__version__} is built ")
+    assert "install a CUDA build that fits the driver" in result.reason
+
+
+def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    """By a terminal that closes, in the middle of a stage."""
+    require_toolchain()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": str(temporary)}
+    command = [str(_SCRIPT), "--host", "--only", "numerics", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while not list(temporary.glob("*/numerics.context")) and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert said == f"gpu_check: interrupted; what was measured until then is in {tmp_path / 'out'}\n"
+    assert list(temporary.iterdir()) == []
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    with (tmp_path / "gpu-check.log").open("w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        done = _run("--host", "--out", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"gpu_check: another run writes to {tmp_path}; choose another folder with --out\n"
+
+
+def test_a_failing_run_leaves_no_report_of_an_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gpu-check.md").write_text("of yesterday")
+    _machine(monkeypatch, gpus=0)
+    assert command.main(["--out", str(tmp_path)]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["gpu-check.log"]
+
+
+@pytest.mark.parametrize("variable", ["CDPATH", "PYTHONOPTIMIZE", "PYTHONPATH"])
+def test_the_environment_changes_nothing(variable: str, tmp_path: Path) -> None:
+    """Modules of other trees, a search path of cd, and a Python without assertions."""
+    require_toolchain()
+    for name in ("hyperseg", "vectors", "worst", "platform"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n")
+    value = {"CDPATH": ".", "PYTHONOPTIMIZE": "1", "PYTHONPATH": str(tmp_path)}[variable]
+    if variable == "PYTHONPATH":
+        (tmp_path / "platform.py").unlink()  # the standard library's own comes after PYTHONPATH for every program
+    done = subprocess.run(
+        [_SCRIPT, "--host", "--only", "sanitizer", "--out", tmp_path / "out"],
+        env={**os.environ, "PYTHON": sys.executable, variable: value},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class _Recorder(Reporter):
@@ -361,14 +466,3 @@ def test_outcomes_of_the_suite() -> None:
         ("bad", "failed", "assert 1 == 2"),
         ("left out", "skipped", "no GPU"),
     ]
-
-
-def test_pytorch_without_cuda_is_named(tmp_path: Path) -> None:
-    import torch
-    from gpu_check.stage import SkipStageError
-    from gpu_check.torch_device import TorchDevice
-
-    if torch.cuda.is_available():
-        pytest.skip("this PyTorch has CUDA")
-    with pytest.raises(SkipStageError, match=r"PyTorch .* and finds no GPU; install a CUDA build that fits"):
-        TorchDevice(Context(False, str(tmp_path), str(tmp_path), time.monotonic() + 60))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
+from gpu_check.processes import run_limited
+
 # CUdevice_attribute of cuda.h.
 _MULTIPROCESSORS, _L2_BYTES, _MAJOR, _MINOR = 16, 38, 75, 76
 _SMALLEST_CAPABILITY = (7, 5)
+_SECONDS_TO_ANSWER = 20.0
 
 
 class NoGpuError(Exception):
@@ -29,6 +32,7 @@ class Gpu:
     """The newest CUDA that the driver supports."""
     multiprocessors: int
     l2_bytes: int
+    pci_bus_id: str
 
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
@@ -47,6 +51,13 @@ def find_gpu() -> Gpu:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
         raise NoGpuError("no NVIDIA driver was found (libcuda.so.1); install one, or rehearse with --host") from None
+    try:
+        return _first_gpu(cuda)
+    except AttributeError as error:
+        raise NoGpuError(f"libcuda.so.1 is not NVIDIA's: {error}; rehearse with --host") from None
+
+
+def _first_gpu(cuda: ctypes.CDLL) -> Gpu:
     _check(cuda, cuda.cuInit(0), "the driver does not start")
     version, count, device = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
     _check(cuda, cuda.cuDriverGetVersion(ctypes.byref(version)), "the driver does not tell its version")
@@ -54,8 +65,9 @@ def find_gpu() -> Gpu:
     if count.value == 0:
         raise NoGpuError("the driver finds no GPU; is CUDA_VISIBLE_DEVICES empty? --host rehearses without one")
     _check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0), "the GPU cannot be opened")
-    name = ctypes.create_string_buffer(256)
+    name, bus = (ctypes.create_string_buffer(256) for _ in range(2))
     _check(cuda, cuda.cuDeviceGetName(name, len(name), device), "the GPU does not tell its name")
+    _check(cuda, cuda.cuDeviceGetPCIBusId(bus, len(bus), device), "the GPU does not tell its place")
 
     def attribute(which: int) -> int:
         value = ctypes.c_int()
@@ -63,11 +75,12 @@ def find_gpu() -> Gpu:
         return value.value
 
     gpu = Gpu(
-        name.value.decode(),
+        name.value.decode(errors="replace"),
         (attribute(_MAJOR), attribute(_MINOR)),
         (version.value // 1000, version.value % 1000 // 10),
         attribute(_MULTIPROCESSORS),
         attribute(_L2_BYTES),
+        bus.value.decode(errors="replace"),
     )
     if gpu.capability < _SMALLEST_CAPABILITY:
         raise NoGpuError(f"{gpu.name} has compute capability {dotted(gpu.capability)}; the kernels need 7.5 or newer")
@@ -76,18 +89,19 @@ def find_gpu() -> Gpu:
 
 def check_compiler(gpu: Gpu, nvcc: str) -> str:
     """nvcc's release. Raises NoGpuError where this nvcc cannot make code that the driver and the GPU run."""
-    said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False).stdout
-    release = said.partition("release ")[2].partition(",")[0]
-    if not release:
+    said = _output(nvcc, "--version")
+    found = re.search(r"release (\d+)\.(\d+)", said)
+    if found is None:
         raise NoGpuError(f"{nvcc} --version does not tell a release; is the CUDA toolkit whole?")
+    release = f"{found[1]}.{found[2]}"
     # Code for one architecture needs no newer driver than the toolkit's major release does (CUDA compatibility guide,
     # "minor version compatibility").
-    if gpu.driver_cuda[0] < int(release.partition(".")[0]):
+    if gpu.driver_cuda[0] < int(found[1]):
         raise NoGpuError(
             f"the driver supports CUDA up to {dotted(gpu.driver_cuda)}, nvcc is {release}: install a newer driver, or "
             f"put the nvcc of CUDA {gpu.driver_cuda[0]}.x on PATH"
         )
-    known = subprocess.run([nvcc, "--list-gpu-arch"], capture_output=True, text=True, check=False).stdout.split()
+    known = _output(nvcc, "--list-gpu-arch").split()
     if known and f"compute_{gpu.capability[0]}{gpu.capability[1]}" not in known:
         raise NoGpuError(
             f"nvcc {release} does not compile for compute capability {dotted(gpu.capability)} ({gpu.name}), only for "
@@ -97,27 +111,38 @@ def check_compiler(gpu: Gpu, nvcc: str) -> str:
 
 
 def require_nvcc() -> str:
-    """The path of nvcc, from CUDACXX or PATH. Raises NoGpuError."""
-    chosen = os.environ.get("CUDACXX") or "nvcc"
-    found = shutil.which(chosen) or shutil.which("/usr/local/cuda/bin/nvcc")
+    """The path of nvcc: CUDACXX, or the one on PATH, or that of /usr/local/cuda. Raises NoGpuError."""
+    if chosen := os.environ.get("CUDACXX"):
+        if found := shutil.which(chosen):
+            return found
+        raise NoGpuError(f"CUDACXX is {chosen}, which is no program; set it to the path of nvcc alone")
+    found = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
     if found is None:
-        raise NoGpuError(f"{chosen} was not found: put the CUDA toolkit's bin folder on PATH, or set CUDACXX")
+        raise NoGpuError("nvcc was not found: put the CUDA toolkit's bin folder on PATH, or set CUDACXX")
     return found
 
 
-def state() -> dict[str, str]:
-    """Clocks, temperature and power at this moment; empty where there is no nvidia-smi."""
+def state(gpu: Gpu) -> dict[str, str]:
+    """Clocks, temperature and power at this moment; empty where no nvidia-smi tells them."""
     fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active"
-    if shutil.which("nvidia-smi") is None:
-        return {}
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0"]
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", f"--id={gpu.pci_bus_id}"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    except subprocess.TimeoutExpired:
+        code, said = run_limited(command, _SECONDS_TO_ANSWER)
+    except OSError:
         return {}
-    values = [value.strip() for value in said.stdout.strip().split(",")]
+    values = [value.strip() for value in said.strip().split(",")]
     names = fields.split(",")
-    return dict(zip(names, values, strict=True)) if len(values) == len(names) else {}
+    return dict(zip(names, values, strict=True)) if code == 0 and len(values) == len(names) else {}
+
+
+def _output(nvcc: str, option: str) -> str:
+    try:
+        code, said = run_limited([nvcc, option], _SECONDS_TO_ANSWER)
+    except OSError as error:
+        raise NoGpuError(f"{nvcc} does not run ({error.strerror}); put a whole CUDA toolkit on PATH") from None
+    if code is None:
+        raise NoGpuError(f"{nvcc} {option} did not answer; put a whole CUDA toolkit on PATH")
+    return said
 
 
 def _check(cuda: ctypes.CDLL, result: int, what: str) -> None:
@@ -125,7 +150,7 @@ def _check(cuda: ctypes.CDLL, result: int, what: str) -> None:
         return
     text = ctypes.c_char_p()
     cuda.cuGetErrorString(result, ctypes.byref(text))
-    reason = text.value.decode() if text.value else f"error {result}"
+    reason = text.value.decode(errors="replace") if text.value else f"error {result}"
     raise NoGpuError(f"{what}: {reason} ({result}); see what nvidia-smi says, or rehearse with --host")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from gpu_check.processes import run_together
 from gpu_check.stage import ROOT
 
 PLUGINS = ROOT / "trt_plugins"
@@ -15,11 +15,13 @@ _KERNELS = ("dpw_conv.cu", "dpw_inverted_residual.cu", "upsample_argmax.cu")
 
 
 class BuildError(Exception):
-    """A compiler failed; the message has its last lines."""
+    """A compiler failed or is missing; the message is one line."""
 
 
-def build_for_device(work: Path, nvcc: str, capability: tuple[int, int]) -> None:
+def build_for_device(work: Path, nvcc: str, capability: tuple[int, int], seconds: float) -> None:
     """Machine code for this GPU alone; line information for the profiler and the sanitizer costs no speed."""
+    if set(",'\"") & set(str(work)):
+        raise BuildError(f"{work.parent} has a comma or a quote in its name, which nvcc does not take; set TMPDIR")
     include = [flag for folder in ("", "include", "cuda") for flag in ("-I", str(PLUGINS / folder))]
     common = [nvcc, "-std=c++17", "-O2", f"-arch=sm_{capability[0]}{capability[1]}", "-lineinfo", *include]
     shared = [*common, "-Xcompiler=-fPIC,-fvisibility=hidden"]
@@ -28,32 +30,36 @@ def build_for_device(work: Path, nvcc: str, capability: tuple[int, int]) -> None
         PLUGINS / "c_api" / "request.cpp",
         PLUGINS / "tests" / "cuda" / "run_requests.cpp",
     ]
-
-    def compile_one(source: Path) -> Path:
-        target = work / f"{source.stem}.o"
-        _run([*shared, "-c", str(source), "-o", str(target)])
-        return target
-
-    with ThreadPoolExecutor() as pool:
-        *kernels, program = pool.map(compile_one, sources)
-    _run([*common, "-shared", *map(str, kernels), "-o", str(work / LIBRARY)])
-    _run([*common, *map(str, [program, *kernels]), "-o", str(work / "run_requests")])
+    objects = [str(work / f"{source.stem}.o") for source in sources]
+    compiled = [[*shared, "-c", str(source), "-o", target] for source, target in zip(sources, objects, strict=True)]
+    _build(compiled, seconds, work)
+    *kernels, program = objects
+    linked = [
+        [*common, "-shared", *kernels, "-o", str(work / LIBRARY)],
+        [*common, program, *kernels, "-o", str(work / "run_requests")],
+    ]
+    _build(linked, seconds, work)
 
 
 def build_for_host(work: Path) -> None:
     """The same sources through trt_plugins/tests/cuda_on_cpu."""
-    from cuda_kernels.build import OPTIMISED, compile_for_cpu
+    from cuda_kernels.build import OPTIMISED, compile_for_cpu, toolkit_include
 
-    compile_for_cpu(work / LIBRARY, "library.cpp", [*OPTIMISED, "-shared"])
-    compile_for_cpu(work / "run_requests", "run_requests.cpp", list(OPTIMISED))
+    if shutil.which("g++") is None:
+        raise BuildError("g++ was not found, which --host compiles the kernels with: install it")
+    if toolkit_include() is None:
+        raise BuildError("the CUDA toolkit's headers were not found, which --host needs too: set CUDA_HOME")
+    try:
+        compile_for_cpu(work / LIBRARY, "library.cpp", [*OPTIMISED, "-shared"])
+        compile_for_cpu(work / "run_requests", "run_requests.cpp", list(OPTIMISED))
+    except AssertionError as error:
+        raise BuildError(f"g++ could not compile {error}; its messages are above") from None
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        tail = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise BuildError(f"{Path(command[0]).name} failed with exit code {done.returncode}: {tail}")
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="hyperseg-gpu-check-")
+def _build(commands: Sequence[Sequence[str]], seconds: float, work: Path) -> None:
+    for command, (code, text) in zip(commands, run_together(commands, seconds, work), strict=True):
+        if code == 0:
+            continue
+        ended = f"was not done within {seconds:.0f} s" if code is None else f"failed with exit code {code}"
+        tail = " / ".join(line.strip() for line in text.strip().splitlines()[-3:])
+        raise BuildError(f"{Path(command[0]).name} {ended}: {tail}")

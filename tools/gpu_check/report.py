@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import Any
 
 Row = dict[str, Any]
 
-PASSED, FAILED, SKIPPED, CUT_SHORT = "passed", "failed", "skipped", "cut short"
+PASSED, FAILED, SKIPPED, CUT_SHORT, UNFINISHED = "passed", "failed", "skipped", "cut short", "not finished"
 
 
 @dataclass
 class StageResult:
-    """One stage: how it ended, and the rows of its tables as they came."""
+    """One stage: how it ended, and the rows of its tables as they came. It has passed once it said that it is done."""
 
     name: str
     title: str
-    status: str = PASSED
+    status: str = UNFINISHED
     reason: str = ""
     seconds: float = 0.0
     tables: dict[str, list[Row]] = field(default_factory=dict)
@@ -28,18 +29,28 @@ class StageResult:
     """With --host: what only a GPU can show."""
 
     def add(self, message: dict[str, Any]) -> None:
-        """A message of the stage's process."""
-        if message["kind"] == "row":
+        """A message of the stage's process. Raises KeyError where it is none."""
+        kind = message["kind"]
+        if kind == "row":
             self.tables.setdefault(message["table"], []).append(message["row"])
             if message["row"].get("ok") is False:
                 self.status = FAILED
-        elif message["kind"] == "note":
+        elif kind == "note":
             self.notes.append(message["text"])
-        elif message["kind"] == "skip":
-            if self.status == PASSED:
-                self.status, self.reason = SKIPPED, message["reason"]
-        elif message["kind"] == "fail":
+        elif kind == "fail":
             self.status, self.reason = FAILED, message["reason"]
+        elif kind == "skip" and self.status == UNFINISHED:
+            self.status, self.reason = SKIPPED, message["reason"]
+        elif kind == "done" and self.status == UNFINISHED and self.tables:
+            self.status = PASSED
+
+    def failed_rows(self) -> str:
+        """How many, and what the first one says."""
+        rows = [row for table in self.tables.values() for row in table if row.get("ok") is False]
+        first = next(
+            (str(row[key]) for row in rows for key in ("problem", "found", "note", "text") if row.get(key)), ""
+        )
+        return f"{len(rows)} of its rows failed" + (f", the first: {first[:200]}" if first else "")
 
 
 @dataclass
@@ -49,7 +60,12 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        return any(stage.status in (FAILED, CUT_SHORT) for stage in self.stages)
+        return any(stage.status in (FAILED, CUT_SHORT, UNFINISHED) for stage in self.stages)
+
+    @property
+    def passed(self) -> bool:
+        """Whether anything did."""
+        return any(stage.status == PASSED for stage in self.stages)
 
     def write(self, folder: Path) -> None:
         """Both files, each whole or not at all. Raises OSError."""
@@ -96,7 +112,7 @@ def _cell(value: Any) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".part")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         draft.write_text(text)
         draft.replace(path)

@@ -1,33 +1,19 @@
-"""What a stage is given and how it reports: one JSON message a line on stdout, as soon as there is something to say.
-
-    python -m gpu_check.stage NAME CONTEXT_FILE
-
-A stage runs in a process of its own, so that a crash or a lost device ends nothing but it.
-"""
+"""The stages, what one is given, and how it reports."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-_OWN = (".", "export", "runtime", "tests", "tools")
-"""Where the modules of the project lie."""
 
 
 class SkipStageError(Exception):
@@ -62,7 +48,7 @@ class Context:
 
 
 class Reporter:
-    """Sends what a stage finds to the process that writes the report."""
+    """Sends what a stage finds to the process that writes the report, one JSON message a line, at once."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -80,6 +66,10 @@ class Reporter:
     def fail(self, reason: str) -> None:
         self._send(kind="fail", reason=reason)
 
+    def done(self) -> None:
+        """Nothing more will come; without it a stage has not passed."""
+        self._send(kind="done")
+
     def _send(self, **message: Any) -> None:
         print(json.dumps(_finite(message), allow_nan=False), file=self._stream, flush=True)
 
@@ -89,26 +79,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def run_limited(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
-    """Exit code and output, stderr included; the code is None where the time was over, and then all that the command
-    started is ended too."""
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        preexec_fn=os.setpgrp,  # noqa: PLW1509  a group of its own, in the stage's session
-    )
-    try:
-        text, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        text, _ = process.communicate()
-        return None, text
-    return process.returncode, text
 
 
 Run = Callable[[Context, Reporter], None]
@@ -174,35 +144,3 @@ STAGES = (
 
 def stage_named(name: str) -> Stage:
     return next(stage for stage in STAGES if stage.name == name)
-
-
-def _imported(stage: Stage) -> Run:
-    """Raises SkipStageError where a package of others is missing."""
-    try:
-        run: Run = import_module(f"gpu_check.stages.{stage.module}").run
-    except ModuleNotFoundError as missing:
-        if missing.name is None or any((ROOT / folder / missing.name.partition(".")[0]).exists() for folder in _OWN):
-            raise
-        raise SkipStageError(f"the Python package {missing.name} is not installed for {sys.executable}") from None
-    return run
-
-
-def main() -> None:
-    stage = stage_named(sys.argv[1])
-    context = Context(**json.loads(Path(sys.argv[2]).read_text()))
-    messages = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print goes to the log
-    reporter = Reporter(messages)
-    try:
-        run = _imported(stage)
-        run(context, reporter)
-    except SkipStageError as skip:
-        reporter.skip(str(skip))
-    except Exception as error:
-        traceback.print_exc()
-        reporter.fail(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

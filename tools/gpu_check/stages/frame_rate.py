@@ -165,7 +165,7 @@ def _one_network(
                 "floor ms": floors[not way.name.startswith("static")],
             },
         )
-    state = driver.state()
+    state = {} if device.host else driver.state(driver.find_gpu())
     reporter.row(
         "what dynamic convolutions cost",
         preset=preset,

@@ -18,7 +18,8 @@ from cuda_kernels.kernels import write_request
 from vectors import CASES, DPWInvertedResidualCase, UpsampleArgmaxCase
 
 from gpu_check.ceilings import Ceilings, Level, graph_microseconds
-from gpu_check.stage import Context, Reporter, run_limited
+from gpu_check.processes import run_limited
+from gpu_check.stage import Context, Reporter
 from gpu_check.torch_device import PRECISIONS, TorchDevice
 
 _TABLE = "levels"

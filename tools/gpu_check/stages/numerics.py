@@ -14,7 +14,8 @@ import worst
 from cuda_kernels.kernels import read_output, write_request
 from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
-from gpu_check.stage import Context, Reporter, run_limited
+from gpu_check.processes import run_limited
+from gpu_check.stage import Context, Reporter
 
 PLACEMENTS = {
     "NCHW": Placement(),
@@ -89,4 +90,6 @@ def _judge(job: tuple[Case, str, Path]) -> _Verdict:
         except AssertionError as error:
             problem = " ".join(str(error).split())[:300]
         share = max(shares, default=0.0)
+    if not problem and not share <= 1.0:
+        problem = f"an error of {share:.3g} times its bound"
     return _Verdict(kind, placement, case.name, problem, share)

@@ -11,7 +11,8 @@ from pathlib import Path
 from cuda_kernels.kernels import write_request
 from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase
 
-from gpu_check.stage import Context, Reporter, SkipStageError, run_limited
+from gpu_check.processes import run_limited
+from gpu_check.stage import Context, Reporter, SkipStageError
 
 _NAMES = (
     # dpw_conv.cu: pointwise_small of 1, 2 and 4, with and without pairs; pointwise_float and _tensor in both tiles;

@@ -7,14 +7,15 @@ and gpu-check.md at once, so whatever ends the run, the figures until then are k
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import platform
-import signal
 import sys
 import time
 from datetime import date
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from gpu_check import driver, programs
 from gpu_check.report import Report
@@ -30,35 +31,40 @@ examples:
   scripts/gpu_check.sh --minutes 3 --only numerics pytorch
   scripts/gpu_check.sh --host                           a rehearsal on a machine without a GPU
 
-The exit code is 0 where nothing failed; a stage that cannot run here is skipped, and says why.
+exit code: 0 where nothing failed, 1 where something did, 3 where nothing could be checked; a stage that cannot run here
+is skipped, and says why.
 """
+_OF_EARLIER_RUNS = ("gpu-check.json", "gpu-check.md", "ncu.csv", "compute-sanitizer-*.log")
+_NOTHING_CHECKED = 3
+
+
+class _BusyError(Exception):
+    """Another run writes to the same folder."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     deadline = time.monotonic() + 60.0 * options.minutes
-    signal.signal(signal.SIGTERM, _interrupt)
     out = Path(options.out)
     report = Report(_facts())
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "gpu-check.log").write_text("")
-        with programs.temporary_folder() as work:
-            _build(Path(work), report, host=options.host)
+        with _open_folder(out) as log, TemporaryDirectory(prefix="hyperseg-gpu-check-") as work:
+            _build(Path(work), report, host=options.host, seconds=deadline - time.monotonic())
             stages = [stage for stage in STAGES if not options.only or stage.name in options.only]
-            run_stages(report, stages, host=options.host, work=Path(work), out=out, deadline=deadline)
-    except (driver.NoGpuError, programs.BuildError) as error:
+            run_stages(
+                report, stages, host=options.host, work=Path(work), out=out, log=log, deadline=deadline, say=_say
+            )
+    except (driver.NoGpuError, programs.BuildError, _BusyError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        _complain(f"interrupted; what was measured until then is in {out}")
+        _complain(f"interrupted; what was measured until then is in {out}" if report.stages else "interrupted")
         return 130
     except OSError as error:
-        if report.stages:
-            print(report.markdown())
-        kept = "; the figures until then are printed above" if report.stages else ""
-        return _complain(f"{error.filename or out}: {error.strerror or error}{kept}; choose another folder with --out")
-    print(f"\n{out / 'gpu-check.md'}")
-    return 1 if report.failed else 0
+        return _cannot_write(error, out, report)
+    _say(f"\n{out / 'gpu-check.md'}")
+    if report.failed:
+        return 1
+    return 0 if report.passed else _NOTHING_CHECKED
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -86,6 +92,22 @@ def _minutes(text: str) -> float:
     return value
 
 
+def _open_folder(out: Path) -> IO[str]:
+    """The folder's log, locked for this run; what earlier runs left there is removed. Raises OSError and _BusyError."""
+    out.mkdir(parents=True, exist_ok=True)
+    log = (out / "gpu-check.log").open("a")
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.close()
+        raise _BusyError(f"another run writes to {out}; choose another folder with --out") from None
+    log.truncate(0)
+    for pattern in _OF_EARLIER_RUNS:
+        for path in out.glob(pattern):
+            path.unlink()
+    return log
+
+
 def _facts() -> dict[str, Any]:
     return {
         "gpu": "none (rehearsal on the CPU)",
@@ -96,7 +118,7 @@ def _facts() -> dict[str, Any]:
     }
 
 
-def _build(work: Path, report: Report, *, host: bool) -> None:
+def _build(work: Path, report: Report, *, host: bool, seconds: float) -> None:
     """The programs for the machine at hand, which the report then describes. Raises NoGpuError and BuildError."""
     started = time.monotonic()
     if host:
@@ -105,20 +127,28 @@ def _build(work: Path, report: Report, *, host: bool) -> None:
         gpu = driver.find_gpu()
         nvcc = driver.require_nvcc()
         release = driver.check_compiler(gpu, nvcc)
-        report.machine |= {**gpu.to_dict(), "nvcc": release, **driver.state()}
-        programs.build_for_device(work, nvcc, gpu.capability)
+        report.machine |= {**gpu.to_dict(), "nvcc": release, **driver.state(gpu)}
+        programs.build_for_device(work, nvcc, gpu.capability, max(seconds, 60.0))
     report.machine["seconds to build"] = round(time.monotonic() - started, 1)
 
 
-def _interrupt(*_: object) -> None:
-    """A time limit from outside ends the run as Ctrl-C does, its processes included."""
-    raise KeyboardInterrupt
+def _cannot_write(error: OSError, out: Path, report: Report) -> int:
+    if report.stages:
+        _say(report.markdown())
+    kept = "; the figures until then are printed above" if report.stages else ""
+    named = str(error.filename or out)
+    remedy = "TMPDIR" if "hyperseg-gpu-check-" in named else "--out"
+    return _complain(f"{named}: {error.strerror or error}{kept}; choose another folder with {remedy}")
+
+
+def _say(line: str) -> None:
+    """A closed or full stdout ends no measurement: the report has it all."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
 
 
 def _complain(message: str) -> int:
     print(f"gpu_check: {message}", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
