@@ -134,6 +134,7 @@ class CudaLibrary:
         try:
             self.handle = ctypes.CDLL(str(path))
             found = self.handle.hyperseg_cuda_interface()
+            self._launch = self.handle.hyperseg_launch
         except (OSError, AttributeError) as error:
             raise CudaLibraryError(f"{path} does not load: {' '.join(str(error).split())}; build it again") from None
         if found != INTERFACE:
@@ -144,9 +145,7 @@ class CudaLibrary:
         """Enqueues the kernel on a stream (cudaStream_t) of the current device. Raises RefusedError where the
         kernels are not for this request or this device, and CudaLibraryError where the launch failed."""
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)
-        result = self.handle.hyperseg_launch(
-            ctypes.byref(request), ctypes.c_void_p(stream), message, ctypes.c_size_t(_MESSAGE_BYTES)
-        )
+        result = self._launch(ctypes.byref(request), ctypes.c_void_p(stream), message, ctypes.c_size_t(_MESSAGE_BYTES))
         if result:
             text = message.value.decode()
             if "no kernel image" in text:  # cudaErrorNoKernelImageForDevice

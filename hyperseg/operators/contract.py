@@ -23,23 +23,27 @@ def check_map(name: str, x: Tensor, theta: Tensor, previous: Tensor | None) -> N
     _require(x.dim() == 4, f"{name}: X has {x.dim()} dimensions, expected [N, C, H, W]")
     _require(theta.dim() == 5, f"{name}: theta has {theta.dim()} dimensions, expected [N, T, N_h, N_w, L]")
     (n, _, h, w), (theta_n, _, rows, columns, _) = x.shape, theta.shape
+    _require(rows > 0 and columns > 0, f"{name}: theta has an empty grid of {rows}x{columns} patches")
     _require(n == theta_n, f"{name}: X has batch {n}, theta {theta_n}")
     _require(
         h % rows == 0 and w % columns == 0,
         f"{name}: X of {h}x{w} does not divide into a grid of {rows}x{columns} patches",
     )
     tensors = [x, theta] if previous is None else [x, theta, previous]
+    devices = sorted({str(tensor.device) for tensor in tensors})
+    _require(len(devices) == 1, f"{name}: tensors are on several devices: {', '.join(devices)}; move them to one")
     _require(len({t.dtype for t in tensors}) == 1, f"{name}: dtypes differ: {[str(t.dtype) for t in tensors]}")
     if previous is not None:
         _require(h % 2 == 0 and w % 2 == 0, f"{name}: X of {h}x{w} has no half size for previous")
         expected = (n, h // 2, w // 2)
-        found = (previous.shape[0], *previous.shape[2:]) if previous.dim() == 4 else tuple(previous.shape)
+        _require(previous.dim() == 4, f"{name}: previous has {previous.dim()} dimensions, expected [N, C, H/2, W/2]")
+        found = (previous.shape[0], *previous.shape[2:])
         _require(found == expected, f"{name}: previous [N, H, W] is {found}, expected {expected}")
 
 
 def check_kernel(name: str, x: Tensor, kernel: Sequence[int]) -> None:
     """An odd square kernel whose reflect padding the map can provide."""
-    square = len(kernel) == 2 and kernel[0] == kernel[1] and kernel[0] % 2 == 1
+    square = len(kernel) == 2 and kernel[0] == kernel[1] and kernel[0] > 0 and kernel[0] % 2 == 1
     _require(square, f"{name}: kernel_shape {list(kernel)} is not an odd square")
     radius = kernel[0] // 2
     fits = x.shape[2] > radius and x.shape[3] > radius
@@ -74,9 +78,10 @@ def dpw_conv_outputs(
     _require(activation in ACTIVATIONS, f"{name}: activation {activation!r} is not one of {', '.join(ACTIVATIONS)}")
     inputs = composed_channels(x, previous, coordinates)
     _require(group >= 1 and inputs % group == 0, f"{name}: {inputs} input channels do not divide into {group} groups")
+    _require(inputs > 0, f"{name}: there are no input channels")
     per_output = inputs // group * kernel[0] * kernel[1]
     if bias is not None:
-        _require(bias.dim() == 1, f"{name}: bias must be [C_out]")
+        _require(bias.dim() == 1 and bias.numel() > 0, f"{name}: bias must be [C_out], at least one channel")
         _require(outputs in (0, bias.shape[0]), f"{name}: bias has {bias.shape[0]} channels, outputs is {outputs}")
         outputs = int(bias.shape[0])
     if not outputs:
@@ -99,7 +104,8 @@ def dpw_inverted_residual_outputs(
     name = "dpw_inverted_residual"
     check_map(name, x, theta, previous)
     check_kernel(name, x, kernel)
-    _require(all(bias.dim() == 1 for bias in biases), f"{name}: biases must be one-dimensional")
+    vectors = all(bias.dim() == 1 and bias.numel() > 0 for bias in biases)
+    _require(vectors, f"{name}: biases must be one-dimensional, at least one channel each")
     hidden, outputs = int(biases[0].shape[0]), int(biases[2].shape[0])
     _require(biases[1].shape[0] == hidden, f"{name}: bias1 and bias2 have {hidden} and {biases[1].shape[0]} channels")
     inputs = composed_channels(x, previous, coordinates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,30 @@ def test_wrong_inputs_are_refused_as_by_pytorch_functions() -> None:
         torch.ops.hyperseg.dpw_conv(x[:, :, 1:], theta, bias)
     with pytest.raises(ValueError, match=r"several devices: cpu, meta; move them to one"):
         cuda.dpw_conv(x, theta.to("meta"), bias, previous, coordinates=1)
+    with pytest.raises(ValueError, match=r"several devices: cpu, meta; move them to one"):
+        cuda.dpw_conv(x, theta, bias.to("meta"), previous, coordinates=1)
+
+
+@pytest.mark.parametrize("on_our_kernels", [False, True])
+def test_shapes_that_no_operator_takes(on_our_kernels: bool, library_folder: Path) -> None:
+    """The same words on every device."""
+    ones = torch.ones
+    conv, block = torch.ops.hyperseg.dpw_conv, torch.ops.hyperseg.dpw_inverted_residual
+    x, theta = ones(1, 2, 4, 4), ones(1, 1, 2, 2, 40)
+    with kernels_for_cpu_tensors(library_folder) if on_our_kernels else nullcontext():
+        for kernel in ([-1, -1], [0, 0], [2, 2], [1, 3]):
+            with pytest.raises(ValueError, match="is not an odd square"):
+                conv(x, theta, kernel_shape=kernel)
+        with pytest.raises(ValueError, match="previous has 3 dimensions"):
+            conv(x, theta, previous=ones(1, 2, 2))
+        with pytest.raises(ValueError, match="there are no input channels"):
+            conv(x[:, :0], theta)
+        with pytest.raises(ValueError, match="empty grid of 0x2 patches"):
+            conv(x, theta[:, :, :0])
+        with pytest.raises(ValueError, match="at least one channel"):
+            conv(x, theta, ones(0))
+        with pytest.raises(ValueError, match="at least one channel each"):
+            block(x, theta, ones(0), ones(0), ones(2))
 
 
 @pytest.mark.usefixtures("on_kernels")

@@ -100,7 +100,7 @@ class CountingLibrary(CudaLibrary):
     """The loaded kernels, counting their launches."""
 
     def __init__(self, library: CudaLibrary) -> None:
-        self.handle, self.path = library.handle, library.path
+        self.__dict__.update(library.__dict__)
         self.launches = 0
 
     def launch(self, request: Any, stream: int = 0) -> None:
