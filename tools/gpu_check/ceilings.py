@@ -29,7 +29,8 @@ class Ceilings:
 
     @classmethod
     def measured(cls, device: TorchDevice) -> Ceilings:
-        count = 1 << (20 if device.host else 28)
+        # A gigabyte, or a sixteenth of what is free on a small GPU.
+        count = 1 << 20 if device.host else min(1 << 28, torch.cuda.mem_get_info()[0] // 64)
         source = torch.empty(count, dtype=torch.float32, device=device.device).normal_()
         target = torch.empty_like(source)
         copy = device.median_milliseconds(lambda: target.copy_(source), 10)
