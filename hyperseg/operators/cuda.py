@@ -86,9 +86,11 @@ def dpw_inverted_residual(
     biases = (bias1, bias2, bias3)
     outputs = dpw_inverted_residual_outputs(x, theta, biases, previous, kernel_shape, offset, coordinates)
     request = _LaunchRequest(x, theta, biases, previous)
-    if request.runs_on_kernels() and kernel_shape[0] == 3:  # the only size that the kernels have
+    if request.runs_on_kernels():
         y = request.new_output((x.shape[0], outputs, x.shape[2], x.shape[3]))
-        if request.launch(Operator.DPW_INVERTED_RESIDUAL, y, kernel=3, offset=offset, coordinates=bool(coordinates)):
+        if request.launch(
+            Operator.DPW_INVERTED_RESIDUAL, y, kernel=kernel_shape[0], offset=offset, coordinates=bool(coordinates)
+        ):
             return y
     return composite.dpw_inverted_residual(x, theta, bias1, bias2, bias3, previous, kernel_shape, offset, coordinates)
 

@@ -29,10 +29,13 @@ stages, in their order:
 examples:
   scripts/gpu_check.sh                                  everything, within 8 minutes
   scripts/gpu_check.sh --minutes 3 --only numerics pytorch
+  PYTHON=.venv-gpu/bin/python scripts/gpu_check.sh --minutes 30     with all that scripts/test.sh -m gpu installed
   scripts/gpu_check.sh --host                           a rehearsal on a machine without a GPU
 
-exit code: 0 where nothing failed, 1 where something did, 3 where nothing could be checked; a stage that cannot run here
-is skipped, and says why.
+python3 from PATH runs it, or the one that PYTHON names; a stage whose packages it lacks is skipped, and says so.
+
+exit code: 0 a stage passed and none failed; 1 a stage failed or was cut short, or the check could not start; 3 every
+stage was skipped; 130 interrupted
 """
 _OF_EARLIER_RUNS = ("gpu-check.json", "gpu-check.md", "ncu.csv", "compute-sanitizer-*.log")
 _NOTHING_CHECKED = 3
@@ -50,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with _open_folder(out) as log, TemporaryDirectory(prefix="hyperseg-gpu-check-") as work:
             _build(Path(work), report, host=options.host, seconds=deadline - time.monotonic())
+            _remove_earlier(out, log)
             stages = [stage for stage in STAGES if not options.only or stage.name in options.only]
             run_stages(
                 report, stages, host=options.host, work=Path(work), out=out, log=log, deadline=deadline, say=_say
@@ -73,7 +77,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="scripts/gpu_check.sh",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_EXAMPLES.format(stages="\n".join(f"  {stage.name:<13}{stage.title}" for stage in STAGES)),
+        epilog=_EXAMPLES.format(stages="\n".join(f"  {stage.name:<13}{stage.shows}" for stage in STAGES)),
     )
     parser.add_argument("--out", default="runs/gpu-check", metavar="DIR", help="where the report goes (%(default)s)")
     parser.add_argument("--minutes", type=_minutes, default=8.0, metavar="N", help="time for everything (%(default)g)")
@@ -93,7 +97,7 @@ def _minutes(text: str) -> float:
 
 
 def _open_folder(out: Path) -> IO[str]:
-    """The folder's log, locked for this run; what earlier runs left there is removed. Raises OSError and _BusyError."""
+    """The folder's log, locked for this run. Raises OSError and _BusyError."""
     out.mkdir(parents=True, exist_ok=True)
     log = (out / "gpu-check.log").open("a")
     try:
@@ -101,11 +105,15 @@ def _open_folder(out: Path) -> IO[str]:
     except BlockingIOError:
         log.close()
         raise _BusyError(f"another run writes to {out}; choose another folder with --out") from None
+    return log
+
+
+def _remove_earlier(out: Path, log: IO[str]) -> None:
+    """What an earlier run left, once this one can start."""
     log.truncate(0)
     for pattern in _OF_EARLIER_RUNS:
         for path in out.glob(pattern):
             path.unlink()
-    return log
 
 
 def _facts() -> dict[str, Any]:
@@ -122,12 +130,14 @@ def _build(work: Path, report: Report, *, host: bool, seconds: float) -> None:
     """The programs for the machine at hand, which the report then describes. Raises NoGpuError and BuildError."""
     started = time.monotonic()
     if host:
+        _say("building the kernels for the CPU")
         programs.build_for_host(work)
     else:
         gpu = driver.find_gpu()
         nvcc = driver.require_nvcc()
         release = driver.check_compiler(gpu, nvcc)
         report.machine |= {**gpu.to_dict(), "nvcc": release, **driver.state(gpu)}
+        _say(f"building the kernels for {gpu.name}, compute capability {driver.dotted(gpu.capability)}")
         programs.build_for_device(work, nvcc, gpu.capability, max(seconds, 60.0))
     report.machine["seconds to build"] = round(time.monotonic() - started, 1)
 

@@ -12,6 +12,8 @@ from typing import Any
 Row = dict[str, Any]
 
 PASSED, FAILED, SKIPPED, CUT_SHORT, UNFINISHED = "passed", "failed", "skipped", "cut short", "not finished"
+REHEARSED = "rehearsed"
+"""Passed without a GPU."""
 
 
 @dataclass
@@ -39,10 +41,12 @@ class StageResult:
             self.notes.append(message["text"])
         elif kind == "fail":
             self.status, self.reason = FAILED, message["reason"]
+        elif kind == "cut" and self.status == UNFINISHED:
+            self.status, self.reason = CUT_SHORT, message["reason"]
         elif kind == "skip" and self.status == UNFINISHED:
             self.status, self.reason = SKIPPED, message["reason"]
         elif kind == "done" and self.status == UNFINISHED and self.tables:
-            self.status = PASSED
+            self.status = REHEARSED if self.unreached else PASSED
 
     def failed_rows(self) -> str:
         """How many, and what the first one says."""
@@ -65,7 +69,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether anything did."""
-        return any(stage.status == PASSED for stage in self.stages)
+        return any(stage.status in (PASSED, REHEARSED) for stage in self.stages)
 
     def write(self, folder: Path) -> None:
         """Both files, each whole or not at all. Raises OSError."""
@@ -75,9 +79,12 @@ class Report:
     def markdown(self) -> str:
         lines = [f"# GPU check: {self.machine['gpu']}", ""]
         lines += [f"- {name}: {value}" for name, value in self.machine.items() if name != "gpu" and value != ""]
+        if any(stage.unreached for stage in self.stages):
+            lines += ["", "**Rehearsal.** The kernels ran on the CPU: no time or rate below says anything about a GPU."]
         lines += ["", "| stage | result | seconds | |", "|---|---|---|---|"]
         lines += [
-            f"| {stage.title} | {stage.status} | {stage.seconds:.0f} | {_cell(stage.reason)} |" for stage in self.stages
+            f"| {stage.title} (`{stage.name}`) | {stage.status} | {stage.seconds:.0f} | {_cell(stage.reason)} |"
+            for stage in self.stages
         ]
         for stage in self.stages:
             lines += _section(stage)
@@ -107,7 +114,9 @@ def markdown_table(rows: Iterable[Row]) -> list[str]:
 def _cell(value: Any) -> str:
     if value is True or value is False:
         return "yes" if value else "**no**"
-    text = f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+    if isinstance(value, float):
+        value = f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+    text = "" if value is None else str(value)
     return " ".join(text.replace("|", "\\|").split())
 
 

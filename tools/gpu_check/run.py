@@ -62,11 +62,12 @@ def run_stages(
             file = work / f"{stage.name}.context"
             file.write_text(context.to_json())
             print(f"==== {stage.name}", file=log, flush=True)
+            say(f"{stage.name}: {stage.shows} (at most {context.seconds_left:.0f} s)")
             command = [sys.executable, str(_LAUNCH), "--stage", stage.name, str(file)]
             listen(command, log, context, result, lambda: report.write(out))
             result.seconds = time.monotonic() - started
         report.write(out)
-        say(f"{result.title:<22}{result.status:<11}{result.seconds:6.1f} s  {result.reason}")
+        say(f"  {result.name:<12}{result.status:<13}{result.seconds:6.1f} s  {result.reason}")
         if result.unreached:
             say(f"    not reached without a GPU: {result.unreached}")
 

@@ -66,6 +66,10 @@ class Reporter:
     def fail(self, reason: str) -> None:
         self._send(kind="fail", reason=reason)
 
+    def cut(self, reason: str) -> None:
+        """The time was over; what was found until then stands."""
+        self._send(kind="cut", reason=reason)
+
     def done(self) -> None:
         """Nothing more will come; without it a stage has not passed."""
         self._send(kind="done")
@@ -90,6 +94,7 @@ class Stage:
 
     weight: its share of the time, against those of the stages that are still to come.
     least_seconds: below that it is not started.
+    shows: what it is for, in a line.
     unreached: what --host cannot reach of it.
     packages: Python packages without which there is nothing to do on a GPU; of "a|b" one is enough.
     """
@@ -99,6 +104,7 @@ class Stage:
     module: str
     weight: float
     least_seconds: float
+    shows: str
     unreached: str
     packages: tuple[str, ...] = ()
 
@@ -123,19 +129,26 @@ _TORCH = ("numpy", "cv2", "torch")
 
 STAGES = (
     Stage("numerics", "Numerics", "numerics", 2, 8,
+          "every test vector against the float64 reference",
           "the device's arithmetic: fused multiply-adds, tensor cores, warps in lockstep", ("numpy",)),
     Stage("sanitizer", "compute-sanitizer", "sanitizer", 3, 15,
+          "memcheck, racecheck, initcheck and synccheck over launches of every kernel",
           "compute-sanitizer itself; the same launches run without it", ("numpy",)),
     Stage("pytorch", "PyTorch on CUDA", "pytorch", 3, 20,
+          "logits of every preset on our kernels against the CPU's",
           "CUDA streams, capture in a CUDA graph, cuDNN, TF32, float16 convolutions; resolutions are small", _TORCH),
     Stage("frames", "Frame rates", "frame_rate", 5, 30,
+          "frames/s of every preset, ours and in other formulations",
           "every figure, CUDA graphs, torch.compile on a GPU", _TORCH),
     Stage("kernels", "Kernel by kernel", "kernel_times", 3, 15,
+          "every decoder level beside its floor; counters of six launches (ncu)",
           "every figure, CUDA graphs, ncu and what it prints", _TORCH),
     Stage("onnxruntime", "ONNX Runtime on CUDA", "onnxruntime_cuda", 2, 15,
+          "exported files in the CUDA provider",
           "ONNX Runtime's CUDA provider; the same files run on its CPU provider",
           (*_TORCH, "onnx", "onnxruntime-gpu")),
     Stage("tensorrt", "TensorRT", "tensorrt_suite", 4, 30,
+          "the suite tests/gpu: engines built, run, captured and timed",
           "TensorRT and pycuda: the suite is collected, and skipped",
           ("pytest", "pycuda", "tensorrt|tensorrt-rtx")),
 )  # fmt: skip

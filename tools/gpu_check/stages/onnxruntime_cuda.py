@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 
+from gpu_check.processes import run_limited
 from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
 from gpu_check.torch_device import PRESETS, network
 
@@ -42,17 +42,26 @@ def _library(context: Context) -> Path:
     found = libraries.find(libraries.Library.ONNXRUNTIME)
     if found is not None:
         return found
-    build = Path(context.work) / "native"
+    if context.host:
+        raise SkipStageError("libhyperseg_ort.so is not built; scripts/setup.sh builds it")
     if shutil.which("cmake") is None:
-        raise SkipStageError("libhyperseg_ort.so is not built, and cmake was not found; run pip install . first")
+        raise SkipStageError("libhyperseg_ort.so is not built, and cmake was not found; pip install . builds it too")
+    build = Path(context.work) / "native"
     configure = [
         "cmake", "-S", str(ROOT), "-B", str(build), "-DCMAKE_CUDA_ARCHITECTURES=native", "-DHYPERSEG_DOWNLOAD=OFF",
     ]  # fmt: skip
-    for command in (configure, ["cmake", "--build", str(build), "--target", "hyperseg_ort", "-j", str(os.cpu_count())]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            tail = " ".join((done.stdout + done.stderr).split())[-300:]
-            raise SkipStageError(f"libhyperseg_ort.so could not be built: {tail}")
+    _, said = run_limited(configure, context.seconds_left)
+    for part in ("Highway", "ONNX Runtime headers"):
+        if f"yes {part}" not in said:
+            raise SkipStageError(
+                f"libhyperseg_ort.so is not built, and {part} was not found: run scripts/fetch_headers.sh where there "
+                "is a network, and carry build/headers along"
+            )
+    command = ["cmake", "--build", str(build), "--target", "hyperseg_ort", "-j", str(os.cpu_count())]
+    code, said = run_limited(command, context.seconds_left)
+    if code != 0:
+        errors = [line.strip() for line in said.splitlines() if "rror" in line] or ["the time was over"]
+        raise SkipStageError(f"libhyperseg_ort.so could not be built: {errors[0][:200]}")
     return next(build.rglob("libhyperseg_ort.so"))
 
 

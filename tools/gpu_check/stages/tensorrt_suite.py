@@ -1,34 +1,56 @@
-"""The suite tests/gpu: every test vector through the plug-ins, and engines built, run, captured and timed."""
+"""The suite tests/gpu: test vectors through the plug-ins and PyTorch, and engines built, run, captured and timed."""
 
 from __future__ import annotations
 
-import subprocess
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-from gpu_check.stage import ROOT, Context, Reporter
+from gpu_check.processes import run_limited
+from gpu_check.stage import Context, Reporter, SkipStageError
+
+_LINE = re.compile(r"^tests/gpu/\S+::(.+?) (PASSED|FAILED|ERROR|SKIPPED)", re.MULTILINE)
+_TABLE = "tests/gpu"
 
 
 def run(context: Context, reporter: Reporter) -> None:
     results = Path(context.work) / "tensorrt.xml"
     command = [
-        sys.executable, "-m", "pytest", "tests/gpu", "-m", "gpu", "-q", "-p", "no:cacheprovider",
-        f"--junitxml={results}",
+        sys.executable, "-m", "pytest", "tests/gpu", "-m", "gpu", "-v", "-p", "no:cacheprovider",
+        "-o", "junit_logging=system-out", "-o", "junit_log_passing_tests=true", f"--junitxml={results}",
     ]  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=max(context.seconds_left, 5.0)
-        )
-    except subprocess.TimeoutExpired:
-        reporter.fail("the suite did not end within its time; scripts/test.sh -m gpu runs it alone")
+    code, text = run_limited(command, max(context.seconds_left, 5.0))
+    if code is None:
+        _cut_short(text, reporter)
         return
     if not results.exists():
-        reporter.fail(f"pytest ended with {done.returncode}: {' '.join(done.stdout.split())[-300:]}")
+        reporter.fail(f"pytest ended with exit code {code}: {' '.join(text.split())[-300:]}")
         return
-    for name, outcome, text in outcomes(results.read_text()):
-        passed = {} if outcome == "skipped" else {"ok": outcome == "passed"}
-        reporter.row("tests/gpu", test=name, outcome=outcome, text=text, **passed)
+    skipped: Counter[str] = Counter()
+    ran = 0
+    for name, outcome, said in outcomes(results.read_text()):
+        if outcome == "skipped":
+            skipped[said] += 1
+            continue
+        ran += 1
+        reporter.row(_TABLE, test=name, outcome=outcome, text=said, ok=outcome == "passed")
+    for reason, count in skipped.most_common():
+        reporter.row("skipped", tests=count, reason=reason)
+    if not ran and not context.host:
+        reason, _ = skipped.most_common(1)[0] if skipped else ("none was collected", 0)
+        raise SkipStageError(f"none of {skipped.total()} tests ran; most often: {reason}")
+
+
+def _cut_short(text: str, reporter: Reporter) -> None:
+    """What pytest printed until its time was over."""
+    found = _LINE.findall(text)
+    for name, outcome in found:
+        if outcome != "SKIPPED":
+            reporter.row(_TABLE, test=name, outcome=outcome.lower(), ok=outcome == "PASSED")
+    total = re.search(r"collected (\d+) items", text)
+    reporter.cut(f"{len(found)} of {total[1] if total else 'its'} tests were done in time; try --minutes 30")
 
 
 def outcomes(report: str) -> list[tuple[str, str, str]]:
