@@ -56,6 +56,18 @@ class TensorArgument:
     extents: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Attributes:
+    """Of any operator; what it does not have keeps its default."""
+
+    kernel: int = 1
+    group: int = 1
+    activation: str = "none"
+    offset: int = 0
+    coordinates: bool = False
+    scale: int = 1
+
+
 class _Tensor(ctypes.Structure):
     """HyperSegTensor."""
 
@@ -93,13 +105,7 @@ class Request(ctypes.Structure):
         data_type: DataType,
         inputs: Sequence[TensorArgument | None],
         output: int,
-        *,
-        kernel: int = 1,
-        group: int = 1,
-        activation: str = "none",
-        offset: int = 0,
-        coordinates: bool = False,
-        scale: int = 1,
+        attributes: Attributes,
         x_layout: MapLayout = MapLayout.PLANES,
         piece_begin: int = 0,
         piece_length: int = 0,
@@ -107,9 +113,18 @@ class Request(ctypes.Structure):
         """Inputs in the order of the contract, None where an optional one is absent; `output` is an address. The memory
         has to outlive the launch."""
         request = cls(
-            operation, data_type, kernel, group, ACTIVATIONS.index(activation), offset, int(coordinates), scale,
-            x_layout, piece_begin, piece_length,
-        )  # fmt: skip
+            operation,
+            data_type,
+            attributes.kernel,
+            attributes.group,
+            ACTIVATIONS.index(attributes.activation),
+            attributes.offset,
+            int(attributes.coordinates),
+            attributes.scale,
+            x_layout,
+            piece_begin,
+            piece_length,
+        )
         request.output = output
         for slot, value in zip(request.inputs, inputs, strict=False):
             if value is not None:
@@ -147,10 +162,7 @@ class CudaLibrary:
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)
         result = self._launch(ctypes.byref(request), ctypes.c_void_p(stream), message, ctypes.c_size_t(_MESSAGE_BYTES))
         if result:
-            text = message.value.decode()
-            if "no kernel image" in text:  # cudaErrorNoKernelImageForDevice
-                text += f"; build {self.path.name} for this GPU (CMAKE_CUDA_ARCHITECTURES=native)"
-            raise (RefusedError if result == _REFUSED else CudaLibraryError)(text)
+            raise (RefusedError if result == _REFUSED else CudaLibraryError)(message.value.decode())
 
 
 def search_path() -> tuple[Path, ...]:

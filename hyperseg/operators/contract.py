@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-ACTIVATIONS = ("none", "relu", "relu6")
+from hyperseg.cuda_library import ACTIVATIONS
 
 
 def _require(condition: bool, message: str) -> None:
@@ -30,8 +30,6 @@ def check_map(name: str, x: Tensor, theta: Tensor, previous: Tensor | None) -> N
         f"{name}: X of {h}x{w} does not divide into a grid of {rows}x{columns} patches",
     )
     tensors = [x, theta] if previous is None else [x, theta, previous]
-    devices = sorted({str(tensor.device) for tensor in tensors})
-    _require(len(devices) == 1, f"{name}: tensors are on several devices: {', '.join(devices)}; move them to one")
     _require(len({t.dtype for t in tensors}) == 1, f"{name}: dtypes differ: {[str(t.dtype) for t in tensors]}")
     if previous is not None:
         _require(h % 2 == 0 and w % 2 == 0, f"{name}: X of {h}x{w} has no half size for previous")
@@ -39,6 +37,12 @@ def check_map(name: str, x: Tensor, theta: Tensor, previous: Tensor | None) -> N
         _require(previous.dim() == 4, f"{name}: previous has {previous.dim()} dimensions, expected [N, C, H/2, W/2]")
         found = (previous.shape[0], *previous.shape[2:])
         _require(found == expected, f"{name}: previous [N, H, W] is {found}, expected {expected}")
+
+
+def check_devices(name: str, tensors: Sequence[Tensor | None]) -> None:
+    """All that are given on one device."""
+    devices = sorted({str(tensor.device) for tensor in tensors if tensor is not None})
+    _require(len(devices) == 1, f"{name}: tensors are on several devices: {', '.join(devices)}; move them to one")
 
 
 def check_kernel(name: str, x: Tensor, kernel: Sequence[int]) -> None:
@@ -73,6 +77,7 @@ def dpw_conv_outputs(
 ) -> int:
     """C_out: `outputs` where given, else the bias's length, else what the weights from `offset` on suffice for."""
     name = "dpw_conv"
+    check_devices(name, (x, theta, bias, previous))
     check_map(name, x, theta, previous)
     check_kernel(name, x, kernel)
     _require(activation in ACTIVATIONS, f"{name}: activation {activation!r} is not one of {', '.join(ACTIVATIONS)}")
@@ -102,6 +107,7 @@ def dpw_inverted_residual_outputs(
 ) -> int:
     """C_out of a meta block; hidden and output channels are the biases' lengths."""
     name = "dpw_inverted_residual"
+    check_devices(name, (x, theta, *biases, previous))
     check_map(name, x, theta, previous)
     check_kernel(name, x, kernel)
     vectors = all(bias.dim() == 1 and bias.numel() > 0 for bias in biases)

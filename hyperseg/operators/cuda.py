@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.cuda_library import (
+    Attributes,
     CudaLibrary,
     CudaLibraryError,
     DataType,
@@ -63,10 +64,8 @@ def dpw_conv(
     request = _LaunchRequest(x, theta, [bias], previous)
     if request.runs_on_kernels():
         y = request.new_output((x.shape[0], outputs, x.shape[2], x.shape[3]))
-        if request.launch(
-            Operator.DPW_CONV, y, kernel=kernel_shape[0], group=group, activation=activation, offset=offset,
-            coordinates=bool(coordinates),
-        ):  # fmt: skip
+        attributes = Attributes(kernel_shape[0], group, activation, offset, bool(coordinates))
+        if request.launch(Operator.DPW_CONV, y, attributes):
             return y
     return composite.dpw_conv(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates)
 
@@ -88,9 +87,8 @@ def dpw_inverted_residual(
     request = _LaunchRequest(x, theta, biases, previous)
     if request.runs_on_kernels():
         y = request.new_output((x.shape[0], outputs, x.shape[2], x.shape[3]))
-        if request.launch(
-            Operator.DPW_INVERTED_RESIDUAL, y, kernel=kernel_shape[0], offset=offset, coordinates=bool(coordinates)
-        ):
+        attributes = Attributes(kernel_shape[0], offset=offset, coordinates=bool(coordinates))
+        if request.launch(Operator.DPW_INVERTED_RESIDUAL, y, attributes):
             return y
     return composite.dpw_inverted_residual(x, theta, bias1, bias2, bias3, previous, kernel_shape, offset, coordinates)
 
@@ -101,7 +99,7 @@ def upsample_argmax(x: Tensor, scale: int) -> Tensor:
     request = _LaunchRequest(x, None, [], None)
     if request.runs_on_kernels():
         labels = request.new_output((x.shape[0], x.shape[2] * scale, x.shape[3] * scale), torch.int32)
-        if request.launch(Operator.UPSAMPLE_ARGMAX, labels, scale=scale):
+        if request.launch(Operator.UPSAMPLE_ARGMAX, labels, Attributes(scale=scale)):
             return labels
     return composite.upsample_argmax(x, scale)
 
@@ -112,12 +110,8 @@ class _LaunchRequest:
     def __init__(
         self, x: Tensor, theta: Tensor | None, biases: Sequence[Tensor | None], previous: Tensor | None
     ) -> None:
-        given = [x, theta, *biases, previous] if theta is not None else [x]
-        devices = {str(tensor.device) for tensor in given if tensor is not None}
-        if len(devices) > 1:
-            raise ValueError(f"tensors are on several devices: {', '.join(sorted(devices))}; move them to one")
         self._x = x
-        self._given = given
+        self._given = [x, theta, *biases, previous] if theta is not None else [x]
 
     def runs_on_kernels(self) -> bool:
         filled = all(tensor is None or tensor.numel() > 0 for tensor in self._given)
@@ -126,18 +120,7 @@ class _LaunchRequest:
     def new_output(self, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
         return torch.empty(shape, dtype=dtype or self._x.dtype, device=self._x.device)
 
-    def launch(
-        self,
-        operation: Operator,
-        output: Tensor,
-        *,
-        kernel: int = 1,
-        group: int = 1,
-        activation: str = "none",
-        offset: int = 0,
-        coordinates: bool = False,
-        scale: int = 1,
-    ) -> bool:
+    def launch(self, operation: Operator, output: Tensor, attributes: Attributes) -> bool:
         """False, with a warning, where the kernels are not for these shapes or this device."""
         kernels = library()
         assert kernels is not None
@@ -148,13 +131,8 @@ class _LaunchRequest:
             _DATA_TYPES[x.dtype],
             [None if value is None else TensorArgument(value.data_ptr(), tuple(value.shape)) for value in tensors],
             output.data_ptr(),
-            kernel=kernel,
-            group=group,
-            activation=activation,
-            offset=offset,
-            coordinates=coordinates,
-            scale=scale,
-            x_layout=layout,
+            attributes,
+            layout,
         )
         try:
             if x.device.type == "cuda":

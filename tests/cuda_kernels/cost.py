@@ -62,6 +62,11 @@ def preset_cases(dtype: str, *, first_level: int = 0) -> list[DPWConvCase | DPWI
     return chosen
 
 
+def levels_of(preset: str, dtype: str) -> list[DPWConvCase | DPWInvertedResidualCase]:
+    """The preset's levels, coarse to fine, as the test vectors have them: on a grid of a few patches."""
+    return sorted((case for case in preset_cases(dtype) if preset_of(case) == preset), key=level_of)
+
+
 def preset_of(case: Case) -> str | None:
     return next((name for name in GRIDS if f"-{name}-level" in case.name), None)
 

@@ -17,9 +17,7 @@ from .cost import (
     compulsory,
     execution,
     execution_of_patch,
-    level_of,
-    preset_cases,
-    preset_of,
+    levels_of,
     products_on_tensor_cores,
 )
 from .kernels import Kernels
@@ -64,7 +62,7 @@ def level_costs(preset: str, dtype: str, kernels: Kernels) -> list[Part]:
     """The decoder's launches, coarse to fine."""
     patches = _patches(preset)
     parts = []
-    for case in sorted((case for case in preset_cases(dtype) if preset_of(case) == preset), key=level_of):
+    for case in levels_of(preset, dtype):
         name = case.name.split("-level")[1].removesuffix(f"-{dtype}").replace("-", " ")
         whole = execution_of_patch(case, kernels).times(patches)
         products = products_on_tensor_cores(case) * patches if whole.cost.tensor_multiply_adds else 0

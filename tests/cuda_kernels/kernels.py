@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from vectors import Case, Placement, UpsampleArgmaxCase
 
-from hyperseg.cuda_library import FIELDS, CudaLibrary, DataType, MapLayout, Operator, Request, TensorArgument
+from hyperseg.cuda_library import (
+    FIELDS,
+    Attributes,
+    CudaLibrary,
+    DataType,
+    MapLayout,
+    Operator,
+    Request,
+    TensorArgument,
+)
 
 _OPERATORS = {
     "DPWConv": Operator.DPW_CONV,
@@ -78,11 +87,15 @@ def _unwritten(case: Case) -> NDArray[Any]:
     return output
 
 
-def _shapes(case: Case, inputs: list[NDArray[Any] | None]) -> list[tuple[int, ...]]:
+def _shapes(placement: Placement, case: Case, inputs: list[NDArray[Any] | None]) -> list[tuple[int, ...]]:
     """The extents that the contract knows: X is [N, C, H, W] however it lies in memory."""
-    x = case.inputs()["X"]
+    x, *others = inputs
     assert x is not None
-    return [x.shape, *(() if value is None else value.shape for value in inputs[1:])]
+    extents = x.shape
+    if placement.x_layout is not MapLayout.PLANES:
+        assert not isinstance(case, UpsampleArgmaxCase)
+        extents = (x.shape[0], case.x_channels, *x.shape[1:3])
+    return [extents, *(() if value is None else value.shape for value in others)]
 
 
 def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: int) -> Request:
@@ -93,16 +106,18 @@ def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None]
         _DTYPES[case.dtype],
         [
             None if value is None else TensorArgument(value.ctypes.data, shape)
-            for value, shape in zip(inputs, _shapes(case, inputs), strict=True)
+            for value, shape in zip(inputs, _shapes(placement, case, inputs), strict=True)
         ],
         output,
-        kernel=attributes.get("kernel_shape", [1])[0],
-        group=attributes.get("group", 1),
-        activation=attributes.get("activation", "none"),
-        offset=attributes.get("offset", 0),
-        coordinates=bool(attributes.get("coordinates", 0)),
-        scale=attributes.get("scale", 1),
-        x_layout=MapLayout(placement.x_layout),
+        Attributes(
+            attributes.get("kernel_shape", [1])[0],
+            attributes.get("group", 1),
+            attributes.get("activation", "none"),
+            attributes.get("offset", 0),
+            bool(attributes.get("coordinates", 0)),
+            attributes.get("scale", 1),
+        ),
+        x_layout=placement.x_layout,
         piece_begin=placement.before,
         piece_length=placement.piece_length(case),
     )
@@ -138,12 +153,10 @@ def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT
     request = _request(case, placement, inputs, 0)
     with path.open("wb") as file:
         file.write(struct.pack(f"={len(FIELDS)}i", *(getattr(request, name) for name in FIELDS)))
-        for value, shape in zip(inputs, _shapes(case, inputs), strict=True):
-            if value is None:
-                file.write(struct.pack("=q", 0))
-                continue
-            file.write(struct.pack(f"={len(shape) + 2}q", len(shape), *shape, value.nbytes))
-            file.write(value.tobytes())
+        for value, slot in zip(inputs, request.inputs, strict=True):
+            file.write(struct.pack(f"={slot.rank + 1}q", slot.rank, *slot.extents[: slot.rank]))
+            if value is not None:
+                file.write(struct.pack("=q", value.nbytes) + value.tobytes())
         file.write(struct.pack("=q", _unwritten(case).nbytes))
 
 

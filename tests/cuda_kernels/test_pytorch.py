@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 
 from explained import assert_explained  # noqa: E402
 from hyperseg_export.random_network import random_network  # noqa: E402
+from torch_vectors import gradients, run, tensors  # noqa: E402
 
 from hyperseg.cuda_library import FILE_NAME, CudaLibraryError, open_library  # noqa: E402
 from hyperseg.operators import composite, cuda  # noqa: E402
@@ -40,22 +41,10 @@ def on_kernels(library_folder: Path) -> Iterator[None]:
         yield
 
 
-def _tensors(case: Case) -> list[Any]:
-    return [None if value is None else torch.from_numpy(value) for value in case.inputs().values()]
-
-
-def _run(case: Case, inputs: list[Any]) -> Any:
-    if case.operator == "UpsampleArgmax":
-        return torch.ops.hyperseg.upsample_argmax(*inputs, case.attributes["scale"])
-    attributes = dict(case.attributes)
-    operator = {"DPWConv": "dpw_conv", "DPWInvertedResidual": "dpw_inverted_residual"}[case.operator]
-    return getattr(torch.ops.hyperseg, operator)(*inputs, **attributes)
-
-
 @pytest.mark.usefixtures("on_kernels")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_operators_match_the_reference(case: Case) -> None:
-    assert_matches(case, _run(case, _tensors(case)).numpy(), on_cuda(case))
+    assert_matches(case, run(case, tensors(case)).numpy(), on_cuda(case))
 
 
 _SHAPES = [case for case in CASES if any(f"-{name}-float" in case.name for name in ("glue", "residual-glue", "scale2"))]
@@ -72,18 +61,18 @@ def _elsewhere(value: Any) -> Any:
 @pytest.mark.parametrize("case", _SHAPES, ids=lambda case: case.name)
 def test_any_strides_and_addresses(case: Case) -> None:
     """Channels last is read as it lies; everything else that the kernels do not take is copied."""
-    inputs = _tensors(case)
-    expected = _run(case, inputs)
+    inputs = tensors(case)
+    expected = run(case, inputs)
     moved = [None if value is None else _elsewhere(value) for value in inputs]
     assert all(value is None or value.data_ptr() % 16 for value in moved)
-    assert torch.equal(_run(case, moved), expected)
+    assert torch.equal(run(case, moved), expected)
     strided = [
         None if value is None else torch.stack([value, value], dim=-1).select(-1, 0) for value in inputs
     ]  # every other value
-    assert torch.equal(_run(case, strided), expected)
+    assert torch.equal(run(case, strided), expected)
     # Another layout may take other instructions, but sums in the same order.
     last = [inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:]]
-    assert_matches(case, _run(case, last).numpy(), on_cuda(case))
+    assert_matches(case, run(case, last).numpy(), on_cuda(case))
 
 
 def _case(name: str) -> Case:
@@ -94,21 +83,21 @@ def _case(name: str) -> Case:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_other_types_run_as_pytorch_functions(dtype: Any) -> None:
     case = _case("DPWInvertedResidual-glue-float32")
-    inputs = [None if value is None else value.to(dtype) for value in _tensors(case)]
-    assert torch.equal(_run(case, inputs), composite.dpw_inverted_residual(*inputs, offset=0, coordinates=1))
+    inputs = [None if value is None else value.to(dtype) for value in tensors(case)]
+    assert torch.equal(run(case, inputs), composite.dpw_inverted_residual(*inputs, offset=0, coordinates=1))
 
 
 @pytest.mark.usefixtures("on_kernels")
 def test_biases_of_another_type() -> None:
     """As under autocast, where maps and weights are half and parameters are not."""
     case = _case("DPWConv-glue-float16")
-    x, theta, bias, previous = _tensors(case)
-    assert torch.equal(_run(case, [x, theta, bias.float(), previous]), _run(case, [x, theta, bias, previous]))
+    x, theta, bias, previous = tensors(case)
+    assert torch.equal(run(case, [x, theta, bias.float(), previous]), run(case, [x, theta, bias, previous]))
 
 
 @pytest.mark.usefixtures("on_kernels")
 def test_wrong_inputs_are_refused_as_by_pytorch_functions() -> None:
-    x, theta, bias, previous = _tensors(_case("DPWConv-glue-float32"))
+    x, theta, bias, previous = tensors(_case("DPWConv-glue-float32"))
     with pytest.raises(ValueError, match="dtypes differ"):
         torch.ops.hyperseg.dpw_conv(x, theta.half(), bias, previous, coordinates=1)
     with pytest.raises(ValueError, match="X of 7x7 has no half size for previous"):
@@ -145,7 +134,7 @@ def test_shapes_that_no_operator_takes(on_our_kernels: bool, library_folder: Pat
 
 @pytest.mark.usefixtures("on_kernels")
 def test_empty_batches() -> None:
-    x, theta, bias, previous = _tensors(_case("DPWConv-glue-float32"))
+    x, theta, bias, previous = tensors(_case("DPWConv-glue-float32"))
     y = torch.ops.hyperseg.dpw_conv(x[:0], theta[:0], bias, previous[:0], coordinates=1)
     assert y.shape == (0, len(bias), *x.shape[2:])
 
@@ -153,12 +142,8 @@ def test_empty_batches() -> None:
 @pytest.mark.usefixtures("on_kernels")
 def test_gradients_are_those_of_pytorch_functions() -> None:
     case = _case("DPWInvertedResidual-residual-glue-float32")
-    gradients = []
-    for run in (torch.ops.hyperseg.dpw_inverted_residual, composite.dpw_inverted_residual):
-        inputs = [value.requires_grad_() for value in _tensors(case)]
-        run(*inputs, offset=0, coordinates=1).square().sum().backward()
-        gradients.append([value.grad for value in inputs])
-    for ours, theirs in zip(*gradients, strict=True):
+    operators = (torch.ops.hyperseg.dpw_inverted_residual, composite.dpw_inverted_residual)
+    for ours, theirs in zip(*(gradients(case, operator) for operator in operators), strict=True):
         # The output's gradient, 2 y, carries the kernels' rounding; the way back is the same code.
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -190,11 +175,11 @@ def test_what_the_kernels_refuse_runs_as_pytorch_functions(kernel: int, library_
 def test_a_missing_library_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperseg.cuda_library.find_spec", lambda _: None)
     case = _case("DPWConv-glue-float32")
-    expected = _run(case, _tensors(case))
+    expected = run(case, tensors(case))
     with kernels_for_cpu_tensors(tmp_path), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
-            assert torch.equal(_run(case, _tensors(case)), expected)
+            assert torch.equal(run(case, tensors(case)), expected)
     assert [str(warning.message) for warning in caught] == [
         f"libhyperseg_cuda.so was not found in {tmp_path}; build it (pip install . with nvcc on PATH), or set "
         "HYPERSEG_LIBRARY_DIR to its folder. Until then dynamic convolutions on CUDA run as PyTorch functions, which "

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
 from .build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
 from .kernels import read_output, write_request
@@ -22,7 +22,7 @@ _RACED = ("patch5", "patch17", "patch4", "pieces3", "kernel3-group", "depthwise-
           "scale2", "camvid-l-level5", "voc-l-level5-pw1", "voc-l-level3-pw2")  # fmt: skip
 _RACED_PLACED = ("glue", "residual-glue", "voc-l-level5-pw1")
 _PLANES = Placement()
-_PIXELS = (Placement(MapLayout.PIXELS, before=4, behind=4), Placement(MapLayout.PIXELS8, before=3, behind=2))
+_PIXELS = (PADDED_ROWS, UNEVEN_ROWS)
 
 
 def _chosen(sanitizer: str) -> list[tuple[Case, Placement]]:

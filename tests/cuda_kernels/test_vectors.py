@@ -1,7 +1,7 @@
 """The CUDA kernels on the shared test vectors, executed on the CPU in three orders of the threads of a block."""
 
 import pytest
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
 from .kernels import Kernels
 
@@ -13,11 +13,7 @@ def test_kernel_matches_reference(case: Case, order: str, kernels: Kernels, monk
     assert_matches(case, kernels.run(case), on_cuda(case))
 
 
-# Rows that leave pieces aligned, where their own length does, and rows that do not.
-_PLACEMENTS = [
-    pytest.param(Placement(MapLayout.PIXELS, before=4, behind=4), id="pixels"),
-    pytest.param(Placement(MapLayout.PIXELS8, before=3, behind=2), id="padded-pixels"),
-]
+_PLACEMENTS = [pytest.param(PADDED_ROWS, id="pixels"), pytest.param(UNEVEN_ROWS, id="padded-pixels")]
 _PLACED = [case for case in CASES if not isinstance(case, UpsampleArgmaxCase)]
 
 

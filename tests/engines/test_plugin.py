@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from cuda_kernels.build import ADDRESS_SANITIZER, OPTIMISED
 from numpy.typing import NDArray
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+from vectors import (
+    CASES,
+    PADDED_ROWS,
+    Case,
+    MapLayout,
+    Placement,
+    UpsampleArgmaxCase,
+    assert_matches,
+    on_cuda,
+)
 
 from engines.plugin_build import compile_plugin_runner
 from engines.plugin_requests import run_requests, run_written, write_request
@@ -48,7 +57,7 @@ def placed_outputs(
     requests = {}
     for case in _PLACED:
         if request.param == "asked for":
-            placement = Placement(MapLayout.PIXELS, before=4, behind=4)
+            placement = PADDED_ROWS
         else:
             layout = MapLayout.PIXELS8 if case.dtype == "float16" else MapLayout.PIXELS
             placement = Placement(layout, before=3, behind=2)

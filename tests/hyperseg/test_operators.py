@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+import torch_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -20,15 +21,7 @@ ops = torch.ops.hyperseg
 @pytest.mark.numerics
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_shared_vectors(case):
-    inputs = {name: None if value is None else torch.from_numpy(value) for name, value in case.inputs().items()}
-    values = list(inputs.values())
-    if case.operator == "UpsampleArgmax":
-        result = ops.upsample_argmax(*values, **case.attributes)
-    elif case.operator == "DPWConv":
-        result = ops.dpw_conv(*values, **case.attributes)
-    else:
-        result = ops.dpw_inverted_residual(*values, **case.attributes)
-    assert_matches(case, result.numpy())
+    assert_matches(case, torch_vectors.run(case, torch_vectors.tensors(case)).numpy())
 
 
 @dataclass(frozen=True)

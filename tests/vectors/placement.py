@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg.cuda_library import MapLayout
+
 from .cases import Case, UpsampleArgmaxCase
-
-
-class MapLayout(IntEnum):
-    """hyperseg::cuda::MapLayout of trt_plugins/cuda/launch.h."""
-
-    PLANES = 0
-    PIXELS = 1
-    PIXELS8 = 2
 
 
 @dataclass(frozen=True)
@@ -48,6 +41,11 @@ class Placement:
         theta = case.inputs()["theta"]
         assert theta is not None
         return int(theta.shape[-1])
+
+
+PADDED_ROWS = Placement(MapLayout.PIXELS, before=4, behind=4)
+"""Rows of theta that leave its pieces aligned, where their own length does."""
+UNEVEN_ROWS = Placement(MapLayout.PIXELS8, before=3, behind=2)
 
 
 def _laid_out(x: NDArray[Any], layout: MapLayout) -> NDArray[Any]:

@@ -9,30 +9,26 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+_SECONDS_TO_DIE = 10.0
 
 
 def run_limited(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
     """Exit code and output, stderr included; the code is None where the time was over, and then all that the command
     started is ended too."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        preexec_fn=os.setpgrp,  # noqa: PLW1509  a group of its own, in the session of the stage
-    )
+    process = _start(command, subprocess.PIPE)
     try:
-        text, _ = process.communicate(timeout=seconds)
+        said, _ = process.communicate(timeout=seconds)
+        code: int | None = process.returncode
     except subprocess.TimeoutExpired:
         _kill_group(process)
-        text, _ = process.communicate()
-        return None, text
+        said, _ = process.communicate()
+        code = None
     except BaseException:
         _kill_group(process)
         raise
-    return process.returncode, text
+    return code, said.decode(errors="replace")
 
 
 def run_together(commands: Sequence[Sequence[str]], seconds: float, folder: Path) -> list[tuple[int | None, str]]:
@@ -43,15 +39,7 @@ def run_together(commands: Sequence[Sequence[str]], seconds: float, folder: Path
     try:
         for command, log in zip(commands, logs, strict=True):
             with log.open("wb") as file:
-                running.append(
-                    subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=file,
-                        stderr=subprocess.STDOUT,
-                        preexec_fn=os.setpgrp,  # noqa: PLW1509
-                    )
-                )
+                running.append(_start(command, file))
         for process in running:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(until - time.monotonic(), 0.0))
@@ -65,16 +53,39 @@ def run_together(commands: Sequence[Sequence[str]], seconds: float, folder: Path
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process, which leads a session, and all of that session: what it started may have groups of its own."""
+    """Ends the process, which leads a session, and all of that session: what it started may have groups of its own.
+    Returns when they are gone; one that waits in the driver is given up after a while."""
+    until = time.monotonic() + _SECONDS_TO_DIE
+    while (members := _session(process.pid)) and time.monotonic() < until:
+        for member in members:
+            with suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
+        time.sleep(0.01)
+    process.poll()
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of a session that are not dead already."""
+    found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError):
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()  # state, parent, group, session
-            if int(fields[3]) == process.pid:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
-    process.kill()
-    process.wait()
+        with suppress(OSError, ValueError):  # gone meanwhile
+            state, _, _, session, *_ = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(session) == leader and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found
 
 
-def _kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+def _start(command: Sequence[str], output: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """In a group of its own, within the session of the stage."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        preexec_fn=os.setpgrp,  # noqa: PLW1509  no threads are started before
+    )
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

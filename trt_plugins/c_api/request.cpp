@@ -42,7 +42,10 @@ bool refuses(cudaError_t error) {
 
 Outcome outcome_of(cudaError_t error) {
   if (error == cudaSuccess) return {};
-  const std::string reason = std::string("the CUDA kernel could not be launched: ") + cudaGetErrorString(error);
+  std::string reason = std::string("the CUDA kernel could not be launched: ") + cudaGetErrorString(error);
+  if (error == cudaErrorNoKernelImageForDevice) {
+    reason += "; build libhyperseg_cuda.so for this GPU (CMAKE_CUDA_ARCHITECTURES=native)";
+  }
   return {refuses(error) ? kRefused : kFailed, reason};
 }
 
@@ -70,10 +73,30 @@ std::string read(const HyperSegRequest& request, hyperseg::DPWInvertedResidualPa
                   shape_of(inputs[4]), shape_of(inputs[5]), params);
 }
 
+/// What to say where the current device has less shared memory than a thread block needs; empty where it has enough.
+std::string exceeds_device(std::size_t shared_bytes) {
+  constexpr std::size_t kEverywhere = 64 << 10;  // on every architecture from sm_75 on
+  if (shared_bytes <= kEverywhere) return {};
+  int device = 0;
+  int largest = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&largest, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (error != cudaSuccess || shared_bytes <= static_cast<std::size_t>(largest)) return {};  // a launch reports it
+  return "a thread block needs " + std::to_string(shared_bytes) +
+         " bytes of shared memory for these channels, the device has " + std::to_string(largest);
+}
+
+/// Reads a level's request. Returns why it is not for the kernels or the device; empty where it is.
+template <typename Params>
+std::string prepare(const HyperSegRequest& request, hyperseg::cuda::DataType type, Params* params) {
+  const std::string error = read(request, params);
+  return error.empty() ? exceeds_device(hyperseg::cuda::shared_bytes(*params, type)) : error;
+}
+
 Outcome run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWConvParams params;
-  if (const std::string error = read(request, &params); !error.empty()) return {kRefused, error};
+  if (const std::string error = prepare(request, type, &params); !error.empty()) return {kRefused, error};
   return outcome_of(launch_dpw_conv(
       params, type,
       {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data, request.output, layout_of(request)}, stream));
@@ -82,18 +105,11 @@ Outcome run_dpw_conv(const HyperSegRequest& request, hyperseg::cuda::DataType ty
 Outcome run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   const HyperSegTensor* inputs = request.inputs;
   hyperseg::DPWInvertedResidualParams params;
-  if (const std::string error = read(request, &params); !error.empty()) return {kRefused, error};
+  if (const std::string error = prepare(request, type, &params); !error.empty()) return {kRefused, error};
   return outcome_of(launch_dpw_inverted_residual(params, type,
                                                  {inputs[0].data, inputs[1].data, inputs[2].data, inputs[3].data,
                                                   inputs[4].data, inputs[5].data, request.output, layout_of(request)},
                                                  stream));
-}
-
-template <typename Params>
-std::size_t shared_bytes_of(const HyperSegRequest& request) {
-  Params params;
-  if (!read(request, &params).empty()) return 0;
-  return hyperseg::cuda::shared_bytes(params, static_cast<hyperseg::cuda::DataType>(request.data_type));
 }
 
 Outcome run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
@@ -119,32 +135,6 @@ Outcome run(const HyperSegRequest& request, cudaStream_t stream) {
   }
 }
 
-/// Shared memory of one thread block of the kernel that a valid request would start; 0 for UpsampleArgmax.
-std::size_t shared_bytes_of(const HyperSegRequest& request) {
-  switch (request.operation) {
-    case kDPWConv:
-      return shared_bytes_of<hyperseg::DPWConvParams>(request);
-    case kDPWInvertedResidual:
-      return shared_bytes_of<hyperseg::DPWInvertedResidualParams>(request);
-    default:
-      return 0;
-  }
-}
-
-/// What to say where the current device has too little shared memory; empty where it has enough.
-std::string exceeds_device(const HyperSegRequest& request) {
-  constexpr std::size_t kEverywhere = 64 << 10;  // on every architecture from sm_75 on
-  const std::size_t needed = shared_bytes_of(request);
-  if (needed <= kEverywhere) return {};
-  int device = 0;
-  int largest = 0;
-  cudaError_t error = cudaGetDevice(&device);
-  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&largest, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  if (error != cudaSuccess || needed <= static_cast<std::size_t>(largest)) return {};  // a launch reports the error
-  return "a thread block needs " + std::to_string(needed) +
-         " bytes of shared memory for these channels, the device has " + std::to_string(largest);
-}
-
 }  // namespace
 
 int hyperseg_cuda_interface(void) {
@@ -152,9 +142,7 @@ int hyperseg_cuda_interface(void) {
 }
 
 int hyperseg_launch(const HyperSegRequest* request, void* stream, char* message, size_t message_bytes) {
-  const std::string too_large = exceeds_device(*request);
-  const Outcome outcome =
-      too_large.empty() ? run(*request, static_cast<cudaStream_t>(stream)) : Outcome{kRefused, too_large};
+  const Outcome outcome = run(*request, static_cast<cudaStream_t>(stream));
   if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", outcome.reason.c_str());
   return outcome.result;
 }

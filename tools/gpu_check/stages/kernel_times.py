@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cuda_kernels.cost import GRIDS, compulsory, level_of, preset_cases, preset_of
+from cuda_kernels.cost import GRIDS, compulsory, levels_of, preset_of
 from cuda_kernels.kernels import write_request
 from vectors import CASES, DPWInvertedResidualCase, UpsampleArgmaxCase
 
@@ -76,9 +76,8 @@ def _levels(context: Context) -> Iterator[Level]:
     """Of all presets at their published grids; on the CPU, one preset at the vectors' grids."""
     for preset, grid in GRIDS.items():
         for precision in PRECISIONS:
-            for case in sorted(preset_cases(precision), key=level_of):
-                if preset_of(case) == preset:
-                    yield case if context.host else replace(case, grid=grid)
+            for case in levels_of(preset, precision):
+                yield case if context.host else replace(case, grid=grid)
         if context.host:
             return
 

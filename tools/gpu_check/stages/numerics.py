@@ -12,15 +12,15 @@ from pathlib import Path
 
 import worst
 from cuda_kernels.kernels import read_output, write_request
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import Context, Reporter
 
 PLACEMENTS = {
     "NCHW": Placement(),
-    "NHWC, theta rows padded by 4": Placement(MapLayout.PIXELS, before=4, behind=4),
-    "NHWC padded to 8 channels, theta rows padded unevenly": Placement(MapLayout.PIXELS8, before=3, behind=2),
+    "NHWC, theta rows padded by 4": PADDED_ROWS,
+    "NHWC padded to 8 channels, theta rows padded unevenly": UNEVEN_ROWS,
 }
 _REPEATS = 3
 

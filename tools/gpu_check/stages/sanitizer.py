@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cuda_kernels.kernels import write_request
-from vectors import CASES, Case, MapLayout, Placement, UpsampleArgmaxCase
+from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import Context, Reporter, SkipStageError
@@ -40,11 +40,10 @@ def chosen() -> list[tuple[Case, Placement]]:
         replace(case, grid=(1, 2)) if not isinstance(case, UpsampleArgmaxCase) and "level" in case.name else case
         for case in cases
     ]
-    pixels = [Placement(MapLayout.PIXELS, before=4, behind=4), Placement(MapLayout.PIXELS8, before=3, behind=2)]
     placed = [
         (case, placement)
         for case in cases
-        for placement in pixels
+        for placement in (PADDED_ROWS, UNEVEN_ROWS)
         if not isinstance(case, UpsampleArgmaxCase) and ("glue" in case.name or "level" in case.name)
     ]
     return [*((case, Placement()) for case in cases), *placed]
@@ -77,8 +76,6 @@ def errors_in(text: str) -> int | None:
 def run(context: Context, reporter: Reporter) -> None:
     if not context.host and shutil.which("compute-sanitizer") is None:
         raise SkipStageError("compute-sanitizer was not found: put the CUDA toolkit's bin folder on PATH")
-    for log in Path(context.out).glob("compute-sanitizer-*.log"):
-        log.unlink()  # of an earlier run
     folder = Path(context.work) / "sanitizer"
     folder.mkdir(exist_ok=True)
     files = []
