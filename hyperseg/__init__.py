@@ -11,13 +11,15 @@ Names are imported when they are first used: `import hyperseg` alone does not im
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# At once, since the function has its module's name.
+from hyperseg.presets import preset as preset
+from hyperseg.presets import presets as presets
+
 if TYPE_CHECKING:
     from hyperseg.checkpoint.backbone_weights import load_backbone_weights as load_backbone_weights
     from hyperseg.checkpoint.load import load as load
     from hyperseg.checkpoint.save import save as save
     from hyperseg.config import Config as Config
-    from hyperseg.configurations import preset as preset
-    from hyperseg.configurations import presets as presets
     from hyperseg.cost import Summary as Summary
     from hyperseg.cost import summary as summary
     from hyperseg.creation import create as create
@@ -34,8 +36,6 @@ _HOMES = {
     "fold": "folding",
     "load": "checkpoint.load",
     "load_backbone_weights": "checkpoint.backbone_weights",
-    "preset": "configurations",
-    "presets": "configurations",
     "save": "checkpoint.save",
     "summary": "cost",
 }

@@ -1,8 +1,8 @@
 """`hyperseg.create`: a network with random weights."""
 
 from hyperseg.config import Config
-from hyperseg.configurations import preset
 from hyperseg.network import HyperSeg
+from hyperseg.presets import preset
 
 
 def create(network: str | Config) -> HyperSeg:

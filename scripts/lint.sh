@@ -10,7 +10,7 @@ cd "$root"
 [ -x .venv/bin/ruff ] || die "no .venv with the tools; run scripts/setup.sh first"
 export PATH="$root/.venv/bin:$PATH"
 
-cpp_sources() { git ls-files -z '*.cpp' '*.h' '*.hpp' '*.cc' '*.cu' '*.cuh'; }
+cpp_sources() { git ls-files -z '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh'; }
 
 if [ "${1:-}" = --fix ]; then
   ruff check --fix .

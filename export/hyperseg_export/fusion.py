@@ -1,4 +1,4 @@
-"""Encoder blocks as one operator for the CPU: `hyperseg.InvertedResidual`, which never writes the expanded map."""
+"""Encoder blocks as one operator for the CPU: `hyperseg.MBConv`, which never writes the expanded map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES, VERSION
 from hyperseg_export.replacement import replace_nodes
 
-INVERTED_RESIDUAL = "InvertedResidual"
+MBCONV = "MBConv"
 
 
 def fuse_encoder(model: ir.Model) -> int:
@@ -86,11 +86,11 @@ def _replace(graph: ir.Graph, block: _Block) -> None:
     inputs = [block.x, *expand, *(value for conv in convolutions for value in conv.inputs[1:])]
     attributes = {name: depthwise.attributes[name].as_ints() for name in ("kernel_shape", "strides", "pads")}
     node = ir.node(
-        INVERTED_RESIDUAL,
+        MBCONV,
         inputs,
         {**attributes, "residual": int(block.residual), **PLUGIN_ATTRIBUTES},
         domain=DOMAIN,
-        name=f"{(depthwise.name or '').split('.depthwise')[0]}/{INVERTED_RESIDUAL}",
+        name=f"{(depthwise.name or '').split('.depthwise')[0]}/{MBCONV}",
     )
     last = block.result.producer()
     assert last is not None

@@ -19,7 +19,7 @@ from hyperseg_export.errors import ExportError
 from hyperseg_export.reference_session import in_standard_operators, open_reference
 from hyperseg_export.rounding import FACTOR, Bound, disturbed_file
 
-_OURS = ("DPWConv", "DPWInvertedResidual", "DPWMetaBlock", "MappedDPWConv", "InvertedResidual")
+_OURS = ("DPWConv", "DPWInvertedResidual", "DPWMetaBlock", "FusedMapperDPWConv", "MBConv")
 
 
 @dataclass(frozen=True)

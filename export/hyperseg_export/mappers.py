@@ -9,7 +9,7 @@ import onnx_ir as ir
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.replacement import replace_nodes
 
-MAPPED = "MappedDPWConv"
+MAPPED = "FusedMapperDPWConv"
 
 _FEW = 4
 """Pixels of a patch up to which the operator pays: it multiplies as often for each pixel as the mapper for a patch."""

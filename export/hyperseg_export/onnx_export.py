@@ -16,7 +16,7 @@ from hyperseg_runtime.classes import class_set
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
 
 import hyperseg
-from hyperseg.configurations import preset, presets
+from hyperseg.presets import preset, presets
 from hyperseg_export.errors import ExportError
 from hyperseg_export.files import check_target, replacing
 from hyperseg_export.graph import finish

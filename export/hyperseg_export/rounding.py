@@ -104,7 +104,7 @@ def _terms(network: Any, module: nn.Module, tensor: Tensor) -> int:
     return int(tensor[0].numel()) if tensor.dim() > 1 else 1
 
 
-_WEIGHTS_OF = {"Conv", "ConvTranspose", "Gemm", "MatMul", "MappedDPWConv", "InvertedResidual"}
+_WEIGHTS_OF = {"Conv", "ConvTranspose", "Gemm", "MatMul", "FusedMapperDPWConv", "MBConv"}
 _BIASES_OF = _WEIGHTS_OF | {"DPWConv", "DPWInvertedResidual", "DPWMetaBlock", "Add", "Mul", "Sub", "Div"}
 
 
@@ -132,6 +132,6 @@ def _file_terms(reader: onnx.NodeProto, values: np.ndarray[Any, Any]) -> int:
     """Convolutions store [outputs, inputs, ...]; products, as weight mappers, [..., inputs, outputs]."""
     if values.ndim < 2:
         return 1
-    if reader.op_type in ("MatMul", "MappedDPWConv") and values.ndim != 4:
+    if reader.op_type in ("MatMul", "FusedMapperDPWConv") and values.ndim != 4:
         return int(values.shape[-2]) + _GENERATED
     return int(np.prod(values.shape[1:]))

@@ -25,7 +25,7 @@ class SqueezeExcite(nn.Module):
         return x * torch.sigmoid(attention)
 
 
-class InvertedResidual(nn.Module):
+class MBConv(nn.Module):
     """Expand 1×1, depth-wise k×k, squeeze-excite, project 1×1; a residual where the shape stays.
 
     Args:
@@ -96,7 +96,7 @@ class EfficientNet(nn.Module):
             for repeat in range(stage.repeats):
                 stride = stage.stride if repeat == 0 else 1
                 drop = drop_connect * len(self.blocks) / total
-                self.blocks.append(InvertedResidual(inputs, stage, stride, size, lite, drop))
+                self.blocks.append(MBConv(inputs, stage, stride, size, lite, drop))
                 size, inputs = -(-size // stride), stage.channels
             if index + 1 == len(shape.stages) or shape.stages[index + 1].stride == 2:
                 self.taps.append(len(self.blocks) - 1)

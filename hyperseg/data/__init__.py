@@ -5,7 +5,7 @@ from hyperseg.data.batches import Batch, Crop, Plan, Source, prefetched
 from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Classes
 from hyperseg.data.errors import DataError
 from hyperseg.data.layouts import Layout, open_split, open_splits
-from hyperseg.data.sample import Cached, DataSet, Joined, LabelledPictures, Sample
+from hyperseg.data.sample import Cached, ConcatDataset, DataSet, LabelledPictures, Sample
 
 __all__ = [
     "CAMVID_11",
@@ -17,10 +17,10 @@ __all__ = [
     "Batch",
     "Cached",
     "Classes",
+    "ConcatDataset",
     "Crop",
     "DataError",
     "DataSet",
-    "Joined",
     "LabelledPictures",
     "Layout",
     "Plan",

@@ -9,7 +9,7 @@ from pathlib import Path
 from hyperseg.data import camvid, cityscapes, voc
 from hyperseg.data.errors import DataError
 from hyperseg.data.files import require_folder
-from hyperseg.data.sample import DataSet, Joined
+from hyperseg.data.sample import ConcatDataset, DataSet
 
 
 class Layout(str, Enum):
@@ -47,4 +47,4 @@ def open_splits(layout: Layout, root: Path, splits: Sequence[str]) -> DataSet:
     if not splits:
         raise DataError("no split was named; use for example train or train+val")
     parts = tuple(open_split(layout, root, split) for split in splits)
-    return parts[0] if len(parts) == 1 else Joined(parts)
+    return parts[0] if len(parts) == 1 else ConcatDataset(parts)

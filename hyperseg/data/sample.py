@@ -132,7 +132,7 @@ class Cached:
 
 
 @dataclass(frozen=True)
-class Joined:
+class ConcatDataset:
     """Several data sets of the same classes, one after the other."""
 
     parts: tuple[DataSet, ...]

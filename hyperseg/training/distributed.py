@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Team:
+class DistributedContext:
     """This process among its equals."""
 
     rank: int
@@ -39,24 +39,24 @@ class Team:
 
 
 @contextmanager
-def join_team(device: str) -> Iterator[Team]:
+def join_team(device: str) -> Iterator[DistributedContext]:
     """Join the processes that torchrun started, or be a team of one. `device` is "auto", "cpu" or "cuda"."""
     local = int(os.environ.get("LOCAL_RANK", "0"))
     kind = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Team(0, 1, chosen)
+        yield DistributedContext(0, 1, chosen)
         return
     if kind == "cuda":
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
-        yield Team(dist.get_rank(), dist.get_world_size(), chosen)
+        yield DistributedContext(dist.get_rank(), dist.get_world_size(), chosen)
     finally:
         dist.destroy_process_group()
 
 
-def synchronise_norms(model: nn.Module, team: Team) -> nn.Module:
+def synchronise_norms(model: nn.Module, team: DistributedContext) -> nn.Module:
     """Let every training BatchNorm take its statistics over all processes."""
     if team.world == 1:
         return model

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 import hyperseg
-from hyperseg.data import Cached, DataSet, Joined, open_split
+from hyperseg.data import Cached, ConcatDataset, DataSet, open_split
 from hyperseg.errors import CheckpointError
 from hyperseg.training.checkpoint_file import StateError
-from hyperseg.training.distributed import Team, join_team
+from hyperseg.training.distributed import DistributedContext, join_team
 from hyperseg.training.recipe import Data, Recipe, RecipeError
 from hyperseg.training.report import Listener, Report
 from hyperseg.training.trainer import Pictures, Trainer
@@ -66,7 +66,7 @@ def open_pictures(data: Data, root: Path) -> Pictures:
 
     def joined(names: tuple[str, ...]) -> DataSet:
         parts = tuple(opened[name] for name in names)
-        return parts[0] if len(parts) == 1 else Joined(parts)
+        return parts[0] if len(parts) == 1 else ConcatDataset(parts)
 
     return Pictures(joined(data.train), joined((*data.train, *data.late)), opened[data.validate])
 
@@ -118,7 +118,7 @@ def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:
     return frozenset(n for n in model.state_dict() if n.startswith("backbone.") and ".reduce." not in n)
 
 
-def _prepare_folder(start: Start, team: Team) -> None:
+def _prepare_folder(start: Start, team: DistributedContext) -> None:
     if team.leads:
         try:
             if start.force:
@@ -130,7 +130,9 @@ def _prepare_folder(start: Start, team: Team) -> None:
 
 
 @contextmanager
-def _report(folder: Path, iteration: int, listener: Listener | None, team: Team) -> Iterator[Report | None]:
+def _report(
+    folder: Path, iteration: int, listener: Listener | None, team: DistributedContext
+) -> Iterator[Report | None]:
     if not team.leads:
         yield None
         return

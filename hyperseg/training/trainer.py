@@ -16,16 +16,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 import hyperseg
 from hyperseg.data import DataSet, Plan, Source, prefetched
-from hyperseg.training.averaging import Average
 from hyperseg.training.checkpoint_file import StateError, read_state, write_atomically
-from hyperseg.training.distributed import Team, synchronise_norms
+from hyperseg.training.distributed import DistributedContext, synchronise_norms
+from hyperseg.training.ema import EMA
+from hyperseg.training.fast_layers import freeze_norms, suit_to_device
 from hyperseg.training.loss import SegmentationLoss, class_weights
 from hyperseg.training.optimiser import build_optimiser, set_rates
 from hyperseg.training.recipe import Recipe
 from hyperseg.training.recipe_file import recipe_table
 from hyperseg.training.report import Report
 from hyperseg.training.schedule import Schedule
-from hyperseg.training.speed import freeze_norms, suit_to_device
 from hyperseg.training.step import ForwardLoss, compute_type
 from hyperseg.training.validate import predictions, score
 
@@ -58,7 +58,7 @@ class Trainer:
         pretrained: Collection[str],
         pictures: Pictures,
         folder: Path,
-        team: Team,
+        team: DistributedContext,
     ) -> None:
         if recipe.batch % team.world:
             raise TrainingError(f"batch is {recipe.batch}; it must be a multiple of the {team.world} processes")
@@ -78,7 +78,7 @@ class Trainer:
         self.forward_loss: nn.Module = DistributedDataParallel(self.step) if team.world > 1 else self.step
         self.optimiser = build_optimiser(self.model, recipe.optimiser, pretrained)
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=compute == torch.float16)
-        self.average = Average(self.model, recipe.average) if recipe.average else None
+        self.average = EMA(self.model, recipe.average) if recipe.average else None
         self.schedule = Schedule(recipe.optimiser.iterations, recipe.optimiser.warmup, recipe.optimiser.power)
 
     def run(self, report: Report | None, stop_after: int | None = None, workers: int = 1) -> None:
@@ -160,7 +160,7 @@ class Trainer:
         mean, accuracy = confusion.mean_iou, confusion.pixel_accuracy
         per_class = {f"iou_{name}": float(v) for name, v in zip(data.classes.names, confusion.iou, strict=True)}
         report.record(self.iteration, mean_iou=mean, unseen=float(self.honest), pixel_accuracy=accuracy, **per_class)
-        shown = predictions(self.step, data, size, Team(0, 1, self.team.device))
+        shown = predictions(self.step, data, size, DistributedContext(0, 1, self.team.device))
         report.picture(self.iteration, list(itertools.islice(shown, 4)), data.classes)
         # Once the late splits train as well their score says nothing: the latest model is then the best there is.
         if mean > self.best or not self.honest:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hyperseg.data import DataSet, Sample
 from hyperseg.data.sample import Pixels
 from hyperseg.metrics import Confusion
-from hyperseg.training.distributed import Team
+from hyperseg.training.distributed import DistributedContext
 from hyperseg.training.step import ForwardLoss
 
 
@@ -26,7 +26,9 @@ class Prediction:
 
 
 @torch.no_grad()
-def predictions(step: ForwardLoss, data: DataSet, size: tuple[int, int], team: Team) -> Iterator[Prediction]:
+def predictions(
+    step: ForwardLoss, data: DataSet, size: tuple[int, int], team: DistributedContext
+) -> Iterator[Prediction]:
     """Predict every sample of this process's share at `size` (height, width)."""
     step.eval()
     for index in range(team.rank, len(data), team.world):
@@ -42,7 +44,7 @@ def predictions(step: ForwardLoss, data: DataSet, size: tuple[int, int], team: T
         yield Prediction(sample, np.asarray(resized, np.uint8))
 
 
-def score(step: ForwardLoss, data: DataSet, size: tuple[int, int], team: Team) -> Confusion:
+def score(step: ForwardLoss, data: DataSet, size: tuple[int, int], team: DistributedContext) -> Confusion:
     """One confusion matrix over the whole split and all processes."""
     confusion = Confusion(len(data.classes))
     for prediction in predictions(step, data, size, team):

@@ -11,9 +11,9 @@ from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.output.render import Renderer
 from hyperseg_runtime.output.sinks import Result, Sink, VideoSink, WindowClosedError
 from hyperseg_runtime.pipeline import LivePolicy, segmented
-from hyperseg_runtime.preparation import restore
+from hyperseg_runtime.preprocess import restore
 from hyperseg_runtime.segmenter import Segmenter
-from hyperseg_runtime.stages import Stage, StageClock, StageSummary
+from hyperseg_runtime.timing import Stage, StageClock, StageSummary
 from hyperseg_runtime.video.frames import FrameSource, SegmentedFrame
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from hyperseg_runtime.errors import MetadataError
-from hyperseg_runtime.fields import Fields
+from hyperseg_runtime.json_fields import Fields
 
 KEY = "hyperseg"
 FORMAT_VERSION = 1

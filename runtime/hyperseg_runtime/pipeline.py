@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Generator, Iterator
 from enum import Enum
 
-from hyperseg_runtime.ahead import run_ahead
 from hyperseg_runtime.backends.protocol import Images
+from hyperseg_runtime.prefetch import run_ahead
 from hyperseg_runtime.segmenter import Segmenter
-from hyperseg_runtime.stages import Stage, StageClock
+from hyperseg_runtime.timing import Stage, StageClock
 from hyperseg_runtime.video.frames import FrameSource, SegmentedFrame, SourceFrame
 
 _DEPTH = 2

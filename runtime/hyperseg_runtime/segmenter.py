@@ -14,7 +14,7 @@ from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.metadata import Metadata, Precision
-from hyperseg_runtime.preparation import Frame, Labels, Size, check_frame, labels_of, prepare, restore
+from hyperseg_runtime.preprocess import Frame, Labels, Size, check_frame, labels_of, prepare, restore
 
 
 class Segmenter:

@@ -16,7 +16,7 @@ from typing import Any
 
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError
-from hyperseg_runtime.fields import Fields
+from hyperseg_runtime.json_fields import Fields
 from hyperseg_runtime.metadata import Metadata
 
 SUFFIX = ".json"

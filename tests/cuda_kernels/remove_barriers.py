@@ -31,7 +31,7 @@ _BARRIER = re.compile(r"__syncthreads\(\);")
 _USERS = {
     "dpw_conv.cu": ("pointwise_float.cuh", "pointwise_small.cuh", "pointwise_tensor.cuh", "depthwise.cuh",
                     "convolution.cuh", "level_window.cuh", "tensor_cores.cuh"),
-    "dpw_inverted_residual.cu": ("inverted_residual_float.cuh", "inverted_residual_tensor.cuh"),
+    "dpw_inverted_residual.cu": ("dpw_inverted_residual_float.cuh", "dpw_inverted_residual_tensor.cuh"),
     "upsample_argmax.cu": ("upsample_argmax.cu",),
 }  # fmt: skip
 _OPERATORS = {

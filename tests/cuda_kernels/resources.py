@@ -63,7 +63,7 @@ def compiler_release() -> str:
 
 @cache
 def readable(symbol: str) -> str:
-    """A short name of a mangled kernel: "inverted_residual_float<FloatResidual<TileShape<8, 8, 1>, 4, 16, 8>>"."""
+    """A short name of a mangled kernel: "dpw_inverted_residual_float<FloatResidual<TileShape<8, 8, 1>, 4, 16, 8>>"."""
     name = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout.strip()
     name = name.replace("hyperseg::cuda::", "").replace("(anonymous namespace)::", "").replace("> >", ">>")
     return re.sub(r"\(.*\)$", "", name).removeprefix("void ").replace("> >", ">>")

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from hyperseg_export.fusion import INVERTED_RESIDUAL, fuse_encoder
+from hyperseg_export.fusion import MBCONV, fuse_encoder
 from hyperseg_export.lowering import lower
 from hyperseg_export.mappers import MAPPED, fuse_mappers
 from hyperseg_export.meta_blocks import META_BLOCK, fuse_meta_blocks
@@ -23,8 +23,8 @@ from vectors import (
     MAPPED_CASES,
     META_BLOCK_CASES,
     DPWMetaBlockCase,
+    FusedMapperDPWConvCase,
     InvertedResidualCase,
-    MappedDPWConvCase,
     assert_matches,
     assert_within,
     inexact,
@@ -61,7 +61,7 @@ def test_fusion_undoes_lowering(case: InvertedResidualCase) -> None:
     _with_reduce_mean(model)
     assert fuse_encoder(model) == 1
     nodes = list(model.graph)
-    assert [(node.domain, node.op_type) for node in nodes] == [(DOMAIN, INVERTED_RESIDUAL)]
+    assert [(node.domain, node.op_type) for node in nodes] == [(DOMAIN, MBCONV)]
     assert {name: attribute.value for name, attribute in nodes[0].attributes.items()} == attributes
     given = [None if value is None else value.name for value in nodes[0].inputs]
     assert given == [name if value is not None else None for name, value in case.inputs().items()]
@@ -77,7 +77,7 @@ def test_an_intermediate_that_others_read_keeps_the_block(part: str) -> None:
     assert fuse_encoder(model) == 0
 
 
-def _patchwise(case: DPWMetaBlockCase | MappedDPWConvCase) -> ir.Model:
+def _patchwise(case: DPWMetaBlockCase | FusedMapperDPWConvCase) -> ir.Model:
     """One node with inputs of fixed shapes, and the mapper as a constant."""
     register()
     proto = one_node_model(case.operator, case.inputs(), case.attributes)
@@ -90,12 +90,12 @@ def _patchwise(case: DPWMetaBlockCase | MappedDPWConvCase) -> ir.Model:
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
 
 
-def _fed(case: DPWMetaBlockCase | MappedDPWConvCase) -> dict[str, Any]:
+def _fed(case: DPWMetaBlockCase | FusedMapperDPWConvCase) -> dict[str, Any]:
     return {name: value for name, value in case.inputs().items() if value is not None and name != "mapper"}
 
 
 @pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
-def test_lowered_mapped_convolution_is_the_convolution(case: MappedDPWConvCase) -> None:
+def test_lowered_mapped_convolution_is_the_convolution(case: FusedMapperDPWConvCase) -> None:
     model = _patchwise(case)
     assert lower(model) == 1
     session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
@@ -103,7 +103,7 @@ def test_lowered_mapped_convolution_is_the_convolution(case: MappedDPWConvCase) 
 
 
 @pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
-def test_small_patches_get_their_mapper_again(case: MappedDPWConvCase) -> None:
+def test_small_patches_get_their_mapper_again(case: FusedMapperDPWConvCase) -> None:
     model = _patchwise(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
     lower(model, keep=["DPWConv"])

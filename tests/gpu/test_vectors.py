@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hyperseg_export.engine.listener import Silence
+from hyperseg_export.engine.listener import NullListener
 from hyperseg_export.engine.lowering import lower
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.process import run_build
@@ -47,7 +47,7 @@ def _run(operator: str, dtype: str, tmp_path: Path, rows: Placement, *, channels
     source.write_bytes(model.SerializeToString())
     capabilities = target.compute_capabilities if target.ahead_of_time else ()
     request = BuildRequest(str(source), str(plan), target.tensorrt.flavour, str(library), capabilities)
-    run_build(request, Silence())
+    run_build(request, NullListener())
     outputs = run_plan(
         plan.read_bytes(),
         inputs,

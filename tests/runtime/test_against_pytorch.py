@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.onnx_file import read_properties
-from hyperseg_runtime.preparation import prepare, restore
+from hyperseg_runtime.preprocess import prepare, restore
 
 from .conftest import Finished
 

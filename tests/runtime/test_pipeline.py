@@ -15,7 +15,7 @@ from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import Result, VideoSink
 from hyperseg_runtime.pipeline import LivePolicy, segmented
 from hyperseg_runtime.segmenter import Segmenter
-from hyperseg_runtime.stages import StageClock
+from hyperseg_runtime.timing import StageClock
 from hyperseg_runtime.video.frames import Selection, SourceFrame
 from hyperseg_runtime.video.reader import VideoReader
 

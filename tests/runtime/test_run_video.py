@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from hyperseg_runtime.metadata import InputType, OutputKind
-from hyperseg_runtime.preparation import prepare
+from hyperseg_runtime.preprocess import prepare
 from hyperseg_runtime.video.reader import VideoReader
 
 from .clips import frame_times, write_clip

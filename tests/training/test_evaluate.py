@@ -12,7 +12,7 @@ from hyperseg_export.cli.evaluate import evaluate
 from hyperseg_export.rounding import Bound, disturbed
 from hyperseg_runtime.cli.common import execute
 from hyperseg_runtime.metadata import InputSpec, InputType
-from hyperseg_runtime.preparation import prepare, restore
+from hyperseg_runtime.preprocess import prepare, restore
 
 import hyperseg
 from hyperseg.data import Layout, open_split

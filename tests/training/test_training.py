@@ -15,15 +15,15 @@ import hyperseg
 from hyperseg.data import Cached, DataSet, Layout, Sample, open_split
 from hyperseg.data.classes import Classes
 from hyperseg.layers.convolution import ConvBN
-from hyperseg.training.distributed import Team
+from hyperseg.training.distributed import DistributedContext
+from hyperseg.training.fast_layers import FrozenUnit, suit_to_device, weight_gradient_by_tiles
 from hyperseg.training.recipe import Recipe
 from hyperseg.training.recipe_file import load_recipe
 from hyperseg.training.schedule import Schedule
-from hyperseg.training.speed import FrozenUnit, suit_to_device, weight_gradient_by_tiles
 from hyperseg.training.trainer import Pictures, Trainer, TrainingError
 from hyperseg.training.validate import score
 
-ALONE = Team(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 ITERATIONS = 60
 SECONDS = 90.0
 """Of one thread's work: what other processes do meanwhile does not count."""

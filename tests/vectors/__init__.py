@@ -10,8 +10,8 @@ from .cases import (
     DPWConvCase,
     DPWInvertedResidualCase,
     DPWMetaBlockCase,
+    FusedMapperDPWConvCase,
     InvertedResidualCase,
-    MappedDPWConvCase,
     UpsampleArgmaxCase,
 )
 from .chosen import CASES
@@ -35,10 +35,10 @@ __all__ = [
     "DPWConvCase",
     "DPWInvertedResidualCase",
     "DPWMetaBlockCase",
+    "FusedMapperDPWConvCase",
     "Inexact",
     "InvertedResidualCase",
     "MapLayout",
-    "MappedDPWConvCase",
     "Placement",
     "UpsampleArgmaxCase",
     "assert_matches",

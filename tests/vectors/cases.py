@@ -113,10 +113,10 @@ class DPWConvCase(_LevelCase):
 
 
 @dataclass(frozen=True)
-class MappedDPWConvCase(_LevelCase):
+class FusedMapperDPWConvCase(_LevelCase):
     """A 1x1 DPWConv with its weight mapper: on the CPU, and as the product and the DPWConv that it replaces."""
 
-    operator: ClassVar[str] = "MappedDPWConv"
+    operator: ClassVar[str] = "FusedMapperDPWConv"
 
     signal_length: int = 3  # K
     activation: str = "none"
@@ -226,7 +226,7 @@ class UpsampleArgmaxCase:
 class InvertedResidualCase:
     """The encoder's block: on the CPU, and as the standard operators that it replaces."""
 
-    operator: ClassVar[str] = "InvertedResidual"
+    operator: ClassVar[str] = "MBConv"
     dtype: ClassVar[str] = "float32"
 
     name: str
@@ -290,5 +290,5 @@ class InvertedResidualCase:
 Case: TypeAlias = DPWConvCase | DPWInvertedResidualCase | UpsampleArgmaxCase
 """Of the operators that every backend has."""
 
-AnyCase: TypeAlias = Case | MappedDPWConvCase | InvertedResidualCase
+AnyCase: TypeAlias = Case | FusedMapperDPWConvCase | InvertedResidualCase
 """And of those for the CPU only."""

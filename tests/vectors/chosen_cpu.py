@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .cases import DPWMetaBlockCase, InvertedResidualCase, MappedDPWConvCase
+from .cases import DPWMetaBlockCase, FusedMapperDPWConvCase, InvertedResidualCase
 
 
 def _encoder_cases() -> Iterator[InvertedResidualCase]:
@@ -34,7 +34,7 @@ def _encoder_cases() -> Iterator[InvertedResidualCase]:
 
 
 ENCODER_CASES: tuple[InvertedResidualCase, ...] = tuple(
-    replace(case, name=f"InvertedResidual-{case.name}", seed=seed) for seed, case in enumerate(_encoder_cases())
+    replace(case, name=f"MBConv-{case.name}", seed=seed) for seed, case in enumerate(_encoder_cases())
 )
 
 
@@ -57,9 +57,9 @@ def _meta_block_cases() -> Iterator[DPWMetaBlockCase]:
     yield case("level5", 22, patch=(32, 32), out_channels=21, coordinates=True, previous_channels=6, pieces=16)
 
 
-def _mapped_cases() -> Iterator[MappedDPWConvCase]:
-    def case(name: str, x_channels: int, out: int, patch: tuple[int, int], **rest: object) -> MappedDPWConvCase:
-        return replace(MappedDPWConvCase(name, x_channels, (2, 3), patch, out), **rest)  # type: ignore[arg-type]
+def _mapped_cases() -> Iterator[FusedMapperDPWConvCase]:
+    def case(name: str, x_channels: int, out: int, patch: tuple[int, int], **rest: object) -> FusedMapperDPWConvCase:
+        return replace(FusedMapperDPWConvCase(name, x_channels, (2, 3), patch, out), **rest)  # type: ignore[arg-type]
 
     yield case("one-pixel", 5, 4, (1, 1))
     yield case("one-channel", 1, 1, (1, 1), signal_length=1)
@@ -78,8 +78,8 @@ def _mapped_cases() -> Iterator[MappedDPWConvCase]:
                previous_channels=64, activation="relu")  # fmt: skip
 
 
-MAPPED_CASES: tuple[MappedDPWConvCase, ...] = tuple(
-    replace(case, name=f"MappedDPWConv-{case.name}", seed=seed) for seed, case in enumerate(_mapped_cases())
+MAPPED_CASES: tuple[FusedMapperDPWConvCase, ...] = tuple(
+    replace(case, name=f"FusedMapperDPWConv-{case.name}", seed=seed) for seed, case in enumerate(_mapped_cases())
 )
 
 

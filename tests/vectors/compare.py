@@ -15,8 +15,8 @@ from .cases import (
     DPWConvCase,
     DPWInvertedResidualCase,
     DPWMetaBlockCase,
+    FusedMapperDPWConvCase,
     InvertedResidualCase,
-    MappedDPWConvCase,
     UpsampleArgmaxCase,
 )
 from .inexact import FLOAT16, IN_FLOAT32, Arithmetic, Inexact, inexact
@@ -48,10 +48,10 @@ def evaluated(case: AnyCase, inputs: dict[str, Any]) -> Any:
     if isinstance(case, UpsampleArgmaxCase):
         return reference.upsample(inputs["X"], case.scale)
     if isinstance(case, InvertedResidualCase):
-        return reference.inverted_residual(inputs, **attributes)
+        return reference.mbconv(inputs, **attributes)
     if isinstance(case, DPWMetaBlockCase):
         return reference.dpw_meta_block(*inputs.values(), **attributes)
-    if isinstance(case, MappedDPWConvCase):
+    if isinstance(case, FusedMapperDPWConvCase):
         return reference.mapped_dpw_conv(*inputs.values(), **attributes)
     operator = reference.dpw_conv if isinstance(case, DPWConvCase) else reference.dpw_inverted_residual
     return operator(*inputs.values(), **attributes)

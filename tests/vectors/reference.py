@@ -184,7 +184,7 @@ def _dense(weight: Doubles, bias: Doubles, x: Doubles) -> Doubles:
     return y
 
 
-def inverted_residual(
+def mbconv(
     inputs: Mapping[str, Any],
     *,
     kernel_shape: Sequence[int],

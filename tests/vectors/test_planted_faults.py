@@ -22,7 +22,7 @@ from vectors import (
     Arithmetic,
     DPWConvCase,
     DPWInvertedResidualCase,
-    MappedDPWConvCase,
+    FusedMapperDPWConvCase,
     UpsampleArgmaxCase,
     assert_matches,
     compare,
@@ -64,7 +64,7 @@ def share_of_a_weight(case: AnyCase, arithmetic: Arithmetic) -> float:
 def test_one_wrong_weight(case: Any) -> None:
     """Of one patch; one that the output depends on, since a clamp hides any."""
     inputs = {name: None if value is None else value.astype(np.float64) for name, value in case.inputs().items()}
-    name = "mapper" if isinstance(case, MappedDPWConvCase) else "theta"
+    name = "mapper" if isinstance(case, FusedMapperDPWConvCase) else "theta"
     weights = inputs[name]
     assert weights is not None
     own = np.abs(weights) < 100  # the rest is poison

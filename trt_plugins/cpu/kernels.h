@@ -6,8 +6,8 @@
 #include "cpu/workers.h"
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
-#include "hyperseg/inverted_residual.h"
-#include "hyperseg/mapped_dpw_conv.h"
+#include "hyperseg/fused_mapper_dpw_conv.h"
+#include "hyperseg/mbconv.h"
 #include "hyperseg/upsample_argmax.h"
 
 /// The operators on the CPU. Contracts are in hyperseg/*.h; parameters come from `validate`, pointers are to dense
@@ -20,8 +20,8 @@ void dpw_conv(const DPWConvParams& params, const float* x, const float* theta, c
 void dpw_conv(const DPWConvParams& params, const Half* x, const Half* theta, const Half* bias, const Half* previous,
               Half* y, const Workers& workers);
 
-/// The inputs of MappedDPWConv.
-struct MappedDPWConvInputs {
+/// The inputs of FusedMapperDPWConv.
+struct FusedMapperDPWConvInputs {
   const float* x;
   const float* signal;
   const float* mapper;
@@ -29,12 +29,12 @@ struct MappedDPWConvInputs {
   const float* previous;
 };
 
-void mapped_dpw_conv(const MappedDPWConvParams& params, const MappedDPWConvInputs& inputs, float* y,
-                     const Workers& workers);
+void fused_mapper_dpw_conv(const FusedMapperDPWConvParams& params, const FusedMapperDPWConvInputs& inputs, float* y,
+                           const Workers& workers);
 
 /// The inputs of DPWInvertedResidual.
 template <typename T>
-struct InvertedResidualInputs {
+struct DPWInvertedResidualInputs {
   const T* x;
   const T* theta;
   const T* bias1;
@@ -43,20 +43,20 @@ struct InvertedResidualInputs {
   const T* previous;
 };
 
-void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<float>& inputs,
+void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<float>& inputs,
                            float* y, const Workers& workers);
-void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<Half>& inputs, Half* y,
-                           const Workers& workers);
+void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<Half>& inputs,
+                           Half* y, const Workers& workers);
 
 /// The meta block whose halo the neighbours make (DPWMetaBlock).
-void dpw_meta_block(const DPWInvertedResidualParams& params, const InvertedResidualInputs<float>& inputs, float* y,
+void dpw_meta_block(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<float>& inputs, float* y,
                     const Workers& workers);
 
 void upsample_argmax(const UpsampleArgmaxParams& params, const float* x, std::int32_t* labels, const Workers& workers);
 void upsample_argmax(const UpsampleArgmaxParams& params, const Half* x, std::int32_t* labels, const Workers& workers);
 
-/// The inputs of InvertedResidual; expand_weight and expand_bias may be null.
-struct EncoderBlockInputs {
+/// The inputs of MBConv; expand_weight and expand_bias may be null.
+struct MBConvInputs {
   const float* x;
   const float* expand_weight;
   const float* expand_bias;
@@ -70,10 +70,9 @@ struct EncoderBlockInputs {
   const float* project_bias;
 };
 
-/// Floats of working memory that `inverted_residual` needs beside its threads' own: one image's depth-wise result.
-std::size_t working_floats(const InvertedResidualParams& params);
+/// Floats of working memory that `mbconv` needs beside its threads' own: one image's depth-wise result.
+std::size_t working_floats(const MBConvParams& params);
 
-void inverted_residual(const InvertedResidualParams& params, const EncoderBlockInputs& inputs, float* working, float* y,
-                       const Workers& workers);
+void mbconv(const MBConvParams& params, const MBConvInputs& inputs, float* working, float* y, const Workers& workers);
 
 }  // namespace hyperseg::cpu

@@ -1,5 +1,5 @@
-#include "inverted_residual_float.cuh"
-#include "inverted_residual_tensor.cuh"
+#include "dpw_inverted_residual_float.cuh"
+#include "dpw_inverted_residual_tensor.cuh"
 #include "launch.h"
 #include "launcher.h"
 
@@ -61,12 +61,12 @@ auto with_variant(const DPWInvertedResidualParams& params, DataType type, Visit 
 
 template <typename Tile, int kSlices, int kChunk, int kOuts>
 auto kernel_of(FloatResidual<Tile, kSlices, kChunk, kOuts>) {
-  return &inverted_residual_float<FloatResidual<Tile, kSlices, kChunk, kOuts>>;
+  return &dpw_inverted_residual_float<FloatResidual<Tile, kSlices, kChunk, kOuts>>;
 }
 
 template <typename Tile, int kRowTiles>
 auto kernel_of(TensorResidual<Tile, kRowTiles>) {
-  return &inverted_residual_tensor<TensorResidual<Tile, kRowTiles>>;
+  return &dpw_inverted_residual_tensor<TensorResidual<Tile, kRowTiles>>;
 }
 
 template <typename Variant, typename T>

@@ -19,7 +19,7 @@ namespace hyperseg::cuda {
 enum class DataType : int { kFloat32 = 0, kFloat16 = 1 };
 
 /// How a map lies in memory: NCHW; channels last, NHWC; the same with pixels padded to a multiple of 8 channels.
-enum class MapLayout : int { kPlanes = 0, kPixels = 1, kPixels8 = 2 };
+enum class MapLayout : int { kNCHW = 0, kNHWC = 1, kNHWC8 = 2 };
 
 struct DPWConvPointers {
   const void* x = nullptr;
@@ -27,7 +27,7 @@ struct DPWConvPointers {
   const void* bias = nullptr;      ///< null unless params.has_bias
   const void* previous = nullptr;  ///< null unless params.input.previous_channels > 0
   void* y = nullptr;
-  MapLayout x_layout = MapLayout::kPlanes;
+  MapLayout x_layout = MapLayout::kNCHW;
 };
 
 struct DPWInvertedResidualPointers {
@@ -38,7 +38,7 @@ struct DPWInvertedResidualPointers {
   const void* bias3 = nullptr;
   const void* previous = nullptr;  ///< null unless params.input.previous_channels > 0
   void* y = nullptr;
-  MapLayout x_layout = MapLayout::kPlanes;
+  MapLayout x_layout = MapLayout::kNCHW;
 };
 
 cudaError_t launch_dpw_conv(const DPWConvParams& params, DataType type, const DPWConvPointers& pointers,

@@ -18,9 +18,9 @@ struct LevelPointers {
   LevelPointers(const LevelInput& input, const void* x_map, const void* previous_map, MapLayout x_layout)
       : x(static_cast<const T*>(x_map)),
         previous(static_cast<const T*>(previous_map)),
-        channels_last(x_layout != MapLayout::kPlanes),
-        pixel(static_cast<unsigned>(x_layout == MapLayout::kPixels8 ? round_up(input.x_channels, 8)
-                                                                    : input.x_channels)) {}
+        channels_last(x_layout != MapLayout::kNCHW),
+        pixel(static_cast<unsigned>(x_layout == MapLayout::kNHWC8 ? round_up(input.x_channels, 8) : input.x_channels)) {
+  }
 
   /// Where image n of x begins.
   __device__ __forceinline__ const T* x_image(const LevelInput& input, int n) const {

@@ -22,8 +22,8 @@ struct PointwiseTensor {
   static constexpr int kThreads = 128;
   static constexpr int kBlocks = 4;  ///< a multiprocessor; bounds the registers
   static constexpr int kWarps = kThreads / 32;
-  static constexpr int kPixelTiles = Shape::kPixels / kSide;
-  static constexpr int kLeading = half_leading(Shape::kPixels);
+  static constexpr int kPixelTiles = Shape::kNHWC / kSide;
+  static constexpr int kLeading = half_leading(Shape::kNHWC);
 
   /// Where the parts of shared memory begin, in bytes.
   struct Map {

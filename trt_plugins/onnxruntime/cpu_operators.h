@@ -20,7 +20,7 @@ struct CpuDevice {
   static void dpw_inverted_residual(const Call& call, const DPWInvertedResidualParams& params, const T* x,
                                     const T* theta, const T* bias1, const T* bias2, const T* bias3, const T* previous,
                                     T* y) {
-    const cpu::InvertedResidualInputs<T> inputs{x, theta, bias1, bias2, bias3, previous};
+    const cpu::DPWInvertedResidualInputs<T> inputs{x, theta, bias1, bias2, bias3, previous};
     cpu::dpw_inverted_residual(params, inputs, y, SessionWorkers(call));
   }
 
@@ -30,8 +30,8 @@ struct CpuDevice {
   }
 };
 
-inline InvertedResidualAttributes read_inverted_residual(const Node& node) {
-  InvertedResidualAttributes attributes;
+inline MBConvAttributes read_mbconv(const Node& node) {
+  MBConvAttributes attributes;
   node.pair("kernel_shape", &attributes.kernel_height, &attributes.kernel_width);
   node.pair("strides", &attributes.stride_height, &attributes.stride_width);
   const std::vector<int> pads = node.integers("pads", {0, 0, 0, 0});
@@ -44,23 +44,23 @@ inline InvertedResidualAttributes read_inverted_residual(const Node& node) {
 }
 
 /// DPWConv with its weight mapper; float only.
-class MappedDPWConv {
+class FusedMapperDPWConv {
  public:
   using Input = float;
   using Output = float;
-  static constexpr const char* kName = "MappedDPWConv";
+  static constexpr const char* kName = "FusedMapperDPWConv";
   static constexpr const char* kProvider = CpuDevice::kProvider;
   static constexpr std::size_t kInputs = 5;
   static constexpr bool optional(std::size_t input) { return input >= 3; }
 
-  explicit MappedDPWConv(const Node& node) : attributes_(read_dpw_conv(node)) {}
+  explicit FusedMapperDPWConv(const Node& node) : attributes_(read_dpw_conv(node)) {}
 
   void compute(Call& call) const {
-    MappedDPWConvParams params;
+    FusedMapperDPWConvParams params;
     require(validate(attributes_, call.shape(0), call.shape(1), call.shape(2), call.shape(3), call.shape(4), &params));
     float* y = call.output<float>(params.conv.output());
     const auto data = [&](std::size_t input) { return call.data<float>(input); };
-    cpu::mapped_dpw_conv(params, {data(0), data(1), data(2), data(3), data(4)}, y, SessionWorkers(call));
+    cpu::fused_mapper_dpw_conv(params, {data(0), data(1), data(2), data(3), data(4)}, y, SessionWorkers(call));
   }
 
  private:
@@ -93,34 +93,44 @@ class DPWMetaBlock {
 };
 
 /// The encoder's block; float only.
-class InvertedResidual {
+class MBConv {
  public:
   using Input = float;
   using Output = float;
-  static constexpr const char* kName = "InvertedResidual";
+  static constexpr const char* kName = "MBConv";
   static constexpr const char* kProvider = CpuDevice::kProvider;
   static constexpr std::size_t kInputs = 11;
   static constexpr bool optional(std::size_t input) { return input == 1 || input == 2; }
 
-  explicit InvertedResidual(const Node& node) : attributes_(read_inverted_residual(node)) {}
+  explicit MBConv(const Node& node) : attributes_(read_mbconv(node)) {}
 
   void compute(Call& call) const {
     const auto shape = [&](std::size_t input) { return call.shape(input); };
     const auto data = [&](std::size_t input) { return call.data<float>(input); };
-    InvertedResidualParams params;
+    MBConvParams params;
     require(validate(
         attributes_,
         {shape(0), shape(1), shape(2), shape(3), shape(4), shape(5), shape(6), shape(7), shape(8), shape(9), shape(10)},
         &params));
     float* y = call.output<float>(params.output());
     const WorkingMemory working(call, cpu::working_floats(params) * sizeof(float));
-    cpu::inverted_residual(
-        params, {data(0), data(1), data(2), data(3), data(4), data(5), data(6), data(7), data(8), data(9), data(10)},
-        static_cast<float*>(working.data()), y, SessionWorkers(call));
+    cpu::mbconv(params,
+                {data(0), data(1), data(2), data(3), data(4), data(5), data(6), data(7), data(8), data(9), data(10)},
+                static_cast<float*>(working.data()), y, SessionWorkers(call));
   }
 
  private:
-  InvertedResidualAttributes attributes_;
+  MBConvAttributes attributes_;
+};
+
+/// The names that these operators had in files of version 0.1.0; such files keep loading.
+struct MappedDPWConv : FusedMapperDPWConv {
+  static constexpr const char* kName = "MappedDPWConv";
+  using FusedMapperDPWConv::FusedMapperDPWConv;
+};
+struct InvertedResidual : MBConv {
+  static constexpr const char* kName = "InvertedResidual";
+  using MBConv::MBConv;
 };
 
 }  // namespace hyperseg::ort

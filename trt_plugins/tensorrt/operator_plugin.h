@@ -188,7 +188,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
     InputShapes shapes;
     Params params;
     cuda::DataType type = cuda::DataType::kFloat32;
-    cuda::MapLayout x_layout = cuda::MapLayout::kPlanes;
+    cuda::MapLayout x_layout = cuda::MapLayout::kNCHW;
   };
 
   /// Exceptions (of the standard library) must not cross into TensorRT.

@@ -42,11 +42,11 @@ struct Placed : Attributes {
 inline std::optional<cuda::MapLayout> map_layout(nvinfer1::TensorFormat format) {
   switch (format) {
     case nvinfer1::TensorFormat::kLINEAR:
-      return cuda::MapLayout::kPlanes;
+      return cuda::MapLayout::kNCHW;
     case nvinfer1::TensorFormat::kHWC:
-      return cuda::MapLayout::kPixels;
+      return cuda::MapLayout::kNHWC;
     case nvinfer1::TensorFormat::kHWC8:
-      return cuda::MapLayout::kPixels8;
+      return cuda::MapLayout::kNHWC8;
     default:
       return std::nullopt;
   }

@@ -18,7 +18,7 @@ from hyperseg_export.engine import model_file, targets
 from hyperseg_export.engine.audit import Audit, audit, layers_from_builder, layers_from_inspector
 from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.float16 import Conversion, to_float16
-from hyperseg_export.engine.listener import BuildListener, Silence
+from hyperseg_export.engine.listener import BuildListener, NullListener
 from hyperseg_export.engine.lowering import lower
 from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import EngineOptions
@@ -74,7 +74,7 @@ def build_engine(
         replacing(target, options.force) as plan,
         replacing(sidecar.path_of(target), options.force) as description,
     ):
-        outcome = _build(source, plan, options, chosen, listener or Silence())
+        outcome = _build(source, plan, options, chosen, listener or NullListener())
         trial = try_engine(source, plan, chosen, options)
         counted, auditor = _audit(outcome, trial, options)
         facts = _facts(source, plan, chosen, counted, trial.execution is not None)

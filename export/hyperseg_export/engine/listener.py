@@ -15,7 +15,7 @@ class BuildListener(Protocol):
         """TensorRT said something (information, warning or error)."""
 
 
-class Silence:
+class NullListener:
     """Hears of nothing."""
 
     def progress(self, phase: str, share: float) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from hyperseg_runtime.metadata import InputSpec, InputType
-from hyperseg_runtime.preparation import Frame, Labels, Size, prepare, restore
+from hyperseg_runtime.preprocess import Frame, Labels, Size, prepare, restore
 from hyperseg_runtime.segmenter import Segmenter
 
 from hyperseg_export.options import Resolution

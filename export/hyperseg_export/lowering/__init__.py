@@ -19,7 +19,7 @@ from hyperseg_export.replacement import replace_nodes
 _LOWERINGS: dict[str, Callable[[Builder, ir.Node], ir.Value]] = {
     "DPWConv": dpw_conv,
     "DPWInvertedResidual": dpw_inverted_residual,
-    "InvertedResidual": inverted_residual,
+    "MBConv": inverted_residual,
     "UpsampleArgmax": upsample_argmax,
 }
 
@@ -35,7 +35,7 @@ def lower(model: ir.Model, keep: Collection[str] = ()) -> int:
     for node in _own(graph, keep):
         if node.op_type == "DPWMetaBlock":
             unfuse_meta_block(graph, node)
-        elif node.op_type == "MappedDPWConv":
+        elif node.op_type == "FusedMapperDPWConv":
             unfuse_mapped_dpw_conv(graph, node)
     for node in _own(graph, keep):
         lowering = _LOWERINGS.get(node.op_type)

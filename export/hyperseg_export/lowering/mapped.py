@@ -1,4 +1,4 @@
-"""MappedDPWConv taken apart into the weight mapper's product and the DPWConv that it was fused from."""
+"""FusedMapperDPWConv taken apart into the weight mapper's product and the DPWConv that it was fused from."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _dpw_conv() -> OpSchema:
 
 def _mapped_dpw_conv() -> OpSchema:
     schema = OpSchema(
-        "MappedDPWConv",
+        "FusedMapperDPWConv",
         DOMAIN,
         VERSION,
         "A 1x1 DPWConv with the weight mapper that makes its weights, on the CPU, for patches of a few pixels.",
@@ -129,7 +129,7 @@ def _upsample_argmax() -> OpSchema:
 def _inverted_residual() -> OpSchema:
     names = ("expand", "depthwise", "reduce", "gate", "project")
     schema = OpSchema(
-        "InvertedResidual",
+        "MBConv",
         DOMAIN,
         VERSION,
         "A block of the encoder, on the CPU: expand, depth-wise, squeeze-excite and project with their SiLUs.",

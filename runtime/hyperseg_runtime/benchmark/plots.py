@@ -11,7 +11,7 @@ from hyperseg_runtime.benchmark.measure import Distribution
 from hyperseg_runtime.benchmark.published import PublishedTable
 from hyperseg_runtime.benchmark.svg import Drawing, Scale
 from hyperseg_runtime.benchmark.video import VideoResult
-from hyperseg_runtime.stages import Stage
+from hyperseg_runtime.timing import Stage
 
 _WIDTH = 860.0
 _LEFT, _RIGHT = 20.0, 20.0

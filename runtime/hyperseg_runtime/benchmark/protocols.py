@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 
 from hyperseg_runtime.backends.protocol import Images
-from hyperseg_runtime.preparation import labels_of
+from hyperseg_runtime.preprocess import labels_of
 from hyperseg_runtime.segmenter import Segmenter
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from hyperseg_runtime import machine
 from hyperseg_runtime.benchmark.record import Record
 from hyperseg_runtime.profiling.profile import Profile
-from hyperseg_runtime.stages import Stage
+from hyperseg_runtime.timing import Stage
 
 
 def print_record(record: Record) -> None:

@@ -13,7 +13,7 @@ from hyperseg_runtime.job import Job, JobSummary
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import VideoSink
 from hyperseg_runtime.segmenter import Segmenter
-from hyperseg_runtime.stages import StageSummary
+from hyperseg_runtime.timing import StageSummary
 from hyperseg_runtime.video.frames import Selection
 from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.writer import VideoWriter

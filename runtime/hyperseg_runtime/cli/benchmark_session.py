@@ -23,7 +23,7 @@ from hyperseg_runtime.benchmark.video import VideoResult, make_clip, run_video
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.output.files import check_file_target, write_bytes
-from hyperseg_runtime.preparation import Size
+from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.profiling.profile import profile_model
 from hyperseg_runtime.segmenter import Segmenter
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hyperseg_runtime.stages import Stage, StageClock
+from hyperseg_runtime.timing import Stage, StageClock
 from hyperseg_runtime.video.frames import FrameSource
 
 _SHOWN = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}

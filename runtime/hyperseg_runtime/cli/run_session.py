@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.progress import RunProgress
-from hyperseg_runtime.cli.stopping import Stopping
+from hyperseg_runtime.cli.signals import Stopping
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.inputs import Kind, Task, plan
@@ -21,9 +21,9 @@ from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import LabelSink, PictureSink, Sink, StatsSink, VideoSink, WindowSink
 from hyperseg_runtime.output.stats import StatsFile
 from hyperseg_runtime.pipeline import LivePolicy
-from hyperseg_runtime.preparation import Size
+from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.segmenter import Segmenter
-from hyperseg_runtime.stages import StageClock
+from hyperseg_runtime.timing import StageClock
 from hyperseg_runtime.video.camera import Camera
 from hyperseg_runtime.video.frames import FrameSource, Selection
 from hyperseg_runtime.video.pictures import PictureReader

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg_runtime.metadata import Metadata
-from hyperseg_runtime.preparation import Frame, Labels
+from hyperseg_runtime.preprocess import Frame, Labels
 
 
 class Style(str, Enum):

@@ -16,7 +16,7 @@ from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.output.files import write_bytes
 from hyperseg_runtime.output.pictures import write_picture
 from hyperseg_runtime.output.stats import StatsFile
-from hyperseg_runtime.preparation import Frame, Labels
+from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.video.camera import Camera
 from hyperseg_runtime.video.frames import Selection, SourceFrame
 from hyperseg_runtime.video.reader import VideoReader

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.output.files import beside, explain, publish
-from hyperseg_runtime.preparation import Labels
+from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.video.frames import SourceFrame
 
 SUFFIXES = (".jsonl", ".json", ".csv")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 OTHER = "other"
-_DYNAMIC = ("DPWConv", "MappedDPWConv", "DPWInvertedResidual", "DPWMetaBlock")
+_DYNAMIC = ("DPWConv", "FusedMapperDPWConv", "MappedDPWConv", "DPWInvertedResidual", "DPWMetaBlock")
 _MODULES = (
     ("backbone", "backbone"),
     ("context_head", "context head"),

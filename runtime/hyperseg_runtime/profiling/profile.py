@@ -17,7 +17,7 @@ from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.onnx_file import read_node_names
-from hyperseg_runtime.preparation import prepare
+from hyperseg_runtime.preprocess import prepare
 from hyperseg_runtime.profiling.parts import NodeRun, parts_of
 
 _WARM_UP = 3

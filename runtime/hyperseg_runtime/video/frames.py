@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from hyperseg_runtime.preparation import Frame, Labels, Size
+from hyperseg_runtime.preprocess import Frame, Labels, Size
 
 
 @dataclass(frozen=True)

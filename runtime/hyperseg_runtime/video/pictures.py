@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.preparation import Frame
+from hyperseg_runtime.preprocess import Frame
 from hyperseg_runtime.video.frames import Selection, SourceFrame
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.preparation import Frame
+from hyperseg_runtime.preprocess import Frame
 from hyperseg_runtime.video.frames import Selection, SourceFrame
 
 if TYPE_CHECKING:

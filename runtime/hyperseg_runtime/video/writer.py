@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.output.files import beside, explain, publish
-from hyperseg_runtime.preparation import Frame, Size
+from hyperseg_runtime.preprocess import Frame, Size
 from hyperseg_runtime.video.frames import Selection
 from hyperseg_runtime.video.sound import Sound
 

@@ -52,8 +52,7 @@ struct DPWConvParams {
 
 /// Checks shapes against attributes and fills `params`. Absent inputs are empty shapes.
 inline Error validate(const DPWConvAttributes& attributes, const Shape& x, const Shape& theta, const Shape& bias,
-                      const Shape& previous, DPWConvParams* params) {
-  const std::string name = "DPWConv";
+                      const Shape& previous, DPWConvParams* params, const std::string& name = "DPWConv") {
   const int kernel = attributes.kernel_height;
   if (kernel < 1 || kernel % 2 == 0 || kernel > 63 || kernel != attributes.kernel_width) {
     return name + ": kernel_shape is [" + std::to_string(attributes.kernel_height) + ", " +

@@ -8,7 +8,7 @@ namespace hyperseg::test {
 
 void test_decoder_operators(Random& random, Judge& judge);
 
-/// InvertedResidual.
+/// MBConv.
 void test_encoder_operator(Random& random, Judge& judge);
 
 }  // namespace hyperseg::test

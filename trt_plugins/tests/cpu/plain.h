@@ -4,7 +4,7 @@
 
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
-#include "hyperseg/inverted_residual.h"
+#include "hyperseg/mbconv.h"
 #include "hyperseg/upsample_argmax.h"
 #include "inexact.h"
 
@@ -21,7 +21,7 @@ enum class Plant {
   kPhase,   ///< upsampling counts from a pixel's corner instead of its centre
 };
 
-/// `theta` may hold sums that are not rounded, as MappedDPWConv has them.
+/// `theta` may hold sums that are not rounded, as FusedMapperDPWConv has them.
 Values dpw_conv(const DPWConvParams& params, const Values& x, const Values& theta, const Values& bias,
                 const Values& previous, Plant plant);
 
@@ -37,6 +37,6 @@ struct EncoderInputs {
   Values x, expand_weight, expand_bias, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias, gate_weight,
       gate_bias, project_weight, project_bias;
 };
-Values inverted_residual(const InvertedResidualParams& params, const EncoderInputs& inputs, Plant plant);
+Values mbconv(const MBConvParams& params, const EncoderInputs& inputs, Plant plant);
 
 }  // namespace hyperseg::plain

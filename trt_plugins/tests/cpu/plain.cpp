@@ -186,7 +186,7 @@ void silu(Values* values) {
   }
 }
 
-Values filtered(const InvertedResidualParams& p, const EncoderInputs& inputs, const Values& h, Plant plant) {
+Values filtered(const MBConvParams& p, const EncoderInputs& inputs, const Values& h, Plant plant) {
   const int shift = plant == Plant::kHalo ? 1 : 0;
   Values d;
   for (int c = 0; c < p.hidden_channels; ++c) {
@@ -209,7 +209,7 @@ Values filtered(const InvertedResidualParams& p, const EncoderInputs& inputs, co
 
 /// The mean of each channel. Kernels promise short sums: of a row's pixels, in any order, and of the rows'; so a term
 /// meets at most W' - 1 + H' - 1 additions instead of W' H' - 1.
-Values means(const InvertedResidualParams& p, const Values& map) {
+Values means(const MBConvParams& p, const Values& map) {
   const std::size_t pixels = static_cast<std::size_t>(p.out_height) * p.out_width;
   Values sums(p.hidden_channels);
   for (std::size_t i = 0; i < map.size(); ++i) sums[i / pixels] += map[i];
@@ -222,7 +222,7 @@ Values means(const InvertedResidualParams& p, const Values& map) {
 
 }  // namespace
 
-Values inverted_residual(const InvertedResidualParams& p, const EncoderInputs& inputs, Plant plant) {
+Values mbconv(const MBConvParams& p, const EncoderInputs& inputs, Plant plant) {
   Values result;
   const std::size_t size = inputs.x.size() / p.batch;
   const std::size_t pixels = static_cast<std::size_t>(p.out_height) * p.out_width;

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hyperseg_runtime.ahead import run_ahead
+from hyperseg_runtime.prefetch import run_ahead
 
 
 def test_all_items_in_order() -> None:

@@ -5,7 +5,7 @@
 #include "cpu/targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/dpw_inverted_residual.cc"
+#define HWY_TARGET_INCLUDE "cpu/dpw_inverted_residual.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "cpu/filter-inl.h"
@@ -119,7 +119,8 @@ HWY_INLINE void add_input(const ResidualPlan& plan, const ResidualBuffers& buffe
 }
 
 template <typename T>
-HWY_INLINE void residual_patch(const ResidualPlan& plan, const InvertedResidualInputs<T>& inputs, T* y, size_t task) {
+HWY_INLINE void residual_patch(const ResidualPlan& plan, const DPWInvertedResidualInputs<T>& inputs, T* y,
+                               size_t task) {
   const DPWInvertedResidualParams& params = plan.params;
   const WindowLayout& layout = plan.source.layout;
   const PatchIndex patch(params.theta, task);
@@ -153,12 +154,13 @@ HWY_INLINE void residual_patch(const ResidualPlan& plan, const InvertedResidualI
   store_patch(plan.source, buffers.out, plan.out_plane(), params.out_channels, patch, y);
 }
 
-void residual_patch_float(const ResidualPlan& plan, const InvertedResidualInputs<float>& inputs, float* y,
+void residual_patch_float(const ResidualPlan& plan, const DPWInvertedResidualInputs<float>& inputs, float* y,
                           size_t task) {
   residual_patch(plan, inputs, y, task);
 }
 
-void residual_patch_half(const ResidualPlan& plan, const InvertedResidualInputs<Half>& inputs, Half* y, size_t task) {
+void residual_patch_half(const ResidualPlan& plan, const DPWInvertedResidualInputs<Half>& inputs, Half* y,
+                         size_t task) {
   residual_patch(plan, inputs, y, task);
 }
 
@@ -171,7 +173,7 @@ namespace hyperseg::cpu {
 HWY_EXPORT(residual_patch_float);
 HWY_EXPORT(residual_patch_half);
 
-void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<float>& inputs,
+void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<float>& inputs,
                            float* y, const Workers& workers) {
   const ResidualPlan plan(params);
   workers.run(patches(params.input, params.theta), [&](std::size_t task) {
@@ -179,8 +181,8 @@ void dpw_inverted_residual(const DPWInvertedResidualParams& params, const Invert
   });
 }
 
-void dpw_inverted_residual(const DPWInvertedResidualParams& params, const InvertedResidualInputs<Half>& inputs, Half* y,
-                           const Workers& workers) {
+void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<Half>& inputs,
+                           Half* y, const Workers& workers) {
   const ResidualPlan plan(params);
   workers.run(patches(params.input, params.theta), [&](std::size_t task) {
     HWY_DYNAMIC_DISPATCH(residual_patch_half)(plan, inputs, y, task);

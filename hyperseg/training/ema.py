@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class EMA:
     """Keeps average = d·average + (1 - d)·weights, d rising to `decay` over the first updates."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:

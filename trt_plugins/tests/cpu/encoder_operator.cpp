@@ -9,7 +9,7 @@
 namespace hyperseg::test {
 
 void test_encoder_operator(Random& random, Judge& judge) {
-  InvertedResidualAttributes attributes;
+  MBConvAttributes attributes;
   const int kernel = random.chance() ? 3 : 5, stride = random.between(1, 2);
   attributes.kernel_height = attributes.kernel_width = kernel;
   attributes.stride_height = attributes.stride_width = stride;
@@ -27,7 +27,7 @@ void test_encoder_operator(Random& random, Judge& judge) {
   const Shape x{random.between(1, 2), in, random.between(kernel, large ? 70 : 20),
                 random.between(kernel, large ? 500 : 40)};
   const Shape none;
-  InvertedResidualParams params;
+  MBConvParams params;
   require(validate(attributes,
                    {x, expands ? Shape{hidden, in, 1, 1} : none, expands ? Shape{hidden} : none,
                     Shape{hidden, 1, kernel, kernel}, Shape{hidden}, Shape{squeezed, hidden, 1, 1}, Shape{squeezed},
@@ -62,9 +62,9 @@ void test_encoder_operator(Random& random, Judge& judge) {
   const auto data = [&](int input) { return pointer(tensors[input]); };
   std::vector<float> y(static_cast<std::size_t>(params.batch) * out * params.out_height * params.out_width);
   std::vector<float> working(cpu::working_floats(params));
-  cpu::inverted_residual(
-      params, {data(0), data(1), data(2), data(3), data(4), data(5), data(6), data(7), data(8), data(9), data(10)},
-      working.data(), y.data(), ThreadWorkers());
+  cpu::mbconv(params,
+              {data(0), data(1), data(2), data(3), data(4), data(5), data(6), data(7), data(8), data(9), data(10)},
+              working.data(), y.data(), ThreadWorkers());
 
   // In a weight of any of the five convolutions. Those of the gates multiply means, which are small: a hundredth would
   // be lost in the rounding of what the gates multiply.
@@ -76,11 +76,11 @@ void test_encoder_operator(Random& random, Judge& judge) {
   const auto reference = [&](Plant plant) {
     const Values whole = *all[which];
     *all[which] = mistake.in(whole, plant);
-    const Values result = plain::inverted_residual(params, inputs, plant);
+    const Values result = plain::mbconv(params, inputs, plant);
     *all[which] = whole;
     return result;
   };
-  judge.values({"InvertedResidual",
+  judge.values({"MBConv",
                 "X " + x.text() + " kernel " + std::to_string(kernel) + " stride " + std::to_string(stride) +
                     " hidden " + std::to_string(hidden) + (expands ? " expands" : ""),
                 {Plant::kWeight, Plant::kHalo},

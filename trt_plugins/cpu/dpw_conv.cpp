@@ -4,7 +4,7 @@
 #include "cpu/targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/dpw_conv.cc"
+#define HWY_TARGET_INCLUDE "cpu/dpw_conv.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "cpu/filter-inl.h"

@@ -25,7 +25,8 @@ OrtCustomOpDomain* make_domain(const OrtApi& api) {
   check(api, api.CreateCustomOpDomain("hyperseg", &domain));
   add_for<CpuDevice, float>(api, domain);
   add_for<CpuDevice, cpu::Half>(api, domain);
-  add<MappedDPWConv, DPWMetaBlock, InvertedResidual>(api, domain);
+  add<FusedMapperDPWConv, DPWMetaBlock, MBConv>(api, domain);
+  add<MappedDPWConv, InvertedResidual>(api, domain);
 #if defined(HYPERSEG_WITH_CUDA)
   add_for<cuda::Device, float>(api, domain);
   add_for<cuda::Device, cpu::Half>(api, domain);

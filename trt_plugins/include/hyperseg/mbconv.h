@@ -5,7 +5,7 @@
 
 #include "hyperseg/shape.h"
 
-/// InvertedResidual(X, expand_weight?, expand_bias?, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias,
+/// MBConv(X, expand_weight?, expand_bias?, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias,
 ///                  gate_weight, gate_bias, project_weight, project_bias) -> Y: a block of the encoder (EfficientNet's
 /// MBConv) with folded BatchNorms. On the CPU only; elsewhere it is lowered to the standard operators that it replaces.
 ///
@@ -25,7 +25,7 @@
 /// Attributes: kernel_shape ([3, 3] or [5, 5]), strides ([1, 1] or [2, 2]), pads (top, left, bottom, right), residual.
 namespace hyperseg {
 
-struct InvertedResidualAttributes {
+struct MBConvAttributes {
   int kernel_height = 3;
   int kernel_width = 3;
   int stride_height = 1;
@@ -38,13 +38,13 @@ struct InvertedResidualAttributes {
 };
 
 /// The shapes of the inputs, in their order.
-struct InvertedResidualShapes {
+struct MBConvShapes {
   Shape x, expand_weight, expand_bias, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias, gate_weight,
       gate_bias, project_weight, project_bias;
 };
 
 /// Everything a kernel needs beside the pointers. Made by `validate` only.
-struct InvertedResidualParams {
+struct MBConvParams {
   int batch = 1;
   int in_channels = 1;
   int hidden_channels = 1;
@@ -65,9 +65,8 @@ struct InvertedResidualParams {
 };
 
 /// Checks shapes against attributes and fills `params`.
-inline Error validate(const InvertedResidualAttributes& attributes, const InvertedResidualShapes& shapes,
-                      InvertedResidualParams* params) {
-  const std::string name = "InvertedResidual";
+inline Error validate(const MBConvAttributes& attributes, const MBConvShapes& shapes, MBConvParams* params) {
+  const std::string name = "MBConv";
   const int kernel = attributes.kernel_height, stride = attributes.stride_height;
   if ((kernel != 3 && kernel != 5) || attributes.kernel_width != kernel) {
     return name + ": kernel_shape is " + Shape{kernel, attributes.kernel_width}.text() + "; use [3, 3] or [5, 5]";

@@ -1,11 +1,11 @@
-// MappedDPWConv on the CPU: one task per row of patches. A task composes its input, applies the mapper to it as dense
-// products, one for each stretch of weights that a piece has for an output channel, and sums the results weighted by
-// the signal. The weights of a patch are never made.
+// FusedMapperDPWConv on the CPU: one task per row of patches. A task composes its input, applies the mapper to it as
+// dense products, one for each stretch of weights that a piece has for an output channel, and sums the results weighted
+// by the signal. The weights of a patch are never made.
 
 #include "cpu/targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/mapped_dpw_conv.cc"
+#define HWY_TARGET_INCLUDE "cpu/fused_mapper_dpw_conv.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "cpu/product-inl.h"
@@ -33,13 +33,13 @@ struct Stretch {
 };
 
 /// What all rows of patches of one call share.
-struct MappedPlan {
-  MappedDPWConvParams params;
+struct FusedMapperPlan {
+  FusedMapperDPWConvParams params;
   WindowSource source;  ///< a window is a whole row of patches
   std::vector<Stretch> stretches;
   std::vector<std::int32_t> offsets;  ///< in the window, of each channel
 
-  explicit MappedPlan(const MappedDPWConvParams& p)
+  explicit FusedMapperPlan(const FusedMapperDPWConvParams& p)
       : params(p), source(p.conv.input, {0, p.conv.patch_height(), p.conv.input.width}) {
     const Theta& theta = p.conv.theta;
     const int channels = p.conv.in_channels();
@@ -77,7 +77,7 @@ struct MappedBuffers {
 };
 
 /// Repeats the signal of a row of patches for every pixel of theirs.
-HWY_INLINE void spread_signal(const MappedPlan& plan, const float* signal, const PatchIndex& row, float* to) {
+HWY_INLINE void spread_signal(const FusedMapperPlan& plan, const float* signal, const PatchIndex& row, float* to) {
   const DPWConvParams& conv = plan.params.conv;
   const int columns = conv.theta.grid_width, repeat = conv.patch_width();
   const size_t plane = static_cast<size_t>(conv.theta.grid_height) * columns;
@@ -96,8 +96,8 @@ HWY_INLINE void spread_signal(const MappedPlan& plan, const float* signal, const
 }
 
 /// out[n] = start + sum_k signal[k][n] * mapped[k][n], where start is `bias`, or out[n] itself without one.
-HWY_INLINE void sum_weighted(const MappedPlan& plan, const float* HWY_RESTRICT signal, const float* HWY_RESTRICT mapped,
-                             const float* bias, float* HWY_RESTRICT out) {
+HWY_INLINE void sum_weighted(const FusedMapperPlan& plan, const float* HWY_RESTRICT signal,
+                             const float* HWY_RESTRICT mapped, const float* bias, float* HWY_RESTRICT out) {
   const hn::ScalableTag<float> d;
   const size_t stride = plan.stride();
   for (size_t n = 0; n < plan.pixels(); n += hn::Lanes(d)) {
@@ -109,7 +109,7 @@ HWY_INLINE void sum_weighted(const MappedPlan& plan, const float* HWY_RESTRICT s
   }
 }
 
-void convolve_row(const MappedPlan& plan, const MappedDPWConvInputs& inputs, float* y, size_t task) {
+void convolve_row(const FusedMapperPlan& plan, const FusedMapperDPWConvInputs& inputs, float* y, size_t task) {
   const DPWConvParams& conv = plan.params.conv;
   const Theta& theta = conv.theta;
   PatchIndex row(theta, task * theta.grid_width);
@@ -158,9 +158,9 @@ namespace hyperseg::cpu {
 
 HWY_EXPORT(convolve_row);
 
-void mapped_dpw_conv(const MappedDPWConvParams& params, const MappedDPWConvInputs& inputs, float* y,
-                     const Workers& workers) {
-  const MappedPlan plan(params);
+void fused_mapper_dpw_conv(const FusedMapperDPWConvParams& params, const FusedMapperDPWConvInputs& inputs, float* y,
+                           const Workers& workers) {
+  const FusedMapperPlan plan(params);
   const std::size_t rows = static_cast<std::size_t>(params.conv.input.batch) * params.conv.theta.grid_height;
   workers.run(rows, [&](std::size_t task) { HWY_DYNAMIC_DISPATCH(convolve_row)(plan, inputs, y, task); });
 }

@@ -5,8 +5,9 @@
 
 #include "hyperseg/dpw_conv.h"
 
-/// MappedDPWConv(X, signal, mapper, bias?, previous?) -> Y: a 1x1 DPWConv together with the weight mapper that makes
-/// its weights. On the CPU only, for patches of a few pixels; elsewhere it is lowered to the product and the DPWConv.
+/// FusedMapperDPWConv(X, signal, mapper, bias?, previous?) -> Y: a 1x1 DPWConv together with the weight mapper that
+/// makes its weights. On the CPU only, for patches of a few pixels; elsewhere it is lowered to the product and the
+/// DPWConv.
 ///
 ///   X        [N, C_x, H, W], as DPWConv has it; bias and previous too
 ///   signal   [N, T*K, N_h, N_w]: K values for each of the T pieces of a patch's weights
@@ -22,7 +23,7 @@
 /// Attributes: those of DPWConv; kernel_shape is [1, 1] and group 1.
 namespace hyperseg {
 
-struct MappedDPWConvParams {
+struct FusedMapperDPWConvParams {
   DPWConvParams conv;
   int signal_length = 1;  ///< K
 
@@ -32,8 +33,8 @@ struct MappedDPWConvParams {
 
 /// Checks shapes against attributes and fills `params`. Absent inputs are empty shapes.
 inline Error validate(const DPWConvAttributes& attributes, const Shape& x, const Shape& signal, const Shape& mapper,
-                      const Shape& bias, const Shape& previous, MappedDPWConvParams* params) {
-  const std::string name = "MappedDPWConv";
+                      const Shape& bias, const Shape& previous, FusedMapperDPWConvParams* params) {
+  const std::string name = "FusedMapperDPWConv";
   if (attributes.kernel_height != 1 || attributes.kernel_width != 1 || attributes.group != 1) {
     return name + ": kernel_shape is " + Shape{attributes.kernel_height, attributes.kernel_width}.text() +
            " and group " + std::to_string(attributes.group) + "; only [1, 1] and 1 are defined";
@@ -46,9 +47,8 @@ inline Error validate(const DPWConvAttributes& attributes, const Shape& x, const
            std::to_string(mapper[0] * mapper[1]);
   }
   const Shape theta{signal[0], mapper[0], signal[2], signal[3], mapper[2]};
-  const Error error = validate(attributes, x, theta, bias, previous, &params->conv);
   params->signal_length = static_cast<int>(mapper[1]);
-  return error.empty() ? error : name + error.substr(error.find(':'));
+  return validate(attributes, x, theta, bias, previous, &params->conv, name);
 }
 
 }  // namespace hyperseg

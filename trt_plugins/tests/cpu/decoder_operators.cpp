@@ -68,7 +68,7 @@ void test_mapped_dpw_conv(Random& random, Judge& judge) {
   const Shape signal{theta[0], pieces * length, theta[2], theta[3]}, mapper{pieces, length, weights};
   const Values bias = random.chance() ? random.normal(out, 1.0) : Values{};
   const Shape bias_shape = bias.empty() ? Shape{} : Shape{out};
-  MappedDPWConvParams params;
+  FusedMapperDPWConvParams params;
   require(validate(attributes, level.x, signal, mapper, bias_shape, level.previous, &params));
   const Values signal_values = random.normal(signal[0] * signal[1] * signal[2] * signal[3], 1.0 / std::sqrt(length));
   const Values mapper_values = random.normal(pieces * length * weights, 1.0 / std::sqrt(in));
@@ -98,9 +98,9 @@ void test_mapped_dpw_conv(Random& random, Judge& judge) {
   std::vector<float> y(level.x[0] * params.conv.out_channels * level.x[2] * level.x[3]);
   const auto x = tensor<float>(level.x_values), s = tensor<float>(signal_values), m = tensor<float>(mapper_values);
   const auto b = tensor<float>(bias), previous = tensor<float>(level.previous_values);
-  cpu::mapped_dpw_conv(params, {x.data(), s.data(), m.data(), pointer(b), pointer(previous)}, y.data(),
-                       ThreadWorkers());
-  judge.values({"MappedDPWConv", text(level) + " signal " + signal.text() + " mapper " + mapper.text(),
+  cpu::fused_mapper_dpw_conv(params, {x.data(), s.data(), m.data(), pointer(b), pointer(previous)}, y.data(),
+                             ThreadWorkers());
+  judge.values({"FusedMapperDPWConv", text(level) + " signal " + signal.text() + " mapper " + mapper.text(),
                 concerns(level, false), reference},
                y);
 }
@@ -130,8 +130,8 @@ struct Block {
     std::vector<T> y(level.x[0] * out * level.x[2] * level.x[3]);
     const auto x = tensor<T>(inputs.x), theta = tensor<T>(inputs.theta), previous = tensor<T>(inputs.previous);
     const auto bias1 = tensor<T>(inputs.bias1), bias2 = tensor<T>(inputs.bias2), bias3 = tensor<T>(inputs.bias3);
-    const cpu::InvertedResidualInputs<T> pointers{x.data(),     theta.data(), bias1.data(),
-                                                  bias2.data(), bias3.data(), pointer(previous)};
+    const cpu::DPWInvertedResidualInputs<T> pointers{x.data(),     theta.data(), bias1.data(),
+                                                     bias2.data(), bias3.data(), pointer(previous)};
     kernel(pointers, y.data());
     return y;
   }
@@ -153,7 +153,7 @@ void test_dpw_inverted_residual(Random& random, Judge& judge) {
     inputs.theta = mistake.in(inputs.theta, plant);
     return plain::dpw_inverted_residual(block.params, inputs, plant);
   };
-  const auto y = block.run<T>([&](const cpu::InvertedResidualInputs<T>& inputs, T* out) {
+  const auto y = block.run<T>([&](const cpu::DPWInvertedResidualInputs<T>& inputs, T* out) {
     cpu::dpw_inverted_residual(block.params, inputs, out, ThreadWorkers());
   });
   judge.values({"DPWInvertedResidual", block.shapes(), concerns(block.level, true), reference}, y);
@@ -190,7 +190,7 @@ void test_dpw_meta_block(Random& random, Judge& judge) {
   const auto reference = [&](Plant plant) {
     return three_convolutions(block, mistake.in(block.inputs.theta, plant), plant);
   };
-  const auto y = block.run<float>([&](const cpu::InvertedResidualInputs<float>& inputs, float* result) {
+  const auto y = block.run<float>([&](const cpu::DPWInvertedResidualInputs<float>& inputs, float* result) {
     cpu::dpw_meta_block(block.params, inputs, result, ThreadWorkers());
   });
   judge.values({"DPWMetaBlock", block.shapes(), concerns(block.level, true), reference}, y);

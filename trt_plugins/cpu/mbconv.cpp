@@ -1,11 +1,11 @@
-// InvertedResidual on the CPU, in two passes with the squeeze-excite gates between them. The expanded map, six times
+// MBConv on the CPU, in two passes with the squeeze-excite gates between them. The expanded map, six times
 // the size of its input, never exists: a task of the first pass expands a few channels over a strip of rows, filters
 // them, and leaves the filtered map and its sums. The second pass multiplies gates and projection in.
 
 #include "cpu/targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/inverted_residual.cc"
+#define HWY_TARGET_INCLUDE "cpu/mbconv.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "cpu/convert-inl.h"
@@ -13,14 +13,14 @@
 #include "cpu/silu-inl.h"
 #include "hwy/highway.h"
 
-#ifndef HYPERSEG_CPU_INVERTED_RESIDUAL_ONCE
-#define HYPERSEG_CPU_INVERTED_RESIDUAL_ONCE
+#ifndef HYPERSEG_CPU_MBCONV_ONCE
+#define HYPERSEG_CPU_MBCONV_ONCE
 
 #include <limits>
 #include <vector>
 
-#include "cpu/encoder_plan.h"
 #include "cpu/kernels.h"
+#include "cpu/mbconv_plan.h"
 #include "cpu/scratch.h"
 
 namespace hyperseg::cpu {
@@ -35,8 +35,8 @@ struct Strip {
   int in_begin;  ///< first one inside the image
   int in_rows;
 
-  Strip(const EncoderPlan& plan, int index) : out_begin(index * plan.strip_rows) {
-    const InvertedResidualParams& p = plan.params;
+  Strip(const MBConvPlan& plan, int index) : out_begin(index * plan.strip_rows) {
+    const MBConvParams& p = plan.params;
     out_rows = std::min(plan.strip_rows, p.out_height - out_begin);
     top = out_begin * p.stride - p.pad_top;
     const int bottom = top + (out_rows - 1) * p.stride + p.kernel;
@@ -88,7 +88,7 @@ struct PaddedRows {
 
 /// Activates one row of the image and writes it behind its left padding; zeros follow.
 template <bool kActivate>
-HWY_INLINE void place_row(const InvertedResidualParams& params, const float* HWY_RESTRICT from, size_t row,
+HWY_INLINE void place_row(const MBConvParams& params, const float* HWY_RESTRICT from, size_t row,
                           const PaddedRows& rows) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
@@ -123,7 +123,7 @@ HWY_INLINE void place_row(const InvertedResidualParams& params, const float* HWY
 
 /// Filters and activates one channel; returns the sum of what it wrote.
 template <int kKernel, int kStride>
-HWY_NOINLINE float filter_channel(const InvertedResidualParams& params, const PaddedRows& rows, int out_rows,
+HWY_NOINLINE float filter_channel(const MBConvParams& params, const PaddedRows& rows, int out_rows,
                                   const float* weights, float bias, float* HWY_RESTRICT out) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
@@ -161,8 +161,8 @@ HWY_NOINLINE float filter_channel(const InvertedResidualParams& params, const Pa
   return hn::GetLane(hn::SumOfLanes(d, total));
 }
 
-HWY_INLINE float filter_any(const InvertedResidualParams& params, const PaddedRows& rows, int out_rows,
-                            const float* weights, float bias, float* out) {
+HWY_INLINE float filter_any(const MBConvParams& params, const PaddedRows& rows, int out_rows, const float* weights,
+                            float bias, float* out) {
   if (params.kernel == 3) {
     return params.stride == 1 ? filter_channel<3, 1>(params, rows, out_rows, weights, bias, out)
                               : filter_channel<3, 2>(params, rows, out_rows, weights, bias, out);
@@ -172,22 +172,22 @@ HWY_INLINE float filter_any(const InvertedResidualParams& params, const PaddedRo
 }
 
 /// First pass: some hidden channels of a strip. `x` is one image, `filtered` [hidden, H', W'], `sums` [strips, hidden].
-void filter_strip(const EncoderPlan& plan, const EncoderBlockInputs& inputs, const float* x, float* filtered,
-                  float* sums, size_t task) {
-  const InvertedResidualParams& params = plan.params;
+void filter_strip(const MBConvPlan& plan, const MBConvInputs& inputs, const float* x, float* filtered, float* sums,
+                  size_t task) {
+  const MBConvParams& params = plan.params;
   const int index = static_cast<int>(task) / plan.blocks;
   const int begin = static_cast<int>(task) % plan.blocks * plan.block;
   const int count = std::min(plan.block, params.hidden_channels - begin);
   const Strip strip(plan, index);
   const size_t columns = static_cast<size_t>(strip.in_rows) * params.width;
-  const size_t expanded_stride = (columns / EncoderPlan::kVector | 1) * EncoderPlan::kVector + 2 * EncoderPlan::kVector;
+  const size_t expanded_stride = (columns / MBConvPlan::kVector | 1) * MBConvPlan::kVector + 2 * MBConvPlan::kVector;
 
   float* expanded = nullptr;
   float* copy = nullptr;
   PaddedRows rows{nullptr, nullptr, plan.row_stride()};
   Scratch::Layout memory(Scratch::of_this_thread());
   memory.add(&expanded, count * expanded_stride);
-  memory.add(&copy, params.in_channels * EncoderPlan::kPixels);
+  memory.add(&copy, params.in_channels * MBConvPlan::kNHWC);
   memory.add(&rows.even, plan.input_rows() * rows.stride);
   memory.add(&rows.odd, plan.input_rows() * rows.stride);
   memory.commit();
@@ -245,9 +245,9 @@ HWY_INLINE float dot(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, s
 }
 
 /// Squeeze-excite: turns the strips' sums into one factor per hidden channel.
-void gates(const EncoderPlan& plan, const EncoderBlockInputs& inputs, const float* sums, float* gate) {
+void gates(const MBConvPlan& plan, const MBConvInputs& inputs, const float* sums, float* gate) {
   const hn::CappedTag<float, 1> d;
-  const InvertedResidualParams& params = plan.params;
+  const MBConvParams& params = plan.params;
   std::vector<float> mean(params.hidden_channels);
   for (int strip = 0; strip < plan.strips; ++strip) {
     for (int c = 0; c < params.hidden_channels; ++c) mean[c] += sums[strip * params.hidden_channels + c];
@@ -274,11 +274,11 @@ HWY_INLINE void scale(const float* HWY_RESTRICT from, float factor, size_t count
 
 /// Second pass: some output channels of a run of pixels. `x` and `y` are one image; `x` is null without a residual;
 /// `weights` are the projection's, multiplied by the gates where the plan says so.
-void project_run(const EncoderPlan& plan, const EncoderBlockInputs& inputs, const ProjectionInputs& second, float* y,
+void project_run(const MBConvPlan& plan, const MBConvInputs& inputs, const ProjectionInputs& second, float* y,
                  size_t task) {
   const size_t lanes = hn::Lanes(hn::ScalableTag<float>());
-  constexpr size_t kPixels = EncoderPlan::kPixels;
-  const InvertedResidualParams& params = plan.params;
+  constexpr size_t kNHWC = MBConvPlan::kNHWC;
+  const MBConvParams& params = plan.params;
   const size_t begin = task / plan.row_blocks * plan.run;
   const size_t first = task % plan.row_blocks * plan.row_block;
   const size_t plane = plan.pixels();
@@ -299,13 +299,13 @@ void project_run(const EncoderPlan& plan, const EncoderBlockInputs& inputs, cons
   float* packed = nullptr;
   float* rest = nullptr;
   Scratch::Layout memory(Scratch::of_this_thread());
-  memory.add(&packed, params.hidden_channels * kPixels);
+  memory.add(&packed, params.hidden_channels * kNHWC);
   memory.add(&rest, product.rows * lanes);
   memory.commit();
   if (!plan.scales_weights()) {
     // Runs over the channel's end; behind the last channel the working memory has room for that.
     for (int c = 0; c < params.hidden_channels; ++c) {
-      scale(second.filtered + c * plane + begin, second.gate[c], count, packed + c * kPixels);
+      scale(second.filtered + c * plane + begin, second.gate[c], count, packed + c * kNHWC);
     }
     product.window = packed;
   }
@@ -340,13 +340,12 @@ HWY_EXPORT(filter_strip);
 HWY_EXPORT(gates);
 HWY_EXPORT(project_run);
 
-std::size_t working_floats(const InvertedResidualParams& params) {
-  return static_cast<std::size_t>(params.hidden_channels) * params.out_height * params.out_width + EncoderPlan::kPixels;
+std::size_t working_floats(const MBConvParams& params) {
+  return static_cast<std::size_t>(params.hidden_channels) * params.out_height * params.out_width + MBConvPlan::kNHWC;
 }
 
-void inverted_residual(const InvertedResidualParams& params, const EncoderBlockInputs& inputs, float* working, float* y,
-                       const Workers& workers) {
-  const EncoderPlan plan(params);
+void mbconv(const MBConvParams& params, const MBConvInputs& inputs, float* working, float* y, const Workers& workers) {
+  const MBConvPlan plan(params);
   std::vector<float> sums(static_cast<std::size_t>(plan.strips) * params.hidden_channels);
   std::vector<float> gate(params.hidden_channels);
   const std::size_t projected = static_cast<std::size_t>(params.out_channels) * params.hidden_channels;

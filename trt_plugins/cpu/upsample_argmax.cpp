@@ -5,7 +5,7 @@
 #include "cpu/targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/upsample_argmax.cc"
+#define HWY_TARGET_INCLUDE "cpu/upsample_argmax.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "cpu/window-inl.h"

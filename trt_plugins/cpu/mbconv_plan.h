@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hyperseg/inverted_residual.h"
+#include "hyperseg/mbconv.h"
 
 namespace hyperseg::cpu {
 
@@ -14,26 +14,26 @@ namespace hyperseg::cpu {
 /// First pass: a task expands some channels over a strip of rows (and the rows around it that the kernel sees) and
 /// filters them. Narrow strips recompute the rows that they share; few channels read the input more often.
 /// Second pass: a task projects a run of pixels.
-struct EncoderPlan {
+struct MBConvPlan {
   static constexpr int kVector = 16;                        ///< floats of the widest vector
-  static constexpr int kPixels = 48;                        ///< of a run of the second pass
+  static constexpr int kNHWC = 48;                          ///< of a run of the second pass
   static constexpr std::size_t kExpandedFloats = 64 << 10;  ///< of a task's expanded channels
   static constexpr std::size_t kInputFloats = 96 << 10;     ///< of the input that a strip reads
 
-  InvertedResidualParams params;
+  MBConvParams params;
   int strip_rows = 1;  ///< output rows of a strip
   int strips = 1;
   int block = 1;  ///< hidden channels of a task
   int blocks = 1;
   int row_block = 1;  ///< output channels of a task of the second pass
   int row_blocks = 1;
-  int run = kPixels;  ///< pixels of a task of the second pass
+  int run = kNHWC;  ///< pixels of a task of the second pass
   int runs = 1;
   std::vector<std::int32_t> input_offsets;    ///< of each channel of X
   std::vector<std::int32_t> project_offsets;  ///< of each hidden channel of what the second pass reads
   std::vector<std::int32_t> copy_offsets;     ///< of each channel of a copied rest of a strip
 
-  explicit EncoderPlan(const InvertedResidualParams& p) : params(p) {
+  explicit MBConvPlan(const MBConvParams& p) : params(p) {
     constexpr int kRows = 8;  // of the product's register block
     const std::size_t line = p.width;
     const int halo = p.kernel - p.stride;
@@ -50,17 +50,17 @@ struct EncoderPlan {
     block = std::min(block, p.hidden_channels);
     blocks = (p.hidden_channels + block - 1) / block;
 
-    run = scales_weights() ? 16 * kPixels : kPixels;
+    run = scales_weights() ? 16 * kNHWC : kNHWC;
     runs = (pixels() + run - 1) / run;
     row_block = runs < 64 ? std::min(p.out_channels, 96) : p.out_channels;
     row_blocks = (p.out_channels + row_block - 1) / row_block;
 
     for (int c = 0; c < p.in_channels; ++c) {
       input_offsets.push_back(c * p.height * p.width);
-      copy_offsets.push_back(c * kPixels);
+      copy_offsets.push_back(c * kNHWC);
     }
     for (int c = 0; c < p.hidden_channels; ++c) {
-      project_offsets.push_back(c * (scales_weights() ? pixels() : kPixels));
+      project_offsets.push_back(c * (scales_weights() ? pixels() : kNHWC));
     }
   }
 

@@ -6,7 +6,7 @@
 #include "cpu/targets.h"
 //
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/dpw_meta_block.cc"
+#define HWY_TARGET_INCLUDE "cpu/dpw_meta_block.cpp"
 #include "hwy/foreach_target.h"
 //
 #include "cpu/filter-inl.h"
@@ -63,7 +63,7 @@ struct MetaBuffers {
 };
 
 /// Coordinates, X and the upsampled `previous` of one image row.
-HWY_INLINE void compose_row(const MetaPlan& plan, const InvertedResidualInputs<float>& inputs, int n, int y,
+HWY_INLINE void compose_row(const MetaPlan& plan, const DPWInvertedResidualInputs<float>& inputs, int n, int y,
                             const MetaBuffers& buffers) {
   const LevelInput& input = plan.params.input;
   const size_t width = input.width;
@@ -174,7 +174,7 @@ HWY_INLINE void project_row(const MetaPlan& plan, const float* bias, const MetaB
   }
 }
 
-void meta_patches(const MetaPlan& plan, const InvertedResidualInputs<float>& inputs, float* y, size_t task) {
+void meta_patches(const MetaPlan& plan, const DPWInvertedResidualInputs<float>& inputs, float* y, size_t task) {
   const DPWInvertedResidualParams& params = plan.params;
   const Theta& theta = params.theta;
   const LevelInput& input = params.input;
@@ -226,7 +226,7 @@ namespace hyperseg::cpu {
 
 HWY_EXPORT(meta_patches);
 
-void dpw_meta_block(const DPWInvertedResidualParams& params, const InvertedResidualInputs<float>& inputs, float* y,
+void dpw_meta_block(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<float>& inputs, float* y,
                     const Workers& workers) {
   const MetaPlan plan(params);
   workers.run(static_cast<std::size_t>(params.input.batch) * params.theta.grid_height, [&](std::size_t task) {
