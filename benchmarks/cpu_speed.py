@@ -75,7 +75,7 @@ def model_file(folder: Path, preset: str, runner: str, resolution: tuple[int, in
 def _export(path: Path, preset: str, kind: str, resolution: tuple[int, int] | None) -> None:
     from hyperseg_export import ExportOptions, export_onnx
     from hyperseg_export.options import Resolution
-    from hyperseg_export.random_network import random_network
+    from hyperseg_export.samples import random_network
 
     import hyperseg
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hyperseg_export.deployment import Deployment
-from hyperseg_export.random_network import random_network
+from hyperseg_export.samples import random_network
+from hyperseg_export.tracing import Deployment
 from torch import Tensor, nn
 from torch.nn import functional as F
 

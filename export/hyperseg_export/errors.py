@@ -1,4 +1,4 @@
-"""The errors of an export. Each message is one line that names the thing, its value and the remedy."""
+"""The errors of exports and engine builds. Each message is one line that names the thing, its value and the remedy."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ class OptionError(HyperSegError):
 
 class DisagreementError(ExportError):
     """The exported file does not compute what the PyTorch network computes; nothing was kept."""
+
+
+class EngineError(ExportError):
+    """The ONNX file was read, but no engine came of it."""
+
+
+class UnsupportedOperatorError(EngineError):
+    """The graph has operators that TensorRT, or our plugin library, does not take."""
+
+
+class BuildCrashError(EngineError):
+    """TensorRT ended the process that it built in."""

@@ -19,10 +19,11 @@ import hyperseg
 from hyperseg.presets import preset, presets
 from hyperseg_export.errors import ExportError
 from hyperseg_export.files import check_target, replacing
-from hyperseg_export.graph import finish
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
 from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.passes.rewriting import Pass
+from hyperseg_export.passes.targets import CPU, CUDA, PORTABLE, run_passes
 from hyperseg_export.quantisation import calibration_pictures, quantise
 from hyperseg_export.report import ExportReport
 from hyperseg_export.tracing import trace
@@ -67,7 +68,7 @@ def export_onnx(
     resolution.check(network.config.unit)
     progress(f"exporting {network_name(network.config)} at {resolution}")
     graph = trace(hyperseg.fold(copy.deepcopy(network)), options, resolution)
-    finish(graph, options.portable, options.fuse and options.precision is Precision.FLOAT32)
+    run_passes(graph, _passes(options))
     described = describe(network.config, options, resolution, digest)
     _stamp(graph, described)
     model = ir.to_proto(graph)
@@ -123,6 +124,12 @@ def describe(config: Any, options: ExportOptions, resolution: Resolution, digest
         checkpoint_sha256=digest,
         versions=_versions(),
     )
+
+
+def _passes(options: ExportOptions) -> tuple[Pass, ...]:
+    if options.portable:
+        return PORTABLE
+    return CPU if options.fuse and options.precision is Precision.FLOAT32 else CUDA
 
 
 def _silent(step: str) -> None:

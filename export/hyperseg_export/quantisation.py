@@ -19,8 +19,8 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from hyperseg_export.errors import ExportError
-from hyperseg_export.lowering import lower
 from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.passes.standard_operators import to_standard_operators
 from hyperseg_export.tracing import INPUT_NAME
 
 _OPERATORS = ["Conv", "Sigmoid", "Mul", "Add"]
@@ -38,7 +38,7 @@ def quantise(
     """
     # ONNX Runtime's calibrator cannot load our operators; their standard twin has the same encoder, name by name.
     twin = ir.from_proto(model)
-    lower(twin)
+    to_standard_operators(twin)
     encoder = [node.name for node in model.graph.node if node.name.startswith(_ENCODER) and node.op_type in _OPERATORS]
     with tempfile.TemporaryDirectory() as temporary, _quiet():
         path = Path(temporary) / "twin.onnx"

@@ -1,10 +1,15 @@
-"""The model that ships with the package: its weights stored in float16, and computed with in float32.
+"""The model that ships with the package, and its twin in standard operators for machines without our library.
 
     python -m hyperseg_export.shipped_model camvid-lite.pth runtime/hyperseg_runtime/models/camvid-lite.onnx
+    python -m hyperseg_export.shipped_model camvid-lite.onnx      # writes camvid-lite.portable.onnx beside it
 
-Each large weight is followed by a cast that every runtime folds away when it loads the file, so that the file has half
-the size and runs as fast as the whole. The file is compared with the checkpoint once more after the rounding. Its
-size is left open, so that `--resolution` trades accuracy for speed.
+Weights are stored in float16 and computed with in float32: each large weight is followed by a cast that every runtime
+folds away when it loads the file, so that the file has half the size and runs as fast as the whole. The file is
+compared with the checkpoint once more after the rounding. Its size is left open, so that `--resolution` trades accuracy
+for speed.
+
+The twin borrows the model's weights. A tensor of an ONNX file may lie in another file, at an offset: here, inside the
+model. So the pair is hardly larger than the model alone.
 """
 
 from __future__ import annotations
@@ -15,18 +20,25 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
+from hyperseg_runtime.discovery import PORTABLE_SUFFIX
 from hyperseg_runtime.metadata import KEY, Metadata, Precision
 from onnx import numpy_helper
+from onnx.external_data_helper import set_external_data
 
 import hyperseg
+from hyperseg_export.errors import ExportError
 from hyperseg_export.files import replacing
 from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.options import ExportOptions, Resolution
-from hyperseg_export.portable_twin import write_portable_twin
+from hyperseg_export.passes.standard_operators import to_standard_operators
 from hyperseg_export.verification import verify
 
 _SMALLEST_HALVED = 512
 """Elements. Biases and shapes below stay as they are."""
+
+_SMALLEST_BORROWED = 1024
+"""Bytes. Smaller tensors stay in the twin: they are shapes and axes, which runtimes read early."""
 
 
 def halve_weights(model: onnx.ModelProto) -> int:
@@ -67,7 +79,38 @@ def build(checkpoint: Path, target: Path) -> Metadata:
     return described
 
 
+def write_portable_twin(model: Path) -> Path:
+    """Writes NAME.portable.onnx beside NAME.onnx and returns its path. Raises ExportError, OutputError."""
+    try:
+        content = model.read_bytes()
+        graph = ir.from_proto(onnx.load_model_from_string(content))
+    except OSError as error:
+        raise ExportError(f"{model} cannot be read: {error.strerror or error}") from error
+    if not to_standard_operators(graph):
+        raise ExportError(f"{model} has none of our operators: it is portable already")
+    twin = ir.to_proto(graph)
+    for tensor in twin.graph.initializer:
+        offset = content.find(tensor.raw_data) if len(tensor.raw_data) >= _SMALLEST_BORROWED else -1
+        if offset >= 0:
+            set_external_data(tensor, location=model.name, offset=offset, length=len(tensor.raw_data))
+            tensor.ClearField("raw_data")
+    target = model.with_suffix(PORTABLE_SUFFIX)
+    with replacing(target, True) as draft:
+        draft.write_bytes(twin.SerializeToString())
+    return target
+
+
+def main(arguments: list[str]) -> int:
+    paths = [Path(argument) for argument in arguments]
+    if len(paths) == 1 and paths[0].suffix == ".onnx":
+        sys.stdout.write(f"{write_portable_twin(paths[0])}\n")
+    elif len(paths) == 2:
+        sys.stdout.write(f"{build(*paths).verification}\n")
+    else:
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    print(build(Path(sys.argv[1]), Path(sys.argv[2])).verification)  # noqa: T201 - a tool of the package's makers
+    sys.exit(main(sys.argv[1:]))

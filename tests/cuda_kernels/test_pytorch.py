@@ -16,7 +16,7 @@ from .build import compile_for_cpu
 torch = pytest.importorskip("torch")
 
 from explained import assert_explained  # noqa: E402
-from hyperseg_export.random_network import random_network  # noqa: E402
+from hyperseg_export.samples import random_network  # noqa: E402
 from torch_vectors import gradients, run, tensors  # noqa: E402
 
 from hyperseg.cuda_library import FILE_NAME, CudaLibraryError, open_library  # noqa: E402

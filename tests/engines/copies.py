@@ -8,14 +8,16 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from unittest import mock
 
 from cuda_kernels.cost import GRIDS, compulsory, preset_cases, preset_of
 from hyperseg_export import ExportOptions, export_onnx
-from hyperseg_export.engine import EngineOptions, build, build_engine
-from hyperseg_export.engine.audit import Audit, Layer, Tensor
+from hyperseg_export.engine import EngineOptions, build_engine
+from hyperseg_export.engine.report import Audit, Layer, Tensor
+from hyperseg_export.passes import targets
 from vectors import MapLayout, Placement
 
 import hyperseg
@@ -53,7 +55,7 @@ def _engine(model: Path, folder: Path, half: bool, placed: bool) -> Audit:
     options = EngineOptions(half=half, compute_capabilities=(_CAPABILITY,), force=True)
     if placed:
         return build_engine(model, folder / "m.engine", options).audit
-    with mock.patch.object(build, "place_inputs"):
+    with mock.patch.object(targets, "RTX", replace(targets.RTX, layout=())):
         return build_engine(model, folder / "m.engine", options).audit
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_graphsurgeon as gs
+import onnx_ir as ir
+from hyperseg_export.passes.float16 import Conversion, to_float16
+from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
+from hyperseg_export.passes.targets import TENSORRT, run_passes
 from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, OutputKind, Precision
 from onnx import TensorProto, helper, numpy_helper
 
@@ -121,3 +127,25 @@ def _model(graph: Graph, dynamic: bool, input_type: InputType) -> onnx.ModelProt
 def save(model: onnx.ModelProto, path: Path) -> Path:
     onnx.save(model, str(path))
     return path
+
+
+def edited(model: onnx.ModelProto, *edits: Callable[[gs.Graph], object]) -> onnx.ModelProto:
+    """A copy after surgery; what the edits return is left out."""
+    graph = to_graphsurgeon(ir.from_proto(model))
+    for edit in edits:
+        edit(graph)
+    return to_onnx(graph, model.ir_version, {entry.key: entry.value for entry in model.metadata_props})
+
+
+def halved(model: onnx.ModelProto, requested: Collection[str] = ()) -> tuple[onnx.ModelProto, Conversion]:
+    """A copy in half precision, and what was converted."""
+    conversions: list[Conversion] = []
+    half = edited(model, lambda graph: conversions.append(to_float16(graph, requested)))
+    return half, conversions[0]
+
+
+def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy as TensorRT's parser gets it."""
+    graph = ir.from_proto(model)
+    run_passes(graph, TENSORRT.passes)
+    return edited(ir.to_proto(graph), *TENSORRT.surgery)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from hyperseg_export.engine.audit import audit, layers_from_builder, layers_from_inspector
-from hyperseg_export.engine.errors import EngineError
+from hyperseg_export.engine.report import audit, layers_from_builder, layers_from_inspector
+from hyperseg_export.errors import EngineError
 
 # As TensorRT for RTX 1.7.1 prints it, shortened.
 FORMAT = "Strides: [1,1], StrideOrder: [1,0], "

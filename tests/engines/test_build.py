@@ -13,15 +13,14 @@ from pathlib import Path
 import onnx
 import pytest
 from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine.errors import BuildCrashError, EngineError, UnsupportedOperatorError
-from hyperseg_export.errors import OptionError
+from hyperseg_export.errors import BuildCrashError, EngineError, OptionError, UnsupportedOperatorError
 from hyperseg_export.options import Resolution
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError, OutputError
 from hyperseg_runtime.metadata import Precision
 from onnx import helper
 
-from .graphs import miniature, save
+from .graphs import halved, miniature, save
 
 pytestmark = [pytest.mark.usefixtures("builder", "no_gpu")]
 COMMAND = [sys.executable, "-m", "hyperseg_export.cli.build_engine"]
@@ -91,10 +90,7 @@ def test_a_profile_for_fixed_shapes(model: Path) -> None:
 
 
 def test_a_model_in_half_precision(tmp_path: Path) -> None:
-    from hyperseg_export.engine.float16 import to_float16
-
-    model = miniature()
-    to_float16(model)
+    model, _ = halved(miniature())
     source = save(model, tmp_path / "m.onnx")
     with pytest.raises(EngineError, match="computes in float16 already; build it without --fp16"):
         build_engine(source, options=EngineOptions(half=True))

@@ -6,15 +6,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hyperseg_export.engine.errors import EngineError
-from hyperseg_export.engine.float16 import to_float16
-from hyperseg_export.engine.sensitive import Reason
-from hyperseg_export.engine.tensor_types import tensor_types
-from hyperseg_export.label_check import LabelCheck
+from hyperseg_export.errors import EngineError
+from hyperseg_export.operators.schemas import register
+from hyperseg_export.passes.float16 import Reason
+from hyperseg_export.reference import LabelCheck
 from hyperseg_runtime.metadata import InputType, Precision
 from onnx import TensorProto, helper, numpy_helper
 
-from .graphs import HEIGHT, OPSET, WIDTH, miniature
+from .graphs import HEIGHT, OPSET, WIDTH, halved, miniature
 from .sessions import labels_of, pictures
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -36,10 +35,20 @@ def _run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {"x": x})[0])
 
 
+def _types(model: onnx.ModelProto) -> dict[str, int]:
+    """The element type of every tensor."""
+    register()
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    return {tensor.name: tensor.data_type for tensor in inferred.initializer} | {
+        value.name: value.type.tensor_type.elem_type for value in values
+    }
+
+
 def test_the_operators_of_ours_compute_in_half() -> None:
     model = miniature()
-    conversion = to_float16(model)
-    types = tensor_types(model)
+    model, conversion = halved(model)
+    types = _types(model)
     for node in model.graph.node:
         if node.domain == "hyperseg":
             assert {types[name] for name in node.input} == {HALF}, node.name
@@ -50,14 +59,14 @@ def test_the_operators_of_ours_compute_in_half() -> None:
 
 def test_inputs_and_outputs_keep_their_types() -> None:
     model = miniature(input_type=InputType.FLOAT)
-    to_float16(model)
+    model, _ = halved(model)
     assert model.graph.input[0].type.tensor_type.elem_type == FLOAT
-    types = tensor_types(model)
+    types = _types(model)
     assert types["labels"] == TensorProto.UINT8
 
 
 def test_what_is_sensitive_stays_with_its_reason() -> None:
-    kept = {node.name: node.reason for node in to_float16(miniature()).kept}
+    kept = {node.name: node.reason for node in halved(miniature())[1].kept}
     assert kept["pooled_node"] is Reason.ACCUMULATION
     assert kept["scaled_node"] is kept["normal_node"] is Reason.IMAGE
     assert "skip_node" not in kept
@@ -65,13 +74,13 @@ def test_what_is_sensitive_stays_with_its_reason() -> None:
 
 @pytest.mark.parametrize("name", ["Sigmoid", "gate_node"])
 def test_more_can_be_kept_by_operator_or_node(name: str) -> None:
-    kept = {node.name: node.reason for node in to_float16(miniature(), [name]).kept}
+    kept = {node.name: node.reason for node in halved(miniature(), [name])[1].kept}
     assert kept["gate_node"] is Reason.REQUESTED
 
 
 def test_labels_stay() -> None:
-    model, half = miniature(), miniature()
-    to_float16(half)
+    model = miniature()
+    half, _ = halved(model)
     images = pictures(HEIGHT, WIDTH)
     comparison = LabelCheck(model, Precision.FLOAT16).compare(images, labels_of(half, images))
     assert comparison.explained, comparison
@@ -79,7 +88,7 @@ def test_labels_stay() -> None:
 
 def test_float_outputs_are_cast_back() -> None:
     model = _model([helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Sigmoid", ["a"], ["y"])], {})
-    to_float16(model)
+    model, _ = halved(model)
     x = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
     y = _run(model, x)
     assert y.dtype == np.float32
@@ -91,15 +100,15 @@ def test_an_output_that_is_also_read_inside() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["y"], ["z"])]
     model = _model(nodes, {})
     model.graph.output.append(helper.make_tensor_value_info("z", FLOAT, None))
-    to_float16(model)
-    types = tensor_types(model)
+    model, _ = halved(model)
+    types = _types(model)
     assert types["y"] == types["z"] == FLOAT
 
 
 def test_scales_of_resize_stay_float() -> None:
     node = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="linear")
     model = _model([node], {"scales": np.array([1, 1, 2, 2], np.float32)})
-    to_float16(model)
+    model, _ = halved(model)
     x = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
     assert _run(model, x).shape == (1, 4, 16, 16)
 
@@ -114,7 +123,7 @@ def test_shapes_are_computed_in_float32() -> None:
         helper.make_node("Expand", ["zero", "target"], ["y"]),
     ]
     model = _model(nodes, {"factor": np.array([1, 1, 1, 3001 / 8], np.float32), "zero": np.zeros(1, np.float32)})
-    to_float16(model)
+    model, _ = halved(model)
     assert _run(model, np.zeros((1, 4, 8, 8), np.float32)).shape == (1, 4, 8, 3001)
 
 
@@ -124,7 +133,8 @@ def test_constants_beyond_half_keep_their_node_in_float32() -> None:
     # Outputs of the image's own preparation are kept for another reason, so the node must not be one of these.
     model.graph.node.insert(0, helper.make_node("Relu", ["x"], ["r"]))
     model.graph.node[1].input[0] = "r"
-    kept = to_float16(model).kept
+    model, conversion = halved(model)
+    kept = conversion.kept
     assert [node.reason for node in kept] == [Reason.CONSTANT]
     assert np.isfinite(_run(model, np.ones((1, 4, 8, 8), np.float32))).all()
 
@@ -137,23 +147,23 @@ def test_constant_nodes_are_converted() -> None:
         helper.make_node("Mul", ["r", "half"], ["y"]),
     ]
     model = _model(nodes, {})
-    to_float16(model)
+    model, _ = halved(model)
     np.testing.assert_array_equal(_run(model, np.ones((1, 4, 8, 8), np.float32)), 0.5)
 
 
 def test_what_is_half_already_is_refused() -> None:
     model = miniature()
-    to_float16(model)
+    model, _ = halved(model)
     with pytest.raises(EngineError, match="computes in float16 already; build it without --fp16"):
-        to_float16(model)
+        halved(model)
 
 
 def test_what_is_quantised_is_refused() -> None:
     node = helper.make_node("QuantizeLinear", ["x", "scale"], ["y"])
     with pytest.raises(EngineError, match="quantised to int8"):
-        to_float16(_model([node], {"scale": np.ones((), np.float32)}))
+        halved(_model([node], {"scale": np.ones((), np.float32)}))
 
 
 def test_unknown_names_to_keep_are_refused() -> None:
     with pytest.raises(EngineError, match="--keep-fp32 Softmax: the model has no node or operator of that name"):
-        to_float16(miniature(), ["Softmax"])
+        halved(miniature(), ["Softmax"])

@@ -11,18 +11,17 @@ import onnx
 import pytest
 from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine import model_file as models
-from hyperseg_export.engine.build import prepare
-from hyperseg_export.engine.turing import TURING
-from hyperseg_export.label_check import LabelCheck
+from hyperseg_export.engine.model_file import prepare, read_model
+from hyperseg_export.engine.options import TURING
 from hyperseg_export.options import Resolution
+from hyperseg_export.reference import LabelCheck
 from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.metadata import Precision
 
 from .sessions import Machine, labels_of, pictures
 
 pytest.importorskip("torch")
-random_network = pytest.importorskip("hyperseg_export.random_network").random_network
+random_network = pytest.importorskip("hyperseg_export.samples").random_network
 
 PLUGINS = {"camvid-s": 6, "camvid-l": 7, "cityscapes-m": 6, "cityscapes-s": 6, "voc-l": 15}
 CAPABILITIES = ("7.5", "8.6", "8.9", "12.0")
@@ -84,15 +83,15 @@ def _assert_built(preset: str, path: Path, options: EngineOptions) -> None:
 @pytest.mark.parametrize("half", [False, True])
 def test_labels_through_the_session(exported: tuple[str, Path], half: bool) -> None:
     _, path = exported
-    source = models.read(path)
-    prepare(source, EngineOptions(half=half))
+    source = read_model(path)
+    prepared = prepare(source, EngineOptions(half=half)).proto
     machine = Machine()
-    session = machine.open(source.proto, machine.plan(source.proto), replace(source.metadata))
+    session = machine.open(prepared, machine.plan(prepared), replace(source.metadata))
     images = pictures(SMALL.height, SMALL.width)
     labels = session.run(images).labels
     session.close()
     machine.assert_all_released()
-    np.testing.assert_array_equal(labels, labels_of(source.proto, images))
+    np.testing.assert_array_equal(labels, labels_of(prepared, images))
     check = LabelCheck(onnx.load(str(path)), Precision.FLOAT16 if half else Precision.FLOAT32)
     comparison = check.compare(images, labels)
     assert comparison.explained, comparison

@@ -7,9 +7,9 @@ import numpy as np
 import onnx
 import pytest
 import worst
-from hyperseg_export.engine import EngineOptions, build_engine, model_file
+from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine.build import prepare
-from hyperseg_export.label_check import LabelCheck
+from hyperseg_export.reference import LabelCheck
 from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime import libraries
 from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
@@ -23,15 +23,15 @@ pytestmark = pytest.mark.skipif(len(MODELS) != 1, reason="no model ships with th
 
 @pytest.mark.skipif(libraries.find(libraries.Library.ONNXRUNTIME) is None, reason="libhyperseg_ort.so is not built")
 def test_labels_stay() -> None:
-    source = model_file.read(MODELS[0])
+    source = read_model(MODELS[0])
     original = onnx.load(str(MODELS[0]))
-    prepare(source, EngineOptions(half=True))
+    prepared = prepare(source, EngineOptions(half=True)).proto
     spec = source.metadata.input
     across = np.linspace(0, 4 * np.pi, spec.width)
     down = np.linspace(0, 3 * np.pi, spec.height)[:, None]
     waves = [np.sin(across * k) * np.cos(down * k) for k in (1.0, 1.7, 2.9)]
     image = (127.5 * (1 + np.stack(waves, axis=-1)))[None].astype(np.uint8)
-    comparison = LabelCheck(original, Precision.FLOAT16).compare(image, labels_of(source.proto, image))
+    comparison = LabelCheck(original, Precision.FLOAT16).compare(image, labels_of(prepared, image))
     worst.note("engine's graph, float16: labels turned", 1 - comparison.equal, FACTOR * comparison.turned_by_rounding)
     assert comparison.explained, comparison
     assert comparison.turned_by_rounding < 0.01  # a trained network; what rounding turns of it are borders of regions

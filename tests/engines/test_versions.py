@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hyperseg_export.engine.errors import EngineError, UnsupportedOperatorError
 from hyperseg_export.engine.network import creation_flags
-from hyperseg_export.engine.progress import PhaseTree
-from hyperseg_export.engine.request import BuildRequest, Event, EventKind
-from hyperseg_export.engine.worker import build
+from hyperseg_export.engine.process import BuildRequest, Event, EventKind
+from hyperseg_export.engine.worker import PhaseTree, build
+from hyperseg_export.errors import EngineError, UnsupportedOperatorError
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from onnx import helper
 

@@ -11,8 +11,8 @@ import worst
 @pytest.fixture(autouse=True, scope="session")
 def _noted() -> Iterator[None]:
     pytest.importorskip("torch")
-    from hyperseg_export.agreement import Agreement
     from hyperseg_export.rounding import Bound
+    from hyperseg_export.verification import Agreement
     from torch import Tensor
 
     compare = Agreement.compare

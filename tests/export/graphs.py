@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from hyperseg_export.lowering import lower
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES, VERSION
+from hyperseg_export.passes.standard_operators import to_standard_operators
 from numpy.typing import NDArray
 from vectors.cases import Case, UpsampleArgmaxCase
 
@@ -50,7 +50,7 @@ def one_node(case: Case, dynamic: bool = False) -> onnx.ModelProto:
 
 def lowered(model: onnx.ModelProto) -> onnx.ModelProto:
     result = ir.from_proto(model)
-    lower(result)
+    to_standard_operators(result)
     return ir.to_proto(result)
 
 

@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hyperseg_export.agreement import Agreement  # noqa: E402
 from hyperseg_export.errors import DisagreementError  # noqa: E402
 from hyperseg_export.rounding import FACTOR  # noqa: E402
+from hyperseg_export.verification import Agreement  # noqa: E402
 from hyperseg_runtime.metadata import Precision  # noqa: E402
 
 EXPECTED = torch.randn(1, 5, 20, 30, generator=torch.Generator().manual_seed(0))

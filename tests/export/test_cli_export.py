@@ -30,7 +30,7 @@ def run(folder: Path, *arguments: str, monkeypatch: pytest.MonkeyPatch, capfd: p
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
-    from hyperseg_export.random_network import random_network
+    from hyperseg_export.samples import random_network
 
     import hyperseg
 

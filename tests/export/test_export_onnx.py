@@ -22,7 +22,7 @@ from hyperseg_export import (
     verification,
 )
 from hyperseg_export.operators import DOMAIN
-from hyperseg_export.random_network import random_network
+from hyperseg_export.samples import random_network
 from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Precision, Verification

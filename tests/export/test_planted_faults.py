@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("torch")
 
 from hyperseg_export import DisagreementError, ExportOptions, Resolution, export_onnx, verification
-from hyperseg_export.random_network import random_network
+from hyperseg_export.samples import random_network
 from hyperseg_runtime.metadata import OutputKind, Precision
 from onnx import numpy_helper
 

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hyperseg_export.random_network import random_network  # noqa: E402
 from hyperseg_export.rounding import FACTOR, FLOAT16, FLOAT32, disturbed, relative_error  # noqa: E402
+from hyperseg_export.samples import random_network  # noqa: E402
 from hyperseg_runtime.metadata import Precision  # noqa: E402
 
 

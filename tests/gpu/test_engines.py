@@ -24,7 +24,7 @@ PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> EngineReport:
     pytest.importorskip("torch")
     from hyperseg_export import ExportOptions, export_onnx
-    from hyperseg_export.random_network import random_network
+    from hyperseg_export.samples import random_network
 
     # Freshly drawn weights would shrink values to less than float16 can hold.
     export_onnx(random_network(preset), folder / "m.onnx", ExportOptions(verify=False, dynamic=dynamic, fuse=False))

@@ -6,12 +6,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hyperseg_export.engine.listener import NullListener
-from hyperseg_export.engine.lowering import lower
-from hyperseg_export.engine.options import EngineOptions
-from hyperseg_export.engine.process import run_build
-from hyperseg_export.engine.request import BuildRequest
-from hyperseg_export.engine.targets import choose
+from engines.graphs import for_tensorrt
+from hyperseg_export.engine.options import EngineOptions, choose_target
+from hyperseg_export.engine.process import BuildRequest, NullListener, run_build
 from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from vectors import CASES, Placement, assert_matches, on_cuda
@@ -37,11 +34,11 @@ def test_vectors_in_other_places(operator: str, dtype: str, tmp_path: Path) -> N
 
 def _run(operator: str, dtype: str, tmp_path: Path, rows: Placement, *, channels_last: bool = False) -> None:
     cases = [case for case in CASES if case.operator == operator and case.dtype == dtype]
-    target = choose(EngineOptions())
+    target = choose_target(EngineOptions())
     # kHWC for float16: TensorRT for RTX has it, of TensorRT only newer releases do.
     channels_last = channels_last and (dtype == "float32" or target.tensorrt.flavour is Flavour.RTX)
     model, inputs = vector_model(cases, rows=rows, channels_last=channels_last)
-    lower(model)
+    model = for_tensorrt(model)
     library = libraries.require(libraries.Library.TENSORRT)
     source, plan = tmp_path / "vectors.onnx", tmp_path / "vectors.engine"
     source.write_bytes(model.SerializeToString())

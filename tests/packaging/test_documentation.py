@@ -57,7 +57,7 @@ def blocks() -> list[Block]:
 def folders(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> dict[Path, Path]:
     """A working folder per document."""
     pytest.importorskip("torch", reason="the documentation's checkpoint is made with PyTorch")
-    from hyperseg_export.random_network import random_network
+    from hyperseg_export.samples import random_network
 
     import hyperseg
 

@@ -1,4 +1,4 @@
-"""The shipped model and its portable twin: python -m hyperseg_export.portable_twin MODEL, after every new model."""
+"""The shipped model and its portable twin: python -m hyperseg_export.shipped_model MODEL, after every new model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_one_model_of_at_most_16_megabytes_ships_with_its_card() -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.name)
 def test_the_portable_twin_belongs_to_the_model(model: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    from hyperseg_export.label_check import LabelCheck
+    from hyperseg_export.reference import LabelCheck
     from hyperseg_export.rounding import FACTOR
 
     if find(Library.ONNXRUNTIME) is None:

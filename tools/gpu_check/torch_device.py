@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hyperseg_export.random_network import random_network
+from hyperseg_export.samples import random_network
 
 from gpu_check.stage import Context, SkipStageError
 from hyperseg.cuda_library import CudaLibrary

@@ -108,7 +108,7 @@ def build(
     # Only now, so that --help and wrong usage answer at once.
     from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
-    from hyperseg_export.cli.engine_build import EngineBuild
+    from hyperseg_export.cli.build_engine_session import EngineBuild
     from hyperseg_export.engine.options import EngineOptions
     from hyperseg_export.errors import OptionError
     from hyperseg_export.options import Resolution

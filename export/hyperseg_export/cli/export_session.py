@@ -102,7 +102,7 @@ class ExportSession:
 
 
 def _random(preset: str) -> Any:
-    from hyperseg_export.random_network import random_network
+    from hyperseg_export.samples import random_network
 
     try:
         return random_network(preset)

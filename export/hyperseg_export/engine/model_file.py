@@ -1,19 +1,23 @@
-"""Reading the ONNX file that an engine is built from."""
+"""The ONNX file that an engine is built from, and its graph as TensorRT's parser takes it."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError
-from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.metadata import KEY, Metadata, Precision
 
-from hyperseg_export.engine.errors import EngineError
+from hyperseg_export.engine.options import EngineOptions
+from hyperseg_export.errors import EngineError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+    from hyperseg_export.passes.float16 import Conversion
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class ModelFile:
     sha256: str
 
 
-def read(path: Path) -> ModelFile:
+def read_model(path: Path) -> ModelFile:
     """Reads and checks the file. Raises ModelError (missing, not ONNX) or MetadataError (not ours)."""
     try:
         import onnx
@@ -53,3 +57,61 @@ def read(path: Path) -> ModelFile:
     if any(tensor.external_data for tensor in proto.graph.initializer):
         raise ModelError(f"{path} keeps weights in other files; export the model again (hyperseg-export --onnx)")
     return ModelFile(path, proto, metadata, hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """The graph that TensorRT parses; the file's own is left as it is."""
+
+    proto: ModelProto
+    conversion: Conversion | None
+    """The outcome of --fp16; None without it."""
+
+
+def prepare(
+    source: ModelFile, options: EngineOptions, flavour: Flavour = Flavour.TENSORRT, turing: bool = False
+) -> PreparedModel:
+    """Runs the passes and the surgery of the target (`passes.targets`) on the file's graph. Raises EngineError.
+
+    Args:
+        source: left as it is.
+        options: of these `half` and `keep_float32` say how the graph is edited.
+        flavour: the TensorRT that parses the graph.
+        turing: whether the engine is for GPUs of the Turing generation too.
+    """
+    try:
+        import onnx_ir as ir
+
+        from hyperseg_export.passes.float16 import to_float16
+        from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
+        from hyperseg_export.passes.targets import RTX, RTX_TURING, RTX_TURING_HALF, TENSORRT, run_passes
+    except ImportError as error:
+        raise EngineError(
+            f'building engines needs the package {error.name}; pip install "hyperseg[tensorrt]"'
+        ) from error
+    target = TENSORRT
+    if flavour is Flavour.RTX:
+        target = RTX if not turing else RTX_TURING_HALF if options.half else RTX_TURING
+    if options.has_profile and not (source.metadata.input.dynamic_batch or source.metadata.input.dynamic_size):
+        raise EngineError(
+            f"{source.path} is fixed to {source.metadata.input.height}x{source.metadata.input.width}, so it has no "
+            "profile; leave --min, --opt, --max and --batch out, or export it with --dynamic"
+        )
+    if options.half and source.metadata.precision is Precision.FLOAT16:
+        raise EngineError(f"{source.path} computes in float16 already; build it without --fp16")
+    model = ir.from_proto(source.proto)
+    try:
+        run_passes(model, target.passes)
+    except ValueError as error:
+        raise EngineError(f"{error}; update hyperseg, or export the model again") from error
+    graph = to_graphsurgeon(model)
+    for edit in target.surgery:
+        edit(graph)
+    conversion = to_float16(graph, options.keep_float32) if options.half else None
+    for edit in target.layout:
+        edit(graph)
+    properties = {entry.key: entry.value for entry in source.proto.metadata_props}
+    if options.half:
+        metadata: Metadata = replace(source.metadata, precision=Precision.FLOAT16)
+        properties[KEY] = metadata.to_json()
+    return PreparedModel(to_onnx(graph, source.proto.ir_version, properties), conversion)

@@ -1,4 +1,7 @@
-"""From an ONNX file to a strongly typed network, with every return checked: TensorRT seldom raises."""
+"""The network that TensorRT parses from an ONNX file, strongly typed, and the configuration that it is built with.
+
+TensorRT seldom raises: every return is checked.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 
-from hyperseg_export.engine.errors import EngineError, UnsupportedOperatorError
+from hyperseg_export.engine.options import capabilities
+from hyperseg_export.engine.process import BuildRequest
+from hyperseg_export.errors import EngineError, UnsupportedOperatorError
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
@@ -39,41 +47,39 @@ def plugin_fields(builder: Any) -> dict[str, set[str]]:
     return {creator.name: {field.name for field in creator.field_names} for creator in ours}
 
 
-def unsupported_nodes(model: Any, parser: Any, plugins: Mapping[str, set[str]], name: str) -> Iterator[str]:
+def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[str]], name: str) -> Iterator[str]:
     """One line for every node that cannot be taken, with the remedy."""
     known: dict[str, bool] = {}
-    for node in model.graph.node:
-        where = f"{node.op_type} (node {node.name or node.output[0]})"
+    for node in graph.nodes:
+        where = f"{node.op} (node {node.name or node.outputs[0].name})"
         if node.domain == DOMAIN:
-            if node.op_type not in plugins:
+            if node.op not in plugins:
                 remedy = "build libhyperseg_trt.so (pip install . where nvcc and TensorRT's headers are)"
                 yield f"{where}: no plugin; {remedy}, or export with --portable"
                 continue
             # The parser would drop them without a word.
-            unknown = {attribute.name for attribute in node.attribute} - plugins[node.op_type] - set(PLUGIN_ATTRIBUTES)
+            unknown = set(node.attrs) - plugins[node.op] - set(PLUGIN_ATTRIBUTES)
             if unknown:
                 yield f"{where}: libhyperseg_trt.so does not know {', '.join(sorted(unknown))}; build it anew"
-        elif node.domain not in _STANDARD_DOMAINS:
+        elif (node.domain or "") not in _STANDARD_DOMAINS:
             yield f"{where}: {name} does not know the domain {node.domain}; export the checkpoint with hyperseg-export"
         else:
-            if node.op_type not in known:
-                known[node.op_type] = bool(parser.supports_operator(node.op_type))
-            if not known[node.op_type]:
+            if node.op not in known:
+                known[node.op] = bool(parser.supports_operator(node.op))
+            if not known[node.op]:
                 yield f"{where}: {name} does not support it; export again with another --opset, or update TensorRT"
 
 
 def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_unsupported: Callable[[str], None]) -> Any:
     """The network of an ONNX file. Raises UnsupportedOperatorError before, EngineError during parsing."""
-    import onnx
-
     trt = tensorrt.module
     network = builder.create_network(creation_flags(trt))
     if network is None:
         raise EngineError(f"{tensorrt.name} made no network; see its messages (--verbose)")
     parser = trt.OnnxParser(network, logger)
     content = model.read_bytes()
-    nodes = onnx.load_model_from_string(content)
-    problems = list(unsupported_nodes(nodes, parser, plugin_fields(builder), tensorrt.name))
+    graph = gs.import_onnx(onnx.load_model_from_string(content))
+    problems = list(unsupported_nodes(graph, parser, plugin_fields(builder), tensorrt.name))
     for problem in problems:
         report_unsupported(problem)
     if problems:
@@ -81,24 +87,23 @@ def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_uns
     if not parser.parse(content):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise EngineError("; ".join(_describe(error) for error in errors) or "the parser gave no reason")
-    check_outputs(network, nodes, trt)
+    check_outputs(network, graph, trt)
     return network
 
 
-def check_outputs(network: Any, model: Any, trt: Any) -> None:
+def check_outputs(network: Any, graph: gs.Graph, trt: Any) -> None:
     """Asserts that outputs have the names, ranks, sizes and types of the ONNX file: the builder would not notice."""
-    expected = {value.name: value.type.tensor_type for value in model.graph.output}
+    expected = {tensor.name: tensor for tensor in graph.outputs}
     if network.num_outputs != len(expected):
         raise EngineError(f"the network has {network.num_outputs} outputs, the model {len(expected)}")
-    kinds = {1: trt.float32, 2: trt.uint8, 6: trt.int32, 7: trt.int64, 10: trt.float16}
     for index in range(network.num_outputs):
         tensor = network.get_output(index)
         declared = expected.get(tensor.name)
         if declared is None:
             raise EngineError(f"the network puts out {tensor.name}, which the model does not")
-        if tensor.dtype != kinds.get(declared.elem_type):
+        if tensor.dtype != getattr(trt, np.dtype(declared.dtype).name, None):
             raise EngineError(f"output {tensor.name} has type {tensor.dtype} in the network, not that of the model")
-        shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in declared.shape.dim)
+        shape = tuple(extent if isinstance(extent, int) else -1 for extent in declared.shape)
         found = tuple(tensor.shape)
         if len(shape) != len(found) or any(a != b for a, b in zip(shape, found, strict=True) if a > 0 and b > 0):
             raise EngineError(f"output {tensor.name} has shape {found} in the network and {shape} in the model")
@@ -110,3 +115,74 @@ def _describe(error: Any) -> str:
     node = getattr(error, "node_name", None)
     where = f"node {node()}: " if callable(node) and node() else ""
     return f"{where}{text}"
+
+
+def configure(tensorrt: TensorRT, builder: Any, request: BuildRequest) -> Any:
+    """A builder configuration for the request. Raises EngineError where TensorRT refuses something."""
+    trt = tensorrt.module
+    config = builder.create_builder_config()
+    if config is None:
+        raise EngineError(f"{tensorrt.name} made no builder configuration; see its messages (--verbose)")
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if request.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace << 20)
+    if request.optimization_level is not None:
+        config.builder_optimization_level = request.optimization_level
+    _set_targets(tensorrt, config, request)
+    _set_profile(builder, config, request)
+    return config
+
+
+def _set_targets(tensorrt: TensorRT, config: Any, request: BuildRequest) -> None:
+    if not request.compute_capabilities:
+        return
+    known = capabilities(tensorrt)
+    if not known:
+        raise EngineError(
+            f"{tensorrt.name} builds for the GPU of this machine only; "
+            f"leave --compute-capability out, or use --flavour {Flavour.RTX.value}"
+        )
+    config.num_compute_capabilities = len(request.compute_capabilities)
+    for index, capability in enumerate(request.compute_capabilities):
+        if capability not in known:
+            raise EngineError(
+                f"{tensorrt.name} does not build for compute capability {capability}; it knows {', '.join(known)}"
+            )
+        if not config.set_compute_capability(known[capability], index):
+            raise EngineError(f"{tensorrt.name} refused compute capability {capability}; see its messages (--verbose)")
+
+
+def _set_profile(builder: Any, config: Any, request: BuildRequest) -> None:
+    if not request.profile:
+        return
+    profile = builder.create_optimization_profile()
+    for name, (least, best, most) in request.profile.items():
+        try:
+            profile.set_shape(name, least, best, most)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise EngineError(f"TensorRT refused the profile {least} to {most} of input {name}") from error
+    if config.add_optimization_profile(profile) < 0:
+        shapes = "; ".join(f"{name} from {shapes[0]} to {shapes[-1]}" for name, shapes in request.profile.items())
+        raise EngineError(f"TensorRT refused the profile ({shapes}); choose other --min, --opt and --max")
+
+
+def read_timing_cache(config: Any, path: str | None) -> Any:
+    """Attaches the cache of earlier builds, or an empty one. None where none was asked for."""
+    if path is None:
+        return None
+    content = Path(path).read_bytes() if Path(path).is_file() else b""
+    cache = config.create_timing_cache(content)
+    if cache is None or not config.set_timing_cache(cache, False):
+        raise EngineError(f"--timing-cache {path} was made by another TensorRT or GPU, or is damaged; remove the file")
+    return cache
+
+
+def write_timing_cache(config: Any, path: str | None) -> None:
+    if path is None:
+        return
+    cache = config.get_timing_cache()
+    content = None if cache is None else cache.serialize()
+    if content is not None:
+        draft = Path(f"{path}.part")
+        draft.write_bytes(bytes(content))
+        draft.replace(path)

@@ -1,16 +1,18 @@
-"""What a build is asked for."""
+"""Options of a build, and the TensorRT and GPUs that they lead to."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from hyperseg_runtime.backends import nvidia_driver, tensorrt_flavour
+from hyperseg_runtime.backends.nvidia_driver import Gpu
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.metadata import InputSpec, InputType
 
-from hyperseg_export.engine.errors import EngineError
-from hyperseg_export.errors import OptionError
+from hyperseg_export.errors import EngineError, OptionError
 from hyperseg_export.options import Resolution
 
 _LARGEST_BATCH = 1024
@@ -65,7 +67,7 @@ class EngineOptions:
         keep_float32: more names of operators or nodes to keep in float32.
         flavour: the TensorRT to build with; None takes the installed one, the full TensorRT first.
         compute_capabilities: GPUs to build for ahead of time ("8.6"); empty: the GPU of this machine, and without one
-            those of `targets.USUAL_TARGETS`.
+            those of USUAL_TARGETS.
         least, best, most: input resolutions of a dynamic model; None follows the model's own, or each other.
         batch: the largest batch of a dynamic model.
         timing_cache: file that keeps kernel timings from build to build.
@@ -111,3 +113,71 @@ class EngineOptions:
         profile = Profile(self.least or best, best, self.most or best, 1 if self.batch is None else self.batch)
         profile.check(spec)
         return profile
+
+
+TURING = "7.5"
+"""Compute capability of the oldest GPUs that TensorRT for RTX builds for."""
+
+USUAL_TARGETS = ("8.6", "8.9", "12.0")
+"""GeForce RTX 30, 40 and 50: what an engine is for where neither a GPU nor an option says. Each target adds a copy of
+the weights to the file; Turing (7.5) costs the others speed, see `surgery.matmul_to_conv`."""
+
+
+@dataclass(frozen=True)
+class BuildTarget:
+    """A TensorRT and the GPUs that it is to build for."""
+
+    tensorrt: TensorRT
+    compute_capabilities: tuple[str, ...]
+    gpu: Gpu | None
+    """The GPU of this machine if the engine is for it, else None."""
+
+    @property
+    def ahead_of_time(self) -> bool:
+        """Whether the flavour builds by compute capability, without timing kernels on the GPU."""
+        return bool(capabilities(self.tensorrt))
+
+
+def choose_target(options: EngineOptions) -> BuildTarget:
+    """From the options, the installation and this machine. Raises EngineError or LibraryMissingError."""
+    driver = nvidia_driver.find_gpus()
+    gpu = driver.gpus[0] if driver.gpus else None
+    tensorrt = tensorrt_flavour.load(options.flavour or _installed(gpu))
+    known = capabilities(tensorrt)
+    asked = options.compute_capabilities
+    if not known:
+        if asked and (gpu is None or asked != (gpu.compute_capability,)):
+            raise EngineError(
+                f"{tensorrt.name} builds for the GPU of this machine only; "
+                f"leave --compute-capability out, or use --flavour {Flavour.RTX.value}"
+            )
+        if gpu is None:
+            raise EngineError(
+                f"{tensorrt.name} builds on the GPU that the engine is for, and there is {driver.problem}; "
+                f"build on the device, or ahead of time with --flavour {Flavour.RTX.value} ({Flavour.RTX.extra})"
+            )
+        return BuildTarget(tensorrt, (gpu.compute_capability,), gpu)
+    wanted = asked or ((gpu.compute_capability,) if gpu is not None else USUAL_TARGETS)
+    for capability in wanted:
+        if capability not in known:
+            raise EngineError(
+                f"{tensorrt.name} does not build for compute capability {capability}; it knows {', '.join(known)}"
+            )
+    return BuildTarget(tensorrt, wanted, gpu if gpu is not None and gpu.compute_capability in wanted else None)
+
+
+def capabilities(tensorrt: TensorRT) -> dict[str, Any]:
+    """The compute capabilities that can be built for ahead of time, by the names that people use (SM86 is 8.6)."""
+    members = getattr(getattr(tensorrt.module, "ComputeCapability", None), "__members__", {})
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+
+
+def _installed(gpu: Gpu | None) -> Flavour:
+    """The full TensorRT where it can build, else TensorRT for RTX."""
+    found = tensorrt_flavour.installed()
+    if not found:
+        raise EngineError(
+            f"no TensorRT is installed; {Flavour.TENSORRT.extra} on a machine with an NVIDIA GPU, "
+            f"or {Flavour.RTX.extra} for GeForce RTX and to build ahead of time"
+        )
+    return Flavour.RTX if gpu is None and Flavour.RTX in found else found[0]

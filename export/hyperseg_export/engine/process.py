@@ -1,54 +1,140 @@
-"""Runs the building process and hears it out, so that nothing that TensorRT does to it reaches the caller."""
+"""A build in a process of its own: what it is asked for, the events that it sends, and what it ended with.
+
+TensorRT ends its process with SIGABRT or SIGSEGV on some inputs, so `worker` runs in one that nothing else depends on.
+The two processes share JSON only: a BuildRequest in a file, and one Event a line through a pipe.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Protocol
 
 import hyperseg_runtime
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
 import hyperseg_export
-from hyperseg_export.engine.errors import BuildCrashError, EngineError, UnsupportedOperatorError
-from hyperseg_export.engine.library_alias import make_alias
-from hyperseg_export.engine.listener import BuildListener
-from hyperseg_export.engine.request import BuildRequest, Event, EventKind
+from hyperseg_export.errors import BuildCrashError, EngineError, UnsupportedOperatorError
 
 _WORKER = "hyperseg_export.engine.worker"
 _PLUGIN_PREFIX = "hyperseg: "
 _PATIENCE = 5.0
 """Seconds that a stopped build has to end by itself."""
 
-
-@dataclass
-class BuildOutcome:
-    """What a build that ended well had to say."""
-
-    layers: str = ""
-    messages: list[str] = field(default_factory=list)
+_RTX_PACKAGE = "tensorrt_rtx_libs"
+_RTX_LIBRARIES = ("libtensorrt_rtx.so", "libtensorrt_onnxparser_rtx.so")
 
 
-def run_build(request: BuildRequest, listener: BuildListener) -> BuildOutcome:
-    """Builds in a process of its own. Raises EngineError with TensorRT's reason; Ctrl-C ends the process, then raises
-    KeyboardInterrupt here."""
+@dataclass(frozen=True)
+class BuildRequest:
+    """One build. Paths are absolute."""
+
+    model: str
+    """The prepared ONNX file."""
+    plan: str
+    """Where to write the plan."""
+    flavour: Flavour
+    plugin_library: str | None
+    compute_capabilities: tuple[str, ...] = ()
+    """Empty: the GPU of this machine."""
+    profile: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    """Least, best and most shape of each input with open dimensions."""
+    timing_cache: str | None = None
+    workspace: int | None = None
+    """MiB."""
+    optimization_level: int | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> BuildRequest:
+        content = json.loads(text)
+        content["flavour"] = Flavour(content["flavour"])
+        content["compute_capabilities"] = tuple(content["compute_capabilities"])
+        content["profile"] = {
+            name: tuple(tuple(shape) for shape in shapes) for name, shapes in content["profile"].items()
+        }
+        return BuildRequest(**content)
+
+
+class EventKind(str, Enum):
+    """PROGRESS: `text` is the phase, `value` the share done. MESSAGE: TensorRT's own words, `value` 1 for an error.
+    LAYERS: the built engine's layers as TensorRT prints them. UNSUPPORTED: `text` is one operator and its node.
+    FAILURE: the build is over. DONE: the plan is written; `value` is its size in bytes."""
+
+    PROGRESS = "progress"
+    MESSAGE = "message"
+    LAYERS = "layers"
+    UNSUPPORTED = "unsupported"
+    FAILURE = "failure"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line from the building process."""
+
+    kind: EventKind
+    text: str = ""
+    value: float = 0.0
+
+    def to_json(self) -> str:
+        return json.dumps({"kind": self.kind.value, "text": self.text, "value": self.value})
+
+    @staticmethod
+    def from_json(text: str) -> Event:
+        content: dict[str, Any] = json.loads(text)
+        return Event(EventKind(content["kind"]), content["text"], content["value"])
+
+
+class BuildListener(Protocol):
+    """Receives the events of a build, in the thread that called `build_engine`."""
+
+    def progress(self, phase: str, share: float) -> None:
+        """TensorRT works on `phase`; `share` of the whole is done, 0 to 1."""
+
+    def message(self, text: str) -> None:
+        """TensorRT logged something (information, warning or error)."""
+
+
+class NullListener:
+    """Ignores all events."""
+
+    def progress(self, phase: str, share: float) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        pass
+
+
+def run_build(request: BuildRequest, listener: BuildListener) -> str:
+    """Builds in a new process; returns the list of layers as TensorRT prints it, empty if it printed none.
+
+    Raises EngineError with TensorRT's reason. Ctrl-C ends the process, then raises KeyboardInterrupt here.
+    """
     with tempfile.TemporaryDirectory(prefix="hyperseg-build-") as name:
         folder = Path(name)
         written = folder / "request.json"
         written.write_text(request.to_json(), encoding="utf-8")
         log = folder / "log.txt"
-        conversation = _Conversation(listener)
-        status = _run(written, log, _environment(request.flavour, folder), conversation)
+        events = _Events(listener)
+        status = _run(written, log, _environment(request.flavour, folder), events)
         output = log.read_text(encoding="utf-8", errors="replace")
-    conversation.conclude(status, output)
-    return conversation.outcome
+    events.raise_failure(status, output)
+    return events.layers
 
 
-def _run(request: Path, log: Path, environment: dict[str, str], conversation: _Conversation) -> int:
+def _run(request: Path, log: Path, environment: dict[str, str], events: _Events) -> int:
     reading, writing = os.pipe()
     with os.fdopen(reading, encoding="utf-8", errors="replace") as channel, log.open("wb") as sink:
         try:
@@ -65,7 +151,7 @@ def _run(request: Path, log: Path, environment: dict[str, str], conversation: _C
             os.close(writing)
         try:
             for line in channel:
-                conversation.hear(line)
+                events.receive(line)
             return process.wait()
         finally:
             _stop(process)
@@ -82,11 +168,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-class _Conversation:
-    """Follows the events of one build."""
+class _Events:
+    """Collects the events of one build and passes them on."""
 
     def __init__(self, listener: BuildListener) -> None:
-        self.outcome = BuildOutcome()
+        self.layers = ""
         self._listener = listener
         self._unsupported: list[str] = []
         self._errors: list[str] = []
@@ -94,7 +180,7 @@ class _Conversation:
         self._done = False
         self._phase = "start"
 
-    def hear(self, line: str) -> None:
+    def receive(self, line: str) -> None:
         try:
             event = Event.from_json(line)
         except (ValueError, KeyError, TypeError):
@@ -103,12 +189,11 @@ class _Conversation:
             self._phase = event.text
             self._listener.progress(event.text, event.value)
         elif event.kind is EventKind.MESSAGE:
-            self.outcome.messages.append(event.text)
             if event.value:
                 self._errors.append(event.text)
             self._listener.message(event.text)
         elif event.kind is EventKind.LAYERS:
-            self.outcome.layers = event.text
+            self.layers = event.text
         elif event.kind is EventKind.UNSUPPORTED:
             self._unsupported.append(event.text)
         elif event.kind is EventKind.FAILURE:
@@ -116,7 +201,7 @@ class _Conversation:
         else:
             self._done = True
 
-    def conclude(self, status: int, output: str) -> None:
+    def raise_failure(self, status: int, output: str) -> None:
         """Raises what the build ended with, unless it ended well."""
         if self._unsupported:
             raise UnsupportedOperatorError("; ".join(self._unsupported))
@@ -147,10 +232,28 @@ def _environment(flavour: Flavour, folder: Path) -> dict[str, str]:
     homes = [str(Path(package.__file__ or "").parent.parent) for package in (hyperseg_export, hyperseg_runtime)]
     _prepend(environment, "PYTHONPATH", homes)
     if flavour is Flavour.RTX:
-        _prepend(environment, "LD_LIBRARY_PATH", [str(path) for path in make_alias(folder)])
+        _prepend(environment, "LD_LIBRARY_PATH", [str(path) for path in link_rtx_libraries(folder)])
     return environment
 
 
 def _prepend(environment: dict[str, str], variable: str, folders: list[str]) -> None:
     given = environment.get(variable)
     environment[variable] = os.pathsep.join([*folders, *([given] if given else [])])
+
+
+def link_rtx_libraries(folder: Path) -> list[Path]:
+    """Links the wheel's libraries under their plain names in `folder`; returns the folders to search.
+
+    With a plugin in the graph, the parser of TensorRT for RTX opens `libtensorrt_rtx.so`, but the wheel has
+    `libtensorrt_rtx.so.1` only, and the process then dies with SIGABRT. Empty where no wheel is installed: system-wide
+    installations have the plain names already.
+    """
+    spec = find_spec(_RTX_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    home = Path(next(iter(spec.submodule_search_locations)))
+    for name in _RTX_LIBRARIES:
+        versioned = sorted(home.glob(f"{name}.*"))
+        if versioned and not (home / name).exists():
+            (folder / name).symlink_to(versioned[-1])
+    return [folder, home]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hyperseg_export.deployment import Deployment
+from hyperseg_export.tracing import Deployment
 from plain import plain
 
 import hyperseg

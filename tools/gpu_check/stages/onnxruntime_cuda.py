@@ -69,9 +69,9 @@ def _one_preset(preset: str, provider: str, library: Path, context: Context, rep
     import onnx
     import onnxruntime
     from hyperseg_export import ExportOptions, export_onnx
-    from hyperseg_export.label_check import LabelCheck
     from hyperseg_export.options import Resolution
-    from hyperseg_export.pictures import test_pictures
+    from hyperseg_export.reference import LabelCheck
+    from hyperseg_export.samples import test_pictures
     from hyperseg_runtime.metadata import Precision
 
     model = network(preset, context)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from hyperseg_export.pictures import test_pictures
 from hyperseg_export.rounding import FACTOR, Bound, disturbed
+from hyperseg_export.samples import test_pictures
 from hyperseg_runtime.metadata import Precision
 
 from gpu_check.stage import Context, Reporter

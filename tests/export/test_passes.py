@@ -9,13 +9,13 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from hyperseg_export.fusion import MBCONV, fuse_encoder
-from hyperseg_export.lowering import lower
-from hyperseg_export.mappers import MAPPED, fuse_mappers
-from hyperseg_export.meta_blocks import META_BLOCK, fuse_meta_blocks
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
-from hyperseg_export.products import use_products
+from hyperseg_export.passes.fused_mapper import FUSED_MAPPER, fuse_mappers
+from hyperseg_export.passes.mbconv import MBCONV, fuse_mbconv
+from hyperseg_export.passes.meta_block import META_BLOCK, fuse_meta_blocks
+from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, join_means
+from hyperseg_export.passes.standard_operators import to_standard_operators
 from native.graphs import one_node_model
 from onnx_ir.passes import common
 from vectors import (
@@ -46,7 +46,7 @@ def _model(case: InvertedResidualCase) -> ir.Model:
 @pytest.mark.parametrize("case", ENCODER_CASES, ids=lambda case: case.name)
 def test_lowered_block_is_the_block(case: InvertedResidualCase) -> None:
     model = _model(case)
-    assert lower(model) == 1
+    assert to_standard_operators(model) == 1
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto, full_check=True)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -57,9 +57,9 @@ def test_lowered_block_is_the_block(case: InvertedResidualCase) -> None:
 def test_fusion_undoes_lowering(case: InvertedResidualCase) -> None:
     model = _model(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
-    lower(model)
-    _with_reduce_mean(model)
-    assert fuse_encoder(model) == 1
+    to_standard_operators(model)
+    join_means(model)
+    assert fuse_mbconv(model) == 1
     nodes = list(model.graph)
     assert [(node.domain, node.op_type) for node in nodes] == [(DOMAIN, MBCONV)]
     assert {name: attribute.value for name, attribute in nodes[0].attributes.items()} == attributes
@@ -70,11 +70,11 @@ def test_fusion_undoes_lowering(case: InvertedResidualCase) -> None:
 @pytest.mark.parametrize("part", ["Sigmoid", "ReduceMean", "Mul"])
 def test_an_intermediate_that_others_read_keeps_the_block(part: str) -> None:
     model = _model(ENCODER_CASES[0])
-    lower(model)
-    _with_reduce_mean(model)
+    to_standard_operators(model)
+    join_means(model)
     node = next(node for node in model.graph if node.op_type == part)
     model.graph.outputs.append(node.outputs[0])
-    assert fuse_encoder(model) == 0
+    assert fuse_mbconv(model) == 0
 
 
 def _patchwise(case: DPWMetaBlockCase | FusedMapperDPWConvCase) -> ir.Model:
@@ -97,7 +97,7 @@ def _fed(case: DPWMetaBlockCase | FusedMapperDPWConvCase) -> dict[str, Any]:
 @pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
 def test_lowered_mapped_convolution_is_the_convolution(case: FusedMapperDPWConvCase) -> None:
     model = _patchwise(case)
-    assert lower(model) == 1
+    assert to_standard_operators(model) == 1
     session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
     assert_matches(case, session.run(None, _fed(case))[0])
 
@@ -106,14 +106,14 @@ def test_lowered_mapped_convolution_is_the_convolution(case: FusedMapperDPWConvC
 def test_small_patches_get_their_mapper_again(case: FusedMapperDPWConvCase) -> None:
     model = _patchwise(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
-    lower(model, keep=["DPWConv"])
+    to_standard_operators(model, keep=["DPWConv"])
     assert [node.op_type for node in model.graph][-2:] == ["Reshape", "DPWConv"]
     small = case.patch[0] * case.patch[1] <= 4
     assert fuse_mappers(model) == int(small)
     common.RemoveUnusedNodesPass()(model)
     if small:
         (node,) = model.graph
-        assert (node.domain, node.op_type) == (DOMAIN, MAPPED)
+        assert (node.domain, node.op_type) == (DOMAIN, FUSED_MAPPER)
         assert {name: attribute.value for name, attribute in node.attributes.items()} == attributes
         given = [value.name for value in node.inputs if value is not None]
         assert given == [name for name, value in case.inputs().items() if value is not None]
@@ -121,7 +121,7 @@ def test_small_patches_get_their_mapper_again(case: FusedMapperDPWConvCase) -> N
 
 def test_weights_that_others_read_are_still_made() -> None:
     model = _patchwise(MAPPED_CASES[0])
-    lower(model, keep=["DPWConv"])
+    to_standard_operators(model, keep=["DPWConv"])
     theta = next(iter(reversed(model.graph))).inputs[1]
     assert theta is not None
     model.graph.outputs.append(theta)
@@ -132,7 +132,7 @@ def test_weights_that_others_read_are_still_made() -> None:
 @pytest.mark.parametrize("case", META_BLOCK_CASES, ids=lambda case: case.name)
 def test_lowered_meta_block_is_the_block(case: DPWMetaBlockCase) -> None:
     model = _patchwise(case)
-    assert lower(model) == 1
+    assert to_standard_operators(model) == 1
     session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
     assert_matches(case, session.run(None, _fed(case))[0])
 
@@ -141,7 +141,7 @@ def test_lowered_meta_block_is_the_block(case: DPWMetaBlockCase) -> None:
 def test_meta_blocks_of_high_patches_are_fused_again(case: DPWMetaBlockCase) -> None:
     model = _patchwise(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
-    lower(model, keep=["DPWConv"])
+    to_standard_operators(model, keep=["DPWConv"])
     assert [node.op_type for node in model.graph] == ["DPWConv"] * 3
     fused = fuse_meta_blocks(model)
     assert fused == int(case.patch[0] >= 16)
@@ -171,7 +171,7 @@ def test_large_convolutions_become_products(side: int, bias: bool) -> None:
     )
     proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
     model = ir.from_proto(proto)
-    assert use_products(model) == 1
+    assert conv_to_gemm(model) == 1
     common.RemoveUnusedNodesPass()(model)
     rewritten = ir.to_proto(model)
     onnx.checker.check_model(rewritten, full_check=True)
@@ -184,11 +184,3 @@ def test_large_convolutions_become_products(side: int, bias: bool) -> None:
     for each in (proto, rewritten):
         session = onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"])
         assert_within(session.run(None, {"x": x})[0], expected, "convolution as a product")
-
-
-def _with_reduce_mean(model: ir.Model) -> None:
-    """As PyTorch's exporter writes the average over pixels."""
-    for node in list(model.graph):
-        if node.op_type == "GlobalAveragePool":
-            mean = ir.node("ReduceMean", [node.inputs[0]], {"axes": [2, 3], "keepdims": 1})
-            ir.convenience.replace_nodes_and_values(model.graph, node, [node], [mean], node.outputs, mean.outputs)

@@ -12,9 +12,9 @@ pytest.importorskip("torch")
 
 from hyperseg_export import ExportOptions, Resolution, export_onnx
 from hyperseg_export.errors import ExportError
-from hyperseg_export.label_check import LabelCheck
-from hyperseg_export.portable_twin import write_portable_twin
-from hyperseg_export.random_network import random_network
+from hyperseg_export.reference import LabelCheck
+from hyperseg_export.samples import random_network
+from hyperseg_export.shipped_model import write_portable_twin
 from hyperseg_runtime import Segmenter
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import Precision

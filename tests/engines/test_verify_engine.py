@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hyperseg_export.engine import model_file
-from hyperseg_export.engine.errors import EngineError
-from hyperseg_export.engine.float16 import to_float16
-from hyperseg_export.engine.trial import INPUTS, compare
+from hyperseg_export.engine.model_file import read_model
+from hyperseg_export.engine.verify_engine import INPUTS, compare
+from hyperseg_export.errors import EngineError
 from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime import libraries
 from hyperseg_runtime.metadata import InputType, Precision
 
-from .graphs import miniature, save
+from .graphs import halved, miniature, save
 from .sessions import Machine
 
 pytestmark = pytest.mark.skipif(
@@ -24,10 +23,10 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize("input_type", list(InputType))
 @pytest.mark.parametrize("half", [False, True])
 def test_agreement(tmp_path: Path, input_type: InputType, half: bool) -> None:
-    source = model_file.read(save(miniature(input_type=input_type), tmp_path / "m.onnx"))
+    source = read_model(save(miniature(input_type=input_type), tmp_path / "m.onnx"))
     built = miniature(input_type=input_type)
     if half:
-        to_float16(built)
+        built, _ = halved(built)
     machine = Machine()
     session = machine.open(source.proto, machine.plan(built))
     execution = compare(source, session, Precision.FLOAT16 if half else Precision.FLOAT32)
@@ -37,7 +36,7 @@ def test_agreement(tmp_path: Path, input_type: InputType, half: bool) -> None:
 
 
 def test_disagreement(tmp_path: Path) -> None:
-    source = model_file.read(save(miniature(), tmp_path / "m.onnx"))
+    source = read_model(save(miniature(), tmp_path / "m.onnx"))
     machine = Machine()
     session = machine.open(source.proto, machine.plan(miniature(seed=1)))
     with pytest.raises(EngineError, match=r"disagrees with ONNX Runtime and was not kept: .*; rounding turns"):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hyperseg_export.engine.placement import place_inputs
+from hyperseg_export.passes.plugin_layouts import lay_out_plugin_inputs
 from onnx import TensorProto, helper
 
-from .graphs import OPSET, Graph
+from .graphs import OPSET, Graph, edited
 
 _PIECES = 4
 _INPUTS = 7
@@ -86,7 +88,7 @@ def test_operators_read_the_same_pieces(lengths: dict[str, tuple[int, ...]], row
     feeds = {name: random.standard_normal((1, _PIECES, 6, _INPUTS)).astype(np.float32) for name in lengths}
     feeds["image"] = random.standard_normal((1, 3, 2, 3)).astype(np.float32)
     expected = _pieces(model, feeds)
-    place_inputs(model, columns=4)
+    model = edited(model, partial(lay_out_plugin_inputs, columns=4))
     assert sum(node.op_type == "MatMul" for node in model.graph.node) == len(lengths)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     widths = {node.output[0]: constants[node.input[1]].dims[2] for node in model.graph.node if node.op_type == "MatMul"}
@@ -99,12 +101,12 @@ def test_operators_read_the_same_pieces(lengths: dict[str, tuple[int, ...]], row
 
 def test_only_maps_of_standard_operators_are_asked_for_channels_last() -> None:
     model = _model({"a": (4, 4, 4)}, dynamic=False)
-    place_inputs(model, columns=4)
+    model = edited(model, partial(lay_out_plugin_inputs, columns=4))
     assert [_attributes(node).get("channels_last", 0) for node in _operators(model)] == [1, 0, 0]
 
 
 def test_products_that_something_else_reads_stay() -> None:
     model = _model({"a": (5,)}, dynamic=False)
     model.graph.node.append(helper.make_node("Relu", ["theta0"], ["other"], name="other"))
-    place_inputs(model, columns=4)
+    model = edited(model, partial(lay_out_plugin_inputs, columns=4))
     assert "piece_length" not in _attributes(_operators(model)[0])

@@ -13,19 +13,19 @@ from hyperseg_runtime.backends.protocol import Images, Outputs, Session, Session
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import InputSpec, InputType, Precision
 
-from hyperseg_export.engine.errors import EngineError
 from hyperseg_export.engine.model_file import ModelFile
-from hyperseg_export.engine.options import EngineOptions
+from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import Execution
-from hyperseg_export.engine.targets import Target
-from hyperseg_export.label_check import LabelCheck
+from hyperseg_export.errors import EngineError
+from hyperseg_export.reference import LabelCheck
 
 INPUTS = 4
+"""Images that an engine is compared on."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What came of it."""
+class EngineVerification:
+    """The outcome of running an engine."""
 
     layers: str | None
     """The engine inspector's list, as JSON; None where the engine was not deserialised."""
@@ -33,17 +33,17 @@ class Trial:
     not_executed: str | None
 
 
-def try_engine(source: ModelFile, plan: Path, target: Target, options: EngineOptions) -> Trial:
+def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: EngineOptions) -> EngineVerification:
     """Runs the plan on a few inputs if this machine has the GPU that it was built for. Raises EngineError where it
     disagrees with ONNX Runtime."""
     if not options.verify:
-        return Trial(None, None, "switched off")
+        return EngineVerification(None, None, "switched off")
     if target.gpu is None:
-        return Trial(None, None, "there is no GPU here that the engine was built for")
+        return EngineVerification(None, None, "there is no GPU here that the engine was built for")
     try:
         cuda = import_module("pycuda.driver")
     except ImportError:
-        return Trial(None, None, f"pycuda is not installed; {target.tensorrt.flavour.extra}")
+        return EngineVerification(None, None, f"pycuda is not installed; {target.tensorrt.flavour.extra}")
     metadata = source.metadata
     if options.half:
         metadata = replace(metadata, precision=Precision.FLOAT16)
@@ -59,7 +59,7 @@ def try_engine(source: ModelFile, plan: Path, target: Target, options: EngineOpt
     )
     try:
         # Unless told otherwise TensorRT multiplies float32 as TF32, whose factors have 11 bits, as float16's.
-        return Trial(session.layers(), compare(source, session, Precision.FLOAT16), None)
+        return EngineVerification(session.layers(), compare(source, session, Precision.FLOAT16), None)
     finally:
         session.close()
 
@@ -89,18 +89,18 @@ def _labels(outputs: Outputs) -> np.ndarray[tuple[int, ...], np.dtype[np.integer
 
 
 def _images(source: ModelFile) -> list[Images]:
-    """Smooth pictures, since on noise the labels of all classes are nearly equal everywhere."""
+    """Smooth images, since on noise the labels of all classes are nearly equal everywhere."""
     spec = source.metadata.input
     random = np.random.default_rng(0)
-    return [_picture(spec, random) for _ in range(INPUTS)]
+    return [_image(spec, random) for _ in range(INPUTS)]
 
 
-def _picture(spec: InputSpec, random: np.random.Generator) -> Images:
+def _image(spec: InputSpec, random: np.random.Generator) -> Images:
     import cv2
 
     coarse = random.integers(0, 256, (spec.height // 32 + 1, spec.width // 32 + 1, 3), np.uint8)
-    picture = cv2.resize(coarse, (spec.width, spec.height), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(coarse, (spec.width, spec.height), interpolation=cv2.INTER_CUBIC)
     if spec.dtype is InputType.UINT8:
-        return np.asarray(picture[None], np.uint8)
-    normal = (picture / 255.0 - spec.mean) / spec.std
+        return np.asarray(image[None], np.uint8)
+    normal = (image / 255.0 - spec.mean) / spec.std
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32)

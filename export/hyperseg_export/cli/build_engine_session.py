@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hyperseg_export.engine.build import build_engine, default_output
-from hyperseg_export.engine.float16 import Conversion
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.report import EngineReport
+from hyperseg_export.passes.float16 import Conversion
 
 
 @dataclass(frozen=True)

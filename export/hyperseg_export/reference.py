@@ -1,23 +1,56 @@
-"""Whether another implementation's labels are those of an exported file, but for what rounding turns.
+"""ONNX Runtime on the CPU as the reference for other runtimes, whose labels may differ by what rounding explains.
 
-Labels are all that an engine puts out: how far its logits are from the file's is not to be seen. So its labels may
-differ only where the file's two logits are as close as rounding moves them, and not on many more pixels than rounding
-turns.
+An engine puts out labels only, so how far its logits are from the file's is not to be seen. Its labels may differ only
+where the file's two logits are as close as rounding moves them, and not on many more pixels than rounding turns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
+import onnxruntime
+from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import Precision
 from numpy.typing import NDArray
 
 from hyperseg_export.errors import ExportError
-from hyperseg_export.reference_session import in_standard_operators, open_reference
+from hyperseg_export.operators import DOMAIN
+from hyperseg_export.passes.standard_operators import to_standard_operators
 from hyperseg_export.rounding import FACTOR, Bound, disturbed_file
+
+
+def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> onnxruntime.InferenceSession:
+    """A session of the model; our operators become standard ones where our library is not built, which `progress` is
+    told. Raises ExportError where ONNX Runtime does not take the model."""
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
+    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it alternates with PyTorch's threads
+    if any(node.domain == DOMAIN for node in model.graph.node):
+        library = find(Library.ONNXRUNTIME)
+        if library is None:
+            progress(f"{Library.ONNXRUNTIME.value} is not built: comparing with our operators in standard ones")
+            model = in_standard_operators(model)
+        else:
+            settings.register_custom_ops_library(str(library))
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own classes have no common base
+        raise ExportError(f"ONNX Runtime does not take the exported file: {' '.join(str(error).split())}") from error
+
+
+def in_standard_operators(model: onnx.ModelProto, keep: tuple[str, ...] = ()) -> onnx.ModelProto:
+    """A copy without our operators, but for those named in `keep`."""
+    graph = ir.from_proto(model)
+    to_standard_operators(graph, keep)
+    return ir.to_proto(graph)
+
 
 _OURS = ("DPWConv", "DPWInvertedResidual", "DPWMetaBlock", "FusedMapperDPWConv", "MBConv")
 

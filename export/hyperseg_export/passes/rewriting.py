@@ -1,0 +1,175 @@
+"""Common ground of the passes on onnx_ir graphs: rewrite rules, and a builder for the nodes that they put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnxscript.rewriter import RewriteRule, RewriteRuleClassBase, RewriteRuleSet
+
+from hyperseg_export.operators import DOMAIN, FORMER_NAMES, VERSION
+
+Pass: TypeAlias = Callable[[ir.Model], int]
+"""Edits a model in place; returns the number of rewrites."""
+
+Extent: TypeAlias = "int | ir.Value"
+"""A size along an axis: a number where the graph fixes it, else an int64 tensor [1]."""
+
+END = (1 << 63) - 1
+"""As the end of a slice: up to the last element."""
+
+
+_Base: Any = RewriteRuleClassBase  # whose methods have other arguments in every rule
+
+
+class Rule(_Base):  # type: ignore[misc]
+    """A rewrite rule: `pattern` describes the nodes to find, `check` says whether these are the ones, and `rewrite`
+    makes the new ones (onnxscript's RewriteRule)."""
+
+    def __init__(self, remove_nodes: bool = True) -> None:
+        super().__init__(remove_nodes=remove_nodes)
+        self.name = None  # else the rewriter writes it into the metadata of every new node
+
+
+def apply_rules(model: ir.Model, *rules: RewriteRule) -> int:
+    """Applies each rule to the whole graph, one after the other."""
+    count = sum(RewriteRuleSet([rule]).apply_to_model(model) for rule in rules)
+    if any(node.domain == DOMAIN for node in model.graph):
+        model.opset_imports[DOMAIN] = VERSION
+    else:
+        model.opset_imports.pop(DOMAIN, None)
+    return count
+
+
+def use_current_names(model: ir.Model) -> int:
+    """Gives our operators in files of version 0.1.0 the names that they have today."""
+    count = 0
+    for node in model.graph:
+        if node.domain == DOMAIN and node.op_type in FORMER_NAMES:
+            node.op_type = FORMER_NAMES[node.op_type]
+            count += 1
+    return count
+
+
+def producer(value: ir.Value | None) -> ir.Node:
+    """The node that makes a value which a pattern has matched."""
+    node = None if value is None else value.producer()
+    assert node is not None
+    return node
+
+
+def inputs(node: ir.Node, count: int) -> list[ir.Value | None]:
+    """The first `count` inputs, None for those left out."""
+    return [*node.inputs, *[None] * (count - len(node.inputs))][:count]
+
+
+def integer(node: ir.Node, name: str, default: int = 0) -> int:
+    return node.attributes[name].as_int() if name in node.attributes else default
+
+
+def integers(node: ir.Node, name: str, default: list[int] | None = None) -> list[int]:
+    return list(node.attributes[name].as_ints()) if name in node.attributes else default or []
+
+
+def text(node: ir.Node, name: str, default: str) -> str:
+    return node.attributes[name].as_string() if name in node.attributes else default
+
+
+def size(value: ir.Value | None, axis: int) -> int | None:
+    """The size along an axis; None where it is not fixed."""
+    found = None if value is None or value.shape is None else value.shape[axis]
+    return found if isinstance(found, int) else None
+
+
+def fixed_size(value: ir.Value, axis: int) -> int:
+    """As `size`. Raises ValueError where it is not fixed."""
+    found = size(value, axis)
+    if found is None:
+        raise ValueError(f"{value.name!r} has shape {value.shape}; its axis {axis} must be fixed in the graph")
+    return found
+
+
+class Builder:
+    """Makes nodes and constants whose names begin with that of the node that they stand in for.
+
+    Args:
+        op: the builder that the rewriter hands to `Rule.rewrite`.
+        node: the node to replace.
+    """
+
+    def __init__(self, op: Any, node: ir.Node) -> None:
+        self._op = op
+        self._prefix = node.name or node.op_type
+        self._count = 0
+
+    def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        """A node of a standard operator, or with `_domain` of another."""
+        return self.named(self._unique(op_type), op_type, *inputs, **attributes)
+
+    def named(self, name: str, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        """As `op`, with a name for the node."""
+        value: ir.Value = getattr(self._op, op_type)(*inputs, **attributes)
+        producer(value).name = name
+        value.name = f"{name}_output"
+        return value
+
+    def constant(self, array: NDArray[Any], dtype: ir.DataType | None = None, name: str | None = None) -> ir.Value:
+        if dtype is not None:
+            array = array.astype(dtype.numpy())
+        value: ir.Value = self._op.initializer(ir.tensor(array, name=name or self._unique("constant")))
+        return value
+
+    def integers(self, *values: int) -> ir.Value:
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def extent(self, value: ir.Value, axis: int) -> Extent:
+        found = size(value, axis)
+        return self.op("Shape", value, start=axis, end=axis + 1) if found is None else found
+
+    def vector(self, extent: Extent) -> ir.Value:
+        """The extent as an int64 tensor [1]."""
+        return self.integers(extent) if isinstance(extent, int) else extent
+
+    def product(self, *factors: Extent) -> Extent:
+        fixed = 1
+        result: ir.Value | None = None
+        for factor in factors:
+            if isinstance(factor, int):
+                fixed *= factor
+            else:
+                result = factor if result is None else self.op("Mul", result, factor)
+        if result is None:
+            return fixed
+        return result if fixed == 1 else self.op("Mul", result, self.integers(fixed))
+
+    def quotient(self, extent: Extent, divisor: Extent) -> Extent:
+        if isinstance(extent, int) and isinstance(divisor, int):
+            return extent // divisor
+        return self.op("Div", self.vector(extent), self.vector(divisor))
+
+    def plus(self, extent: Extent, addend: int) -> Extent:
+        return extent + addend if isinstance(extent, int) else self.op("Add", extent, self.integers(addend))
+
+    def shape(self, extents: list[Extent]) -> ir.Value:
+        """int64 [rank]: the shape itself, as Expand takes it."""
+        if all(isinstance(extent, int) for extent in extents):
+            return self.integers(*(extent for extent in extents if isinstance(extent, int)))
+        return self.op("Concat", *(self.vector(extent) for extent in extents), axis=0)
+
+    def reshape(self, value: ir.Value, *extents: Extent) -> ir.Value:
+        unknown = [axis for axis, extent in enumerate(extents) if not isinstance(extent, int)]
+        target = list(extents)
+        if unknown:
+            target[unknown[0]] = -1
+        return self.op("Reshape", value, self.shape(target))
+
+    def slice(self, value: ir.Value, axis: int, start: Extent, end: int, step: Extent = 1) -> ir.Value:
+        begin, stride = self.vector(start), self.vector(step)
+        return self.op("Slice", value, begin, self.integers(end), self.integers(axis), stride)
+
+    def _unique(self, kind: str) -> str:
+        self._count += 1
+        return f"{self._prefix}/{kind}_{self._count}"

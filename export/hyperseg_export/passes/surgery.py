@@ -1,0 +1,154 @@
+"""Edits for TensorRT's parser with onnx-graphsurgeon, which have no inverse.
+
+`to_graphsurgeon` is the border: passes before it work on onnx_ir, whose rewrite rules suit fusion and its inverse; from
+here on tensors are edited by reference, each with its type, as TensorRT's users know it. `to_onnx` ends the surgery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+import onnx_ir as ir
+
+from hyperseg_export.operators import DOMAIN
+from hyperseg_export.operators.schemas import register
+
+if TYPE_CHECKING:
+    pass
+
+Surgery: TypeAlias = Callable[[gs.Graph], None]
+"""Edits a graph in place."""
+
+_MOVING = ("Reshape", "Transpose")
+
+
+def to_graphsurgeon(model: ir.Model) -> gs.Graph:
+    """The model as a graphsurgeon graph, every tensor with the type that shape inference finds for it.
+
+    Types and shapes that the model already states may be out of date after a pass, so they are inferred anew.
+    """
+    register()
+    proto = ir.to_proto(model)
+    del proto.graph.value_info[:]
+    return gs.import_onnx(onnx.shape_inference.infer_shapes(proto))
+
+
+def to_onnx(graph: gs.Graph, ir_version: int, properties: Mapping[str, str]) -> onnx.ModelProto:
+    """The edited graph as an ONNX model with these metadata properties."""
+    for tensor in graph.tensors().values():
+        if isinstance(tensor, gs.Variable) and tensor not in graph.inputs + graph.outputs:
+            tensor.dtype = tensor.shape = None  # plug-ins may lay them out as no schema says
+    model: onnx.ModelProto = gs.export_onnx(graph, ir_version=ir_version)
+    onnx.helper.set_model_props(model, dict(properties))
+    return model
+
+
+def close_input_gaps(graph: gs.Graph) -> None:
+    """Removes the empty inputs of our operators.
+
+    TensorRT's parser passes an optional input that is left out (an empty name) on as a null tensor and fails. The
+    plugins tell their optional inputs apart by rank.
+    """
+    for node in graph.nodes:
+        if node.domain == DOMAIN:
+            node.inputs = [tensor for tensor in node.inputs if not tensor.is_empty()]
+
+
+def cast_image_first(graph: gs.Graph) -> None:
+    """Casts uint8 inputs to float32 before anything else: TensorRT has uint8 at the network's edge only.
+
+    Before: image ─► Transpose ─► Cast ─► …     After: image ─► Cast ─► Transpose ─► …
+    """
+    for image in graph.inputs:
+        if image.dtype != np.uint8 or all(node.op == "Cast" for node in image.outputs):
+            continue
+        floats = gs.Variable(f"{image.name}_float", np.float32, image.shape)
+        for node in list(image.outputs):
+            node.inputs = [floats if tensor is image else tensor for tensor in node.inputs]
+        cast = gs.Node("Cast", f"{floats.name}_cast", {"to": int(onnx.TensorProto.FLOAT)}, [image], [floats])
+        graph.nodes.insert(0, cast)
+        _drop_second_casts(graph, floats)
+
+
+def _drop_second_casts(graph: gs.Graph, source: gs.Variable) -> None:
+    """Bypasses casts of what is float32 already, behind nodes that only move values."""
+    floats = [source]
+    for tensor in floats:
+        for node in list(tensor.outputs):
+            if node.op in _MOVING and node.inputs[0] is tensor:
+                node.outputs[0].dtype = np.dtype(np.float32)
+                floats.append(node.outputs[0])
+            elif node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT:
+                cast = node.outputs[0]
+                if cast in graph.outputs:
+                    continue
+                for reader in list(cast.outputs):
+                    reader.inputs = [tensor if given is cast else given for given in reader.inputs]
+                remove(graph, node)
+
+
+def matmul_to_conv(graph: gs.Graph) -> None:
+    """Writes the weight mappers' products as convolutions: TensorRT for RTX compiles none in float32 for Turing.
+
+    A [N, T, G, c] x W [T, c, L] (T groups, G patches) is a grouped 1x1 convolution: A^T [N, T, c, G] seen as
+    [N, T*c, G, 1], with weights [T*L, c, 1, 1], gives [N, T*L, G, 1]. Other products stay.
+    """
+    for node in list(graph.nodes):
+        if node.op == "MatMul" and isinstance(node.inputs[1], gs.Constant) and len(node.inputs[1].shape) == 3:
+            _as_convolution(graph, node)
+
+
+def _as_convolution(graph: gs.Graph, product: gs.Node) -> None:
+    source, weights = product.inputs
+    result = product.outputs[0]
+    groups, inner, outputs = weights.shape
+    kernel = weights.values.transpose(0, 2, 1).reshape(groups * outputs, inner, 1, 1)
+    nodes: list[gs.Node] = []
+
+    def add(op: str, inputs: list[gs.Tensor], suffix: str, attrs: dict[str, Any]) -> gs.Variable:
+        made = gs.Variable(f"{result.name}_{suffix}", result.dtype)
+        nodes.append(gs.Node(op, f"{made.name}_{op.lower()}", attrs, inputs, [made]))
+        return made
+
+    def reshape(tensor: gs.Tensor, suffix: str, shape: tuple[int, ...]) -> gs.Variable:
+        extents = gs.Constant(f"{result.name}_{suffix}_shape", np.asarray(shape, np.int64))
+        return add("Reshape", [tensor, extents], suffix, {})
+
+    rows = add("Transpose", [source], "channels_first", {"perm": [0, 1, 3, 2]})
+    image = reshape(rows, "map", (0, groups * inner, -1, 1))
+    factors = [image, gs.Constant(f"{result.name}_kernel", np.ascontiguousarray(kernel))]
+    made = add("Conv", factors, "made", {"group": groups, "kernel_shape": [1, 1]})
+    nodes[-1].name = product.name
+    pieces = reshape(made, "pieces", (0, groups, outputs, -1))
+    # Last, since it takes the result over.
+    nodes.append(gs.Node("Transpose", f"{result.name}_transpose", {"perm": [0, 1, 3, 2]}, [pieces]))
+    insert_before(graph, product, *nodes)
+    remove(graph, product)
+    nodes[-1].outputs = [result]
+
+
+def insert_before(graph: gs.Graph, node: gs.Node, *nodes: gs.Node) -> None:
+    """Puts nodes right before another."""
+    index = _index(graph, node)
+    graph.nodes[index:index] = nodes
+
+
+def insert_after(graph: gs.Graph, node: gs.Node, *nodes: gs.Node) -> None:
+    """Puts nodes right behind another."""
+    index = _index(graph, node) + 1
+    graph.nodes[index:index] = nodes
+
+
+def remove(graph: gs.Graph, node: gs.Node) -> None:
+    """Takes a node out of the graph and away from its tensors."""
+    del graph.nodes[_index(graph, node)]
+    node.inputs, node.outputs = [], []
+
+
+def _index(graph: gs.Graph, node: gs.Node) -> int:
+    """By identity: graphsurgeon's nodes compare by content."""
+    return next(index for index, each in enumerate(graph.nodes) if each is node)

@@ -1,0 +1,69 @@
+"""The targets that a graph is prepared for, as tuples of passes.
+
+    PyTorch's exporter ─► CPU | CUDA | PORTABLE ─► model.onnx ─► TENSORRT | RTX ─► engine
+
+A file is written for ONNX Runtime on the CPU or on CUDA, or in standard operators for any runtime. Engines are built
+from each of them, so their passes begin with the inverses of what was done for the CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import onnx_ir as ir
+
+from hyperseg_export.passes.cleanup import finish, name_nodes, share, simplify, sort
+from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
+from hyperseg_export.passes.mbconv import fuse_mbconv, unfuse_mbconv
+from hyperseg_export.passes.meta_block import fuse_meta_blocks, unfuse_meta_blocks
+from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, join_means, split_means
+from hyperseg_export.passes.plugin_layouts import lay_out_plugin_inputs
+from hyperseg_export.passes.rewriting import Pass, use_current_names
+from hyperseg_export.passes.standard_operators import to_standard_operators
+from hyperseg_export.passes.surgery import Surgery, cast_image_first, close_input_gaps, matmul_to_conv
+
+FUSE: tuple[Pass, ...] = (fuse_mbconv, fuse_meta_blocks, fuse_mappers, conv_to_gemm)
+UNFUSE: tuple[Pass, ...] = (unfuse_mappers, unfuse_meta_blocks, unfuse_mbconv, gemm_to_conv)
+
+CPU: tuple[Pass, ...] = (name_nodes, simplify, *FUSE, sort, split_means, finish)
+"""ONNX Runtime on the CPU, in float32. Blocks are one operator each, which only our CPU library has."""
+
+CUDA: tuple[Pass, ...] = (name_nodes, simplify, split_means, finish)
+"""ONNX Runtime on CUDA, and float16 on the CPU. Dynamic convolutions are our operators, the rest is standard."""
+
+PORTABLE: tuple[Pass, ...] = (name_nodes, to_standard_operators, simplify, split_means, finish)
+"""Any runtime: standard operators only."""
+
+
+@dataclass(frozen=True)
+class EngineTarget:
+    """The way of a file's graph to TensorRT's parser."""
+
+    passes: tuple[Pass, ...]
+    """On the file's graph (onnx_ir)."""
+    surgery: tuple[Surgery, ...]
+    """On the graph that the passes leave (onnx-graphsurgeon), before `--fp16` settles the element types."""
+    layout: tuple[Surgery, ...] = ()
+    """After that."""
+
+
+TENSORRT = EngineTarget(
+    passes=(use_current_names, *UNFUSE, join_means, share), surgery=(close_input_gaps, cast_image_first)
+)
+"""TensorRT 10 and 11. DPWConv, DPWInvertedResidual and UpsampleArgmax are plugins, the rest is standard."""
+
+RTX = replace(TENSORRT, layout=(lay_out_plugin_inputs,))
+"""TensorRT for RTX, for Ampere and newer."""
+
+RTX_TURING = replace(TENSORRT, layout=(lay_out_plugin_inputs, matmul_to_conv))
+"""TensorRT for RTX, for Turing too, in float32."""
+
+RTX_TURING_HALF = replace(TENSORRT, layout=(partial(lay_out_plugin_inputs, columns=8),))
+"""The same in float16."""
+
+
+def run_passes(model: ir.Model, passes: tuple[Pass, ...]) -> None:
+    """Runs the passes on the model, in place."""
+    for each in passes:
+        each(model)
