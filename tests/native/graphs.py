@@ -45,7 +45,7 @@ def one_node_model(
     )
     graph = onnx.helper.make_graph([node], "one", infos, [onnx.helper.make_tensor_value_info("out", output, None)])
     # IR version 9: what onnxruntime 1.17, the oldest that the operators support, still reads.
-    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("hyperseg", 1)]
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("hyperseg", 1)]
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 

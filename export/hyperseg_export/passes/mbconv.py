@@ -62,6 +62,7 @@ class _Fuse(Rule):
     def check(
         self,
         _context: Any,
+        x: ir.Value,
         depthwise: ir.Value,
         mean: ir.Value,
         reduce: ir.Value,
@@ -71,8 +72,10 @@ class _Fuse(Rule):
         **_: Any,
     ) -> bool:
         pointwise = [reduce, gate, project, *([] if expand is None else [expand])]
+        whole = expand is not None or not _is_expanded(x)  # else a block whose inside something else reads
         return (
-            _is_depthwise(producer(depthwise))
+            whole
+            and _is_depthwise(producer(depthwise))
             and averages_pixels(producer(mean))
             and all(_is_pointwise(producer(conv)) for conv in pointwise)
         )
@@ -124,6 +127,15 @@ _FUSE = [
     _Fuse.rule(expand, residual) for expand, residual in ((True, True), (False, True), (True, False), (False, False))
 ]
 _UNFUSE = _Unfuse.rule()
+
+
+def _is_expanded(x: ir.Value) -> bool:
+    """Whether this is the SiLU of a 1x1 convolution for one reader."""
+    multiply = x.producer()
+    if multiply is None or multiply.op_type != "Mul" or len(x.uses()) != 1:
+        return False
+    makers = [None if value is None else value.producer() for value in multiply.inputs]
+    return any(node is not None and node.op_type == "Conv" and _is_pointwise(node) for node in makers)
 
 
 def _is_convolution(node: ir.Node) -> bool:

@@ -1,0 +1,141 @@
+"""Passes and their inverses on every preset, and the targets that they make."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import pytest
+
+pytest.importorskip("torch")
+
+from hyperseg_export.operators import DOMAIN
+from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.passes import targets
+from hyperseg_export.passes.cleanup import name_nodes, share, simplify
+from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
+from hyperseg_export.passes.mbconv import fuse_mbconv, unfuse_mbconv
+from hyperseg_export.passes.meta_block import fuse_meta_blocks, unfuse_meta_blocks
+from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, join_means, split_means
+from hyperseg_export.passes.rewriting import Pass
+from hyperseg_export.passes.targets import run_passes
+from hyperseg_export.tracing import trace
+from torch import nn
+
+import hyperseg
+
+PAIRS = {
+    "mbconv": (fuse_mbconv, unfuse_mbconv),
+    "meta block": (fuse_meta_blocks, unfuse_meta_blocks),
+    "fused mapper": (fuse_mappers, unfuse_mappers),
+    "gemm": (conv_to_gemm, gemm_to_conv),
+    "means": (split_means, join_means),
+}
+FUSED = {"camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l"}
+"""Presets in which these pairs have something to do."""
+
+BY_DEFAULT = {"camvid-s", "cityscapes-m", "voc-l", "camvid-lite"}
+
+_DEFAULTS = {"group": 1, "auto_pad": "NOTSET", "keepdims": 1, "noop_with_empty_axes": 0, "allowzero": 0}
+_ONES = ("dilations", "strides")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        preset if preset in BY_DEFAULT else pytest.param(preset, marks=pytest.mark.exhaustive)
+        for preset in hyperseg.presets()
+    ],
+)
+def traced(request: pytest.FixtureRequest) -> tuple[str, onnx.ModelProto]:
+    """The exporter's graph at the published resolution, on which the fusions depend."""
+    network = hyperseg.create(request.param).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.bias)  # convolutions without a bias are not fused
+    graph = trace(hyperseg.fold(network), ExportOptions(), Resolution(*network.config.resolution))
+    run_passes(graph, (name_nodes, simplify))
+    return request.param, ir.to_proto(graph)
+
+
+def test_each_pass_has_its_inverse(traced: tuple[str, onnx.ModelProto]) -> None:
+    preset, proto = traced
+    expected = _structure(ir.from_proto(proto))
+    fused = {}
+    for name, (forward, inverse) in PAIRS.items():
+        model = ir.from_proto(proto)
+        fused[name] = forward(model)
+        changed = _structure(model) != expected
+        assert changed == bool(fused[name]), name
+        assert inverse(model) >= fused[name], name
+        share(model)
+        assert _structure(model) == expected, name
+    if preset in FUSED:
+        assert fused["mbconv"] > 10 and fused["means"] > 10, fused
+        assert fused["fused mapper"] > 0 and fused["gemm"] > 0
+
+
+def test_engines_of_both_files_get_the_same_graph(traced: tuple[str, onnx.ModelProto]) -> None:
+    """The file for the CPU and the one for CUDA, after the inverses."""
+    _, proto = traced
+    graphs = [
+        _after(_after(proto, _without_names(file)), targets.TENSORRT.passes) for file in (targets.CPU, targets.CUDA)
+    ]
+    assert _structure(graphs[0]) == _structure(graphs[1])
+    plugins = {"DPWConv", "DPWInvertedResidual", "UpsampleArgmax"}
+    assert {node.op_type for node in graphs[0].graph if node.domain == DOMAIN} <= plugins
+
+
+def test_a_portable_file_has_standard_operators_only(traced: tuple[str, onnx.ModelProto]) -> None:
+    model = _after(traced[1], _without_names(targets.PORTABLE))
+    assert {node.domain for node in model.graph} == {""}
+    assert list(model.opset_imports) == [""]
+
+
+def _without_names(passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    return tuple(each for each in passes if each is not name_nodes)
+
+
+def _after(model: onnx.ModelProto | ir.Model, passes: tuple[Pass, ...]) -> ir.Model:
+    result = ir.from_proto(model) if isinstance(model, onnx.ModelProto) else model
+    run_passes(result, passes)
+    return result
+
+
+def _structure(model: ir.Model) -> list[bytes]:
+    """Of each output, a hash of all that it is computed from: operators, attributes and constants, but no names."""
+    known: dict[int, bytes] = {id(value): str(value.name).encode() for value in model.graph.inputs}
+
+    def of(value: ir.Value | None) -> bytes:
+        if value is None:
+            return b"-"
+        if id(value) not in known:
+            constant = value.const_value
+            assert constant is not None
+            array = constant.numpy()
+            known[id(value)] = _hash(array.dtype.name, array.shape, hashlib.sha256(array.tobytes()).digest())
+        return known[id(value)]
+
+    for node in model.graph:
+        inputs = [of(value) for value in node.inputs]
+        while inputs and inputs[-1] == b"-":
+            inputs.pop()
+        attributes = {name: _value(attribute) for name, attribute in node.attributes.items()}
+        given = sorted((name, value) for name, value in attributes.items() if not _is_default(name, value))
+        for index, output in enumerate(node.outputs):
+            known[id(output)] = _hash(node.domain, node.op_type, given, inputs, index)
+    return [of(value) for value in model.graph.outputs]
+
+
+def _value(attribute: ir.Attr) -> Any:
+    return list(attribute.value) if isinstance(attribute.value, (tuple, list)) else attribute.value
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return _DEFAULTS.get(name) == value or (name in _ONES and set(value) == {1}) or (name == "pads" and not any(value))
+
+
+def _hash(*parts: object) -> bytes:
+    return hashlib.sha256(repr(parts).encode()).digest()
