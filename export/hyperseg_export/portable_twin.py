@@ -14,10 +14,10 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from hyperseg_runtime.discovery import PORTABLE_SUFFIX
+from hyperseg_runtime.output_files import replacing
 from onnx.external_data_helper import set_external_data
 
 from hyperseg_export.errors import ExportError
-from hyperseg_export.files import replacing
 from hyperseg_export.lowering import lower
 
 _SMALLEST_BORROWED = 1024

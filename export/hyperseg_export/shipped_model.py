@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 from hyperseg_runtime.metadata import KEY, Metadata, Precision
+from hyperseg_runtime.output_files import replacing
 from onnx import numpy_helper
 
 import hyperseg
-from hyperseg_export.files import replacing
 from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.portable_twin import write_portable_twin

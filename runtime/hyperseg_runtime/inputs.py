@@ -10,7 +10,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from hyperseg_runtime.errors import InputError, OutputError
-from hyperseg_runtime.output.files import check_file_target, make_folder
+from hyperseg_runtime.output_files import check_target, make_folder
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
@@ -78,7 +78,7 @@ def plan(inputs: Sequence[str], output: Path | None, force: bool) -> list[Task]:
     sources = tuple(Path(item.text) for item in found if item.kind in (Kind.PICTURES, Kind.VIDEO))
     for item, target in zip(found, targets, strict=True):
         _check_suffix(item.kind, target)
-        check_file_target(target, force, sources)
+        check_target(target, force, sources)
     pictures: dict[Path | None, Path] = {
         Path(item.text): target for item, target in zip(found, targets, strict=True) if item.kind is Kind.PICTURES
     }

@@ -140,7 +140,7 @@ def test_bad_usage(model: Path, tmp_path: Path) -> None:
     assert run_benchmark(model, "--resolution", "64").code == 2
     run_benchmark(tmp_path / "missing.onnx").failed_with("does not exist")
     run_benchmark(model, "--video", tmp_path / "missing.mp4", "--protocol", "C").failed_with("does not exist")
-    run_benchmark(model, "--report", tmp_path).failed_with("is a folder")
+    run_benchmark(model, "--report", tmp_path).failed_with("is a directory")
 
 
 def test_axis_ticks_are_round_and_inside() -> None:

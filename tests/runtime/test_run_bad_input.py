@@ -79,7 +79,7 @@ def test_no_frames(hyperseg_run: Run, tmp_path: Path) -> None:
 def test_output_paths(hyperseg_run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=2)
     content = clip.read_bytes()
-    hyperseg_run(clip, "-o", tmp_path).failed_with("is a folder")
+    hyperseg_run(clip, "-o", tmp_path).failed_with("is a directory")
     hyperseg_run(clip, "-o", clip, "--force").failed_with("the input itself")
     Path("link.mp4").symlink_to(clip)
     hyperseg_run(clip, "-o", "link.mp4", "--force").failed_with("the input itself")
@@ -97,7 +97,7 @@ def test_output_paths(hyperseg_run: Run, tmp_path: Path) -> None:
 def test_unwritable_folder(hyperseg_run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=2)
     Path("locked").mkdir(mode=0o500)
-    hyperseg_run(clip, "-o", "locked/out.mp4").failed_with("not allowed")
+    hyperseg_run(clip, "-o", "locked/out.mp4").failed_with("no permission")
 
 
 def test_an_existing_output_is_kept(hyperseg_run: Run, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up(model: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done
     assert len(done.stderr.splitlines()) == 1
-    assert "cannot write out/b.mp4" in done.stderr
+    assert "out/b.mp4 was not written" in done.stderr
     assert len(frame_times(tmp_path / "out" / "a.mp4")) == 3
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
 

@@ -158,7 +158,7 @@ def test_rotated_videos_come_out_upright(tmp_path: Path, rotation: int) -> None:
 
 def _written(folder: Path) -> int:
     """Bytes of the unfinished output that have reached the disk."""
-    return sum(part.stat().st_size for part in folder.glob(".out.part*"))
+    return sum(part.stat().st_size for part in folder.glob(".*.part"))
 
 
 def test_ctrl_c_closes_the_output_properly(model: Path, tmp_path: Path) -> None:

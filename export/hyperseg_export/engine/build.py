@@ -12,6 +12,7 @@ from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.metadata import KEY, Metadata, Precision
+from hyperseg_runtime.output_files import check_target, reason, replacing
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
 from hyperseg_export.engine import model_file, targets
@@ -29,7 +30,6 @@ from hyperseg_export.engine.request import BuildRequest
 from hyperseg_export.engine.targets import Target
 from hyperseg_export.engine.trial import Trial, try_engine
 from hyperseg_export.engine.turing import TURING, avoid_products
-from hyperseg_export.files import check_target, reason, replacing
 from hyperseg_export.operators import DOMAIN
 
 

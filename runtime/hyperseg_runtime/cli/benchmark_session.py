@@ -22,7 +22,7 @@ from hyperseg_runtime.benchmark.tables import print_profile, print_record
 from hyperseg_runtime.benchmark.video import VideoResult, make_clip, run_video
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
-from hyperseg_runtime.output.files import check_file_target, write_bytes
+from hyperseg_runtime.output_files import check_target, write_bytes
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.profiling.profile import profile_model
 from hyperseg_runtime.segmenter import Segmenter
@@ -48,7 +48,7 @@ class BenchmarkSession:
     def run(self, models: Sequence[Path]) -> None:
         for target in (self.report, self.output):
             if target is not None:
-                check_file_target(target, self.force)
+                check_target(target, self.force)
         paths = _models_or_found(models, quiet=self.as_json)
         with ExitStack() as stack:
             entries = [self._open(stack, path, name) for path, name in zip(paths, _names(paths), strict=True)]

@@ -16,10 +16,10 @@ from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.inputs import Kind, Task, plan
 from hyperseg_runtime.job import Job, JobSummary
 from hyperseg_runtime.output import stats as statistics
-from hyperseg_runtime.output.files import check_file_target, make_folder
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import LabelSink, PictureSink, Sink, StatsSink, VideoSink, WindowSink
 from hyperseg_runtime.output.stats import StatsFile
+from hyperseg_runtime.output_files import check_target, make_folder
 from hyperseg_runtime.pipeline import LivePolicy
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.segmenter import Segmenter
@@ -104,7 +104,7 @@ class RunSession:
         if self.stats is not None:
             if self.stats.suffix not in statistics.SUFFIXES:
                 raise OutputError(f"{self.stats}: statistics are written as {', '.join(statistics.SUFFIXES)}")
-            check_file_target(self.stats, self.force)
+            check_target(self.stats, self.force)
 
     def _open_model(self) -> Segmenter:
         path, reason = self.model, "--model"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output.files import write_bytes
+from hyperseg_runtime.output_files import write_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -24,4 +24,4 @@ def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
         raise OutputError(f"{path}: OpenCV cannot write this picture as {path.suffix} ({error.err})") from error
     if not done:
         raise OutputError(f"{path}: OpenCV cannot write this picture as {path.suffix}; choose .png")
-    write_bytes(path, content.tobytes())
+    write_bytes(path, content.tobytes(), sync=False)

@@ -13,9 +13,9 @@ from typing import Protocol
 import cv2
 
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output.files import write_bytes
 from hyperseg_runtime.output.pictures import write_picture
 from hyperseg_runtime.output.stats import StatsFile
+from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.video.camera import Camera
 from hyperseg_runtime.video.frames import Selection, SourceFrame
@@ -102,7 +102,7 @@ class LabelSink:
 
     def write(self, result: Result) -> None:
         content = cv2.imencode(".png", result.labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-        write_bytes(self._folder / f"{result.frame.name}.png", content.tobytes())
+        write_bytes(self._folder / f"{result.frame.name}.png", content.tobytes(), sync=False)
 
     def close(self) -> None:
         pass

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output.files import beside, explain, publish
+from hyperseg_runtime.output_files import Draft, write_error
 from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.video.frames import SourceFrame
 
@@ -30,11 +29,11 @@ class StatsFile:
     """Appends one line for each frame; the file gets its name on `close`."""
 
     def __init__(self, path: Path, class_names: tuple[str, ...]) -> None:
-        self._path, self._part, self._names = path, beside(path), class_names
+        self._path, self._draft, self._names = path, Draft(path), class_names
         try:
-            self._file: TextIO = self._part.open("w", encoding="utf-8", newline="")
+            self._file: TextIO = self._draft.path.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise OutputError(explain(path, error)) from error
+            raise write_error(path, error) from error
         if path.suffix == ".csv":
             self._write_row(["source", "frame", "seconds", *class_names])
 
@@ -56,12 +55,12 @@ class StatsFile:
         try:
             self._file.write(text)
         except OSError as error:
-            raise OutputError(explain(self._path, error)) from error
+            raise write_error(self._path, error) from error
 
     def close(self) -> None:
         try:
             self._file.close()
-            publish(self._part, self._path)
+            self._draft.publish()
         except OSError as error:
-            self._part.unlink(missing_ok=True)
-            raise OutputError(explain(self._path, error)) from error
+            self._draft.discard()
+            raise write_error(self._path, error) from error

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output.files import beside, explain, publish
+from hyperseg_runtime.output_files import Draft, write_error
 from hyperseg_runtime.preprocess import Frame, Size
 from hyperseg_runtime.video.frames import Selection
 from hyperseg_runtime.video.sound import Sound
@@ -46,15 +46,16 @@ class VideoWriter:
         import av
         from av.codec.codec import UnknownCodecError
 
-        self._path, self._part = path, beside(path)
+        self._path, self._draft = path, Draft(path)
         self._size, self._time_base = size, time_base
         self._last_pts = -1
+        suffix = path.suffix.lower()
         self._sound: Sound | None = None
         try:
-            options = {"movflags": "faststart"} if path.suffix != ".mkv" else {}
-            self._container = av.open(str(self._part), mode="w", format=FORMATS[path.suffix], options=options)
+            options = {"movflags": "faststart"} if suffix != ".mkv" else {}
+            self._container = av.open(str(self._draft.path), mode="w", format=FORMATS[suffix], options=options)
         except OSError as error:
-            raise OutputError(explain(path, error)) from error
+            raise write_error(path, error) from error
         try:
             self._stream = self._add_stream(rate)
             if sound_from is not None:
@@ -98,7 +99,7 @@ class VideoWriter:
             if self._sound is not None:
                 self._sound.advance(time)
         except (FFmpegError, OSError) as error:
-            raise OutputError(explain(self._path, error)) from error
+            raise write_error(self._path, error) from error
 
     def _fitted(self, picture: Frame) -> Frame:
         height, width = self._size
@@ -118,10 +119,10 @@ class VideoWriter:
                 self._sound.advance(end)
                 self._sound.close()
             self._container.close()
-            publish(self._part, self._path)
+            self._draft.publish()
         except (FFmpegError, OSError) as error:
             self.abort()
-            raise OutputError(explain(self._path, error)) from error
+            raise write_error(self._path, error) from error
 
     def abort(self) -> None:
         """Throws away what was written."""
@@ -131,4 +132,4 @@ class VideoWriter:
             self._sound.close()
         with contextlib.suppress(FFmpegError, OSError, ValueError):
             self._container.close()
-        self._part.unlink(missing_ok=True)
+        self._draft.discard()
