@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from hyperseg_runtime import libraries, machine
+from hyperseg_runtime.backends import cuda
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.selection import availability
 from hyperseg_runtime.discovery import find_model
@@ -86,9 +87,7 @@ def _system() -> tuple[Finding, ...]:
     return (
         Finding("CPU", Verdict.OK, f"{machine.cpu_name()}, {machine.available_cpus()} for this process"),
         Finding("CPU features", Verdict.OK if features else Verdict.MISSING, " ".join(features) or "none known"),
-        Finding(
-            "GPU", Verdict.OK if gpus else Verdict.MISSING, "; ".join(gpus) or "no NVIDIA GPU answers to nvidia-smi"
-        ),
+        Finding("GPU", Verdict.OK if gpus else Verdict.MISSING, "; ".join(gpus) or cuda.find_gpus().problem or "none"),
         Finding("Python", Verdict.OK, machine.versions()["python"]),
     )
 
@@ -137,7 +136,7 @@ def _backend(name: BackendName) -> Finding:
 def _model(folder: Path | None) -> Finding:
     try:
         found = find_model(folder)
-    except HyperSegError as error:
+    except (HyperSegError, ImportError) as error:
         return Finding("model", Verdict.MISSING, str(error))
     return Finding("model", Verdict.OK, f"{found.path} ({found.reason})")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
+
+from hyperseg_runtime.backends import cuda
 
 PACKAGES = (
     "hyperseg",
@@ -96,15 +97,13 @@ def cpu_features() -> tuple[str, ...]:
 
 
 def gpus() -> tuple[str, ...]:
-    """One line for each NVIDIA GPU: name, driver version, compute capability, memory. Empty without a driver."""
-    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
+    """One line for each NVIDIA GPU: name, compute capability, memory, newest CUDA of the driver. Empty without one."""
+    driver = cuda.find_gpus()
+    return tuple(
+        f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.memory_bytes / 2**30:.1f} GiB, "
+        f"driver for CUDA {driver.cuda_version}"
+        for gpu in driver.gpus
+    )
 
 
 def version(package: str) -> str | None:

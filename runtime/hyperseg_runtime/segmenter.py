@@ -8,8 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from hyperseg_runtime.backends.names import AUTO
-from hyperseg_runtime.backends.protocol import BackendName, Images, Session, SessionOptions
+from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Session, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import InputError

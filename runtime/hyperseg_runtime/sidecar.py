@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError
+from hyperseg_runtime.errors import MetadataError, ModelError
 from hyperseg_runtime.json_fields import Fields
 from hyperseg_runtime.metadata import Metadata
 
@@ -147,19 +147,6 @@ def read_plan(engine: Path) -> tuple[Sidecar, bytes]:
             f"so it was not loaded; {_REBUILD}"
         )
     return sidecar, plan
-
-
-def why_not(engine: Path) -> str | None:
-    """Why this machine cannot run the engine, as one line with the remedy; None where it can, as far as can be told
-    without loading it. The plan's hash is left to `read_plan`. Never raises."""
-    from hyperseg_runtime.backends.tensorrt_machine import Machine, misfit
-
-    try:
-        sidecar = read(engine)
-        problem = misfit(engine, sidecar.engine, Machine.inspect())
-    except HyperSegError as error:
-        return str(error)
-    return problem
 
 
 def _seal(content: Mapping[str, Any]) -> str:

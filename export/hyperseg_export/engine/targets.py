@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hyperseg_runtime.backends import nvidia_driver, tensorrt_flavour
-from hyperseg_runtime.backends.nvidia_driver import Gpu
+from hyperseg_runtime.backends import cuda, tensorrt_flavour
+from hyperseg_runtime.backends.cuda import Gpu
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 
 from hyperseg_export.engine.configuration import capabilities
@@ -34,7 +34,7 @@ class Target:
 
 def choose(options: EngineOptions) -> Target:
     """From the options, the installation and this machine. Raises EngineError or LibraryMissingError."""
-    driver = nvidia_driver.find_gpus()
+    driver = cuda.find_gpus()
     gpu = driver.gpus[0] if driver.gpus else None
     tensorrt = tensorrt_flavour.load(options.flavour or _installed(gpu))
     known = capabilities(tensorrt)

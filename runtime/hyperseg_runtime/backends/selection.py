@@ -5,8 +5,16 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from hyperseg_runtime.backends.names import AUTO, BACKEND_CHOICES, BackendName
-from hyperseg_runtime.backends.protocol import Availability, Backend, Session, SessionOptions, as_backend
+from hyperseg_runtime.backends.protocol import (
+    AUTO,
+    BACKEND_CHOICES,
+    Availability,
+    Backend,
+    BackendName,
+    Session,
+    SessionOptions,
+    as_backend,
+)
 from hyperseg_runtime.errors import BackendUnavailableError, ModelError
 
 ENGINE_SUFFIX = ".engine"

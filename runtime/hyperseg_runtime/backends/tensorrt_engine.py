@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg_runtime.backends.checks import check_signature
+from hyperseg_runtime.backends.protocol import check_signature
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import Metadata

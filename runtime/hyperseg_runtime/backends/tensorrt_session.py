@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg_runtime.backends.checks import check_images
-from hyperseg_runtime.backends.cuda_buffers import Buffer
-from hyperseg_runtime.backends.cuda_context import PrimaryContext
-from hyperseg_runtime.backends.cuda_graph import CudaGraph
-from hyperseg_runtime.backends.protocol import BackendName, Images, Outputs, SessionOptions, TimedOutputs
+from hyperseg_runtime.backends.cuda import Buffer, CudaGraph, PrimaryContext
+from hyperseg_runtime.backends.protocol import (
+    BackendName,
+    Images,
+    Outputs,
+    SessionOptions,
+    TimedOutputs,
+    check_images,
+)
 from hyperseg_runtime.backends.tensorrt_engine import Engine
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import InputError, ModelError

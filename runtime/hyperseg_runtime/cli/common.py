@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from hyperseg_runtime.backends.names import AUTO, BACKEND_CHOICES
+from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
 from hyperseg_runtime.errors import HyperSegError
 
 Function = TypeVar("Function", bound=Callable[..., object])
