@@ -24,7 +24,7 @@ class BackendUnavailableError(HyperSegError):
 
 
 class InputError(HyperSegError, ValueError):
-    """A picture, video or stream that cannot be read, or a frame that is not uint8 [h, w, 3]."""
+    """An image, video or stream that cannot be read, or a frame that is not uint8 [h, w, 3]."""
 
 
 class OutputError(HyperSegError):

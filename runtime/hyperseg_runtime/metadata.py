@@ -95,7 +95,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Verification:
-    """What the exporter measured: the file in its runtime against PyTorch, over `inputs` pictures."""
+    """What the exporter measured: the file in its runtime against PyTorch, over `inputs` images."""
 
     inputs: int
     max_abs_error: float

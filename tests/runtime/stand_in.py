@@ -83,6 +83,6 @@ def may_be(rgb: np.ndarray) -> np.ndarray:
 
 
 def assert_labels(labels: np.ndarray, rgb: np.ndarray) -> None:
-    """Labels [h, w] of a picture of the network's own size."""
+    """Labels [h, w] of an image of the network's own size."""
     allowed = np.take_along_axis(may_be(rgb), labels[..., None].astype(np.int64), axis=-1)
     assert allowed.all(), f"{np.count_nonzero(~allowed)} labels are not the largest logit's"

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.benchmark.measure import Distribution, measure, ratios
+from hyperseg_runtime.benchmark.plots import Scale
+from hyperseg_runtime.benchmark.profile import NodeRun, parts_of, runs_of
 from hyperseg_runtime.benchmark.protocols import Entry, Protocol, natural_images
-from hyperseg_runtime.benchmark.svg import Scale
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
-from hyperseg_runtime.profiling.parts import NodeRun, parts_of
-from hyperseg_runtime.profiling.profile import runs_of
 from hyperseg_runtime.segmenter import Segmenter
 
 from .conftest import Finished

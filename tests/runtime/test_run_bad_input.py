@@ -33,13 +33,13 @@ def test_missing_empty_and_foreign_files(hyperseg_run: Run, tmp_path: Path) -> N
     hyperseg_run("empty.mp4").failed_with("empty.mp4 is empty")
     Path("text.mp4").write_text("hello")
     hyperseg_run("text.mp4").failed_with("cannot read text.mp4")
-    hyperseg_run("no*.mp4").failed_with("no picture and no video matches")
+    hyperseg_run("no*.mp4").failed_with("no image and no video matches")
     Path("nothing").mkdir()
-    hyperseg_run("nothing").failed_with("has no picture and no video")
+    hyperseg_run("nothing").failed_with("has no image and no video")
     assert not list(tmp_path.glob("*segmented*"))
 
 
-def test_sound_without_pictures(hyperseg_run: Run) -> None:
+def test_sound_without_images(hyperseg_run: Run) -> None:
     with av.open("sound.mp4", "w") as container:
         stream = container.add_stream("aac", rate=16_000)
         frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")

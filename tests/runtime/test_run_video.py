@@ -101,7 +101,7 @@ def test_ffmpeg_reports_nothing_through_python(tmp_path: Path) -> None:
     assert av.logging.get_level() is None
 
 
-def test_a_cut_takes_pictures_and_sound_of_the_same_time(hyperseg_run: Run, tmp_path: Path) -> None:
+def test_a_cut_takes_images_and_sound_of_the_same_time(hyperseg_run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=40, sound="aac")
     assert hyperseg_run(clip, "-o", "out.mp4", "--start", "1", "--end", "0:03", "--every", "2").code == 0
     assert frame_times(Path("out.mp4")) == [Fraction(number, 5) for number in range(10)]
@@ -204,7 +204,7 @@ def test_closing_the_window_ends_the_run_and_keeps_the_video(
     shown: list[tuple[int, ...]] = []
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI: GTK3")
-    monkeypatch.setattr(cv2, "imshow", lambda _, picture: shown.append(picture.shape))
+    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda _: ord("q") if len(shown) == 3 else -1)
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: 1.0)
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None)

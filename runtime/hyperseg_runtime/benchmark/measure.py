@@ -1,4 +1,4 @@
-"""Interleaved measurement of several models, and their ratios."""
+"""Interleaved measurement of several models: distributions, and ratios with confidence intervals."""
 
 from __future__ import annotations
 

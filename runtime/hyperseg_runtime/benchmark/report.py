@@ -86,7 +86,7 @@ def _latencies(record: Record) -> str:
             f"Warm-up {record.warm_up} runs; frames/s is runs over total time.</p>"
             f"{_table(columns, rows)}<figure>{plots.latency(found)}"
             "<figcaption>Every run is a dot; the band spans the 5th to the 95th percentile, the bar is the median. "
-            "The picture ends a little above the 99th percentile.</figcaption></figure>"
+            "The axis ends a little above the 99th percentile.</figcaption></figure>"
         )
     return "".join(parts)
 

@@ -15,16 +15,14 @@ from rich.progress import Progress
 
 from hyperseg_runtime import machine
 from hyperseg_runtime.benchmark.measure import Distribution, measure, ratios
-from hyperseg_runtime.benchmark.protocols import Entry, Protocol, natural_images
-from hyperseg_runtime.benchmark.record import ModelFacts, Record
+from hyperseg_runtime.benchmark.profile import profile_model
+from hyperseg_runtime.benchmark.protocols import Entry, Protocol, VideoResult, make_clip, natural_images, run_video
+from hyperseg_runtime.benchmark.record import ModelFacts, Record, print_profile, print_record
 from hyperseg_runtime.benchmark.report import render_report
-from hyperseg_runtime.benchmark.tables import print_profile, print_record
-from hyperseg_runtime.benchmark.video import VideoResult, make_clip, run_video
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.output_files import check_target, write_bytes
 from hyperseg_runtime.preprocess import Size
-from hyperseg_runtime.profiling.profile import profile_model
 from hyperseg_runtime.segmenter import Segmenter
 
 

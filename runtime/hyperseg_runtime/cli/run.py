@@ -1,4 +1,4 @@
-"""hyperseg-run: pictures, videos, cameras and streams in; segmented ones out."""
+"""hyperseg-run: images, videos, cameras and streams in; segmented ones out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def seconds(text: str) -> Fraction:
     return total
 
 
-@click.command(epilog=_EXAMPLES, help="Segment pictures, videos, folders and globs of them, a camera, or a stream URL.")
+@click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 beside the input.")
 @common.model_option
@@ -95,7 +95,7 @@ def run(
     from hyperseg_runtime.cli.run_session import RunSession
     from hyperseg_runtime.output.render import Style
     from hyperseg_runtime.pipeline import LivePolicy
-    from hyperseg_runtime.video.frames import Selection
+    from hyperseg_runtime.video.sources import Selection
 
     session = RunSession(
         model=model,

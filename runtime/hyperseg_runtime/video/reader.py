@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.preprocess import Frame
-from hyperseg_runtime.video.frames import Selection, SourceFrame
+from hyperseg_runtime.video.sources import Selection, SourceFrame
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -37,7 +37,7 @@ class VideoReader:
         self._container = _open(source, timeout_seconds)
         if not self._container.streams.video:
             self._container.close()
-            raise InputError(f"{source} has no video in it; give a video, a picture, or a folder of them")
+            raise InputError(f"{source} has no video in it; give a video, an image, or a folder of them")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._origin = (self._container.start_time or 0) * _MICROSECOND
