@@ -1,4 +1,4 @@
-"""What this machine is: processors, memory, GPU, and the versions of what is installed on it."""
+"""Description of this machine: processors, GPUs, and the versions of the installed packages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CPU_FEATURES = (
 
 
 def available_cpus() -> int:
-    """How many CPUs this process may use: its affinity, cut to the container's quota where there is one."""
+    """The number of CPUs that this process may use: its affinity, limited by the container's quota."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -53,7 +53,7 @@ def threads_text(count: int) -> str:
 
 
 def inference_threads() -> int:
-    """Threads for one inference: a physical core each. Two threads of one core would only share its vector units."""
+    """The number of threads for one inference: one for each physical core, whose threads share the vector units."""
     try:
         cpus = os.sched_getaffinity(0)
         cores = {_siblings(cpu) for cpu in cpus}
@@ -63,7 +63,7 @@ def inference_threads() -> int:
 
 
 def _siblings(cpu: int) -> str:
-    """The CPUs of one core, as Linux writes them ("0,64")."""
+    """The logical CPUs of a core, as Linux writes them ("0,64")."""
     return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
 
 
@@ -90,7 +90,7 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> tuple[str, ...]:
-    """The vector extensions that matter here and that this processor has."""
+    """The relevant vector extensions of this processor."""
     info = _cpu_info()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return tuple(feature for feature in CPU_FEATURES if feature in flags)
@@ -115,13 +115,13 @@ def version(package: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """The installed packages among those that a result can depend on, and Python."""
+    """The versions of Python and of the installed packages that affect results."""
     installed = {package: found for package in PACKAGES if (found := version(package)) is not None}
     return {"python": platform.python_version(), **installed}
 
 
 def describe() -> dict[str, object]:
-    """The machine as a benchmark's record states it."""
+    """The machine's entry in a benchmark's record."""
     return {
         "cpu": cpu_name(),
         "cpus": available_cpus(),

@@ -1,4 +1,4 @@
-"""Segmenter: a frame in, a label for each of its pixels out."""
+"""The `Segmenter`: semantic segmentation of frames with one model."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Segmenter:
 
     @property
     def description(self) -> str:
-        """One line for people: runtime, version, device, threads."""
+        """One line to display: runtime, version, device, threads."""
         return self._session.description
 
     @property

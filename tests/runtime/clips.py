@@ -1,4 +1,4 @@
-"""Small videos of every kind, made on the spot with PyAV."""
+"""Small generated videos of every kind, written with PyAV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tiny network with a real model's inputs, outputs and metadata, so that the runtime is tested without an export."""
+"""A tiny stand-in network with a real model's inputs, outputs and metadata, so that no export is needed."""
 
 from __future__ import annotations
 

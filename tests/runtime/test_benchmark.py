@@ -1,4 +1,4 @@
-"""hyperseg-benchmark: right statistics, honest comparisons, a report that stands alone."""
+"""hyperseg-benchmark: statistics, comparisons, the self-contained report, the profile."""
 
 from __future__ import annotations
 

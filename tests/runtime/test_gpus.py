@@ -1,4 +1,4 @@
-"""The GPUs of a machine, asked of a libcuda.so.1 that is compiled here: the real one's functions, chosen answers."""
+"""The query of the GPUs, on a fake libcuda.so.1 with the real one's functions that is compiled here."""
 
 from __future__ import annotations
 

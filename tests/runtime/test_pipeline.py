@@ -1,4 +1,4 @@
-"""A run as a whole: bounded memory, overlapped stages, live sources."""
+"""The pipeline: overlapped stages, live sources, bounded memory."""
 
 from __future__ import annotations
 

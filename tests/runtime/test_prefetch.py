@@ -1,4 +1,4 @@
-"""Stages in threads: bounded, in order, with their errors, and gone when closed."""
+"""Prefetching: bounded, in order, with the iterator's errors, and stopped when closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hyperseg-run on everything that goes wrong: one clear line, finished output kept, nothing half-written."""
+"""hyperseg-run on bad inputs and failing outputs: one-line errors, finished output kept, nothing half-written."""
 
 from __future__ import annotations
 

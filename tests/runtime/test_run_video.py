@@ -1,4 +1,4 @@
-"""hyperseg-run on videos: what comes out is the input's frames, times and sound, with right labels."""
+"""hyperseg-run on videos: frames, times and sound of the input are kept, and the labels are right."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _CPU_PROVIDER = "CPUExecutionProvider"
 
 
 def availability(name: BackendName) -> Availability:
-    """Looks at what is installed, for the CPU, CUDA or OpenVINO."""
+    """Checks what is installed, for the CPU, CUDA or OpenVINO."""
     installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
     if not installed:
         return Availability(False, "onnxruntime is not installed; pip install onnxruntime")
@@ -74,7 +74,7 @@ def _cuda_availability(label: str) -> Availability:
 
 
 def fits(model: Path) -> bool:
-    """An ONNX file of ours is for any machine."""
+    """Whether the file is one of ours; an ONNX file runs on any machine."""
     try:
         return KEY in read_properties(model)
     except HyperSegError:
@@ -126,7 +126,7 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
 
 
 def _known_providers(wanted: tuple[str, ...]) -> list[Any]:
-    """The providers as asked for. ONNX Runtime itself would drop the ones that it has not with a mere warning."""
+    """Checks the requested providers. ONNX Runtime itself would drop missing ones with only a warning."""
     import onnxruntime
 
     known = onnxruntime.get_available_providers()
@@ -154,9 +154,9 @@ def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
 
 
 def _register_operators(settings: onnxruntime.SessionOptions) -> str | None:
-    """Registers our operators where they are built; returns why they are not there (a portable model needs none).
+    """Registers our operators; returns the reason if they are missing (a portable model does not need them).
 
-    Raises BackendUnavailableError where HYPERSEG_MAX_CPU_ISA has no meaning.
+    Raises BackendUnavailableError if HYPERSEG_MAX_CPU_ISA is invalid.
     """
     library = find(Library.ONNXRUNTIME)
     if library is None:
@@ -188,7 +188,7 @@ def _one_line(error: Exception) -> str:
 
 
 class OnnxRuntimeSession:
-    """An ONNX file opened by ONNX Runtime. Runs from several threads at once are allowed."""
+    """A session of ONNX Runtime. `run` may be called from several threads at once."""
 
     def __init__(
         self, session: onnxruntime.InferenceSession, metadata: Metadata, name: BackendName, options: SessionOptions

@@ -16,7 +16,7 @@ from hyperseg_runtime.timing import Stage
 _WIDTH = 860.0
 _LEFT, _RIGHT = 20.0, 20.0
 _GAP = 5.0
-"""Beside a label, so that two of them read as two."""
+"""Space beside a label."""
 
 
 def latency(distributions: Sequence[Distribution]) -> str:
@@ -24,7 +24,7 @@ def latency(distributions: Sequence[Distribution]) -> str:
     row, top = 66.0, 12.0
     bottom = top + row * len(distributions)
     drawing = Drawing(_WIDTH, bottom + 48, "Latency distribution")
-    # Single stalls of the machine would squeeze everything else together: the axis ends at the 99th percentiles.
+    # Single stalls of the machine would compress everything else: the axis ends at the 99th percentiles.
     low = min(one.percentile(0) for one in distributions)
     high = max(low * 1.02, *(one.percentile(99) for one in distributions))
     margin = 0.06 * (high - low)
@@ -89,7 +89,7 @@ def published(table: PublishedTable) -> str:
 
 @dataclass(frozen=True)
 class _Box:
-    """A rectangle that a label or a dot covers."""
+    """The bounding box of a label or a dot."""
 
     left: float
     top: float
@@ -104,7 +104,7 @@ class _Box:
 
 
 def _free_place(width: float, x: float, y: float, taken: Sequence[_Box]) -> _Box:
-    """Where a point's name goes: the first place around it that covers nothing, else to its right."""
+    """The position of a point's name: the first one around it that overlaps nothing, else to its right."""
     sides = [
         (x + 6 + _GAP, 7.0),
         (x - 6 - _GAP - width, 7.0),

@@ -78,7 +78,7 @@ def profile_model(model: Path, *, threads: int | None = None, repetitions: int =
 
 
 def runs_of(events: Iterable[Mapping[str, Any]]) -> list[list[NodeRun]]:
-    """ONNX Runtime's events ("NODE_kernel_time", microseconds) as runs: a run ends where its first node comes again."""
+    """ONNX Runtime's events ("NODE_kernel_time", microseconds) as runs: each starts with the first node."""
     runs: list[list[NodeRun]] = []
     for event in events:
         name = str(event.get("name", ""))
@@ -134,7 +134,7 @@ class NodeRun:
 def parts_of(run: Sequence[NodeRun], names: Mapping[str, str]) -> list[str]:
     """The part of each node of one run, in the order of execution.
 
-    `names` leads from a value to the name of the exported node that makes it: ONNX Runtime names the convolutions that
+    `names` maps a value to the name of the exported node that computes it: ONNX Runtime names the convolutions that
     it rewrites after their output. Nodes that it adds (layout reorders) count for the node before them.
     """
     levels = sorted({node.height for node in run if node.operator in _DYNAMIC and node.height is not None})
@@ -146,7 +146,7 @@ def parts_of(run: Sequence[NodeRun], names: Mapping[str, str]) -> list[str]:
         elif node.operator in _DYNAMIC and node.height is not None:
             parts.append(f"decoder level {levels.index(node.height)}")
         elif module == "decoder" and node.operator != "UpsampleArgmax":
-            # What is left of the decoder in a graph with our operators makes the weights.
+            # In a graph with our operators, the rest of the decoder computes the weights.
             parts.append("weight mappers" if levels else "decoder")
         elif module == OTHER:
             parts.append("upsampling and argmax" if node.operator in _END else "input and output")
@@ -156,7 +156,7 @@ def parts_of(run: Sequence[NodeRun], names: Mapping[str, str]) -> list[str]:
 
 
 def _module(name: str, names: Mapping[str, str]) -> str | None:
-    """The part by the module in the node's name; None where ONNX Runtime made the node."""
+    """The part, from the module in the node's name; None for nodes that ONNX Runtime added."""
     original = name if "/" in name else names.get(name.removesuffix("_nchwc"))
     if original is None or "/" not in original:
         return None

@@ -19,7 +19,7 @@ from hyperseg_runtime.timing import Stage
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model as the record names it."""
+    """The description of a model in the record."""
 
     name: str
     path: Path
@@ -60,7 +60,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that --json prints and --report draws."""
+    """The results of a benchmark, as --json prints and --report draws them."""
 
     models: Sequence[ModelFacts]
     distributions: Sequence[Distribution]
@@ -144,7 +144,7 @@ def print_profile(profile: Profile) -> None:
 
 
 def _console() -> Console:
-    """Wide enough for every table: a narrow terminal breaks lines itself, and names stay whole."""
+    """A console wide enough for every table; a narrow terminal wraps the lines itself."""
     console = Console(soft_wrap=True)
     console.width = max(console.width, 140)
     return console

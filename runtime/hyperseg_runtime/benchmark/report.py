@@ -1,4 +1,4 @@
-"""One self-contained HTML page for a benchmark's record: no script, no outside file, light and dark."""
+"""HTML report of a benchmark: one self-contained page without scripts, in light and dark."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ figcaption { color: var(--soft); font-size: 13px; }
 
 
 def render_report(record: Record) -> str:
-    """The page as text."""
+    """The HTML page."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     body = [
         "<h1>HyperSeg benchmark</h1>",

@@ -1,4 +1,4 @@
-"""hyperseg-benchmark: frame rates by named protocols, ratios with confidence intervals, a profile, a report."""
+"""Command hyperseg-benchmark: frame rates by named protocols, ratios with confidence intervals, profiles, a report."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def benchmark(
     force: bool,
     as_json: bool,
 ) -> None:
-    # Only now, so that --help and wrong usage answer at once.
+    # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.benchmark_session import BenchmarkSession, profile_models
 
     size = None if resolution is None else common.parse_resolution(resolution)

@@ -1,4 +1,4 @@
-"""hyperseg-benchmark's work once its options are known."""
+"""Execution of hyperseg-benchmark: measures the models, prints and writes the record."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class BenchmarkSession:
 
 
 def profile_models(models: Sequence[Path], *, threads: int | None, repetitions: int, as_json: bool) -> None:
-    """hyperseg-benchmark --profile."""
+    """Executes hyperseg-benchmark --profile."""
     paths = _models_or_found(models, quiet=as_json)
     profiles = [profile_model(path, threads=threads, repetitions=repetitions) for path in paths]
     if as_json:
@@ -121,14 +121,14 @@ def _models_or_found(models: Sequence[Path], quiet: bool) -> Sequence[Path]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """File names, with their folders where two are the same."""
+    """File names, with their folders if two are the same."""
     names = [path.name for path in paths]
     return [path.name if names.count(path.name) == 1 else str(path) for path in paths]
 
 
 @contextmanager
 def _progress(total: int, visible: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, nothing elsewhere; gives what to call after each round."""
+    """A progress bar, on terminals only; yields the function to call after each round."""
     bar = Progress(console=Console(), transient=True, disable=not (visible and sys.stdout.isatty()))
     with bar:
         task = bar.add_task("measuring", total=total)

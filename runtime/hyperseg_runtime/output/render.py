@@ -15,7 +15,7 @@ from hyperseg_runtime.preprocess import Frame, Labels
 
 
 class Style(str, Enum):
-    """How labels are drawn on a frame."""
+    """The rendering styles."""
 
     OVERLAY = "overlay"
     SIDE_BY_SIDE = "side-by-side"
@@ -27,7 +27,7 @@ class Renderer:
     """Draws labels in the model's palette."""
 
     def __init__(self, metadata: Metadata, style: Style, alpha: float = 0.5, legend: bool = False) -> None:
-        """alpha: the colours' share in overlays, 0 to 1."""
+        """alpha: opacity of the colours in overlays, 0 to 1."""
         self._metadata = metadata
         self._draw: Callable[[Frame, Labels], Frame] = {
             Style.OVERLAY: self._overlay,
@@ -87,7 +87,7 @@ class Renderer:
         return image
 
     def _draw_legend(self, height: int, width: int) -> Frame | None:
-        """A column of colours and names on dark ground; None where the image is too small to hold it."""
+        """A column of colours and names on dark ground; None if the image is too small for it."""
         names = self._metadata.class_names
         row = min(height * 9 // 10 // (len(names) + 1), max(14, height // 28))
         if row < 9:
