@@ -1,4 +1,4 @@
-"""Deserialised TensorRT engine with its execution context. Every result is checked: TensorRT returns None on failure."""
+"""Deserialised TensorRT engine and its execution context. TensorRT fails by returning None: every result is checked."""
 
 from __future__ import annotations
 
