@@ -1,7 +1,8 @@
 """Atomic output files: checked before the work begins, written to a draft beside the target, then renamed.
 
-A target is complete or absent, even after a crash or a full disk. The draft is a hidden file in the target's folder
-(`.hyperseg-1f2e3d4c.part`); its name does not depend on the target's, which may be as long as the file system allows.
+A target is complete or absent, even after a crash or a full disk. The draft is a hidden file in the target's folder,
+`.hyperseg-<pid>-<random>.part`: short, since the target's name may be as long as the file system allows, and
+without the target's suffix, so that searches for *.onnx or *.png do not find it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Draft:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.path = target.with_name(f".hyperseg-{os.urandom(4).hex()}.part")
+        self.path = target.with_name(f".hyperseg-{os.getpid()}-{os.urandom(4).hex()}.part")
 
     def publish(self, sync: bool = True) -> None:
         """Flushes the closed draft to the disk and renames it to the target. Raises OSError.
