@@ -181,6 +181,14 @@ def test_ctrl_c_closes_the_output_properly(model: Path, tmp_path: Path) -> None:
     assert duration(tmp_path / "out.mp4") == pytest.approx(float(times[-1]), abs=0.3)
 
 
+@pytest.mark.parametrize("name", ["OUT.MP4", "x" * 251 + ".mp4"], ids=["capitals", "255 bytes"])
+def test_any_name_of_an_output(hyperseg_run: Run, tmp_path: Path, name: str) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", count=2)
+    done = hyperseg_run(clip, "-o", name)
+    assert done.code == 0, done
+    assert frame_times(tmp_path / name) == frame_times(clip)
+
+
 def test_real_driving_video(hyperseg_run: Run, drive: Path, tmp_path: Path) -> None:
     assert hyperseg_run(drive, "-o", "out.mp4").code == 0
     assert frame_times(Path("out.mp4")) == frame_times(drive)
