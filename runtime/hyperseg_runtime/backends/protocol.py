@@ -1,4 +1,4 @@
-"""The backend interface: `Backend` opens a model file as a `Session`, and checks shared by all implementations.
+"""The backend interface (`Backend`, `Session` and their types), and the checks that all backends share.
 
 Command lines import this module for its names, so that it must stay light: NumPy is imported for type checkers only.
 """
