@@ -31,7 +31,7 @@ build_native() {
   "$root/scripts/fetch_headers.sh" --tensorrt
   # For the GPU here, or for one architecture to see that everything compiles; `pip install .` builds for all of them.
   local architectures=86
-  if nvidia-smi -L > /dev/null 2>&1; then architectures=native; fi
+  if PYTHONPATH="$root/tools" "$venv/bin/python" -m gpu_check.driver > /dev/null 2>&1; then architectures=native; fi
   # The tests build the same sources again, in copies of the repository: what is compiled here is kept for them.
   cmake -S "$root" -B "$root/build/dev" -G Ninja -DCMAKE_CUDA_ARCHITECTURES="$architectures" \
     -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tests/compile_once.py" \

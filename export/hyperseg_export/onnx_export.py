@@ -14,11 +14,11 @@ import onnx
 import onnx_ir as ir
 from hyperseg_runtime.classes import class_set
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
+from hyperseg_runtime.output_files import check_target, replacing
 
 import hyperseg
 from hyperseg.presets import preset, presets
 from hyperseg_export.errors import ExportError
-from hyperseg_export.files import check_target, replacing
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
 from hyperseg_export.options import ExportOptions, Resolution

@@ -23,12 +23,12 @@ import onnx
 import onnx_ir as ir
 from hyperseg_runtime.discovery import PORTABLE_SUFFIX
 from hyperseg_runtime.metadata import KEY, Metadata, Precision
+from hyperseg_runtime.output_files import replacing
 from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
 
 import hyperseg
 from hyperseg_export.errors import ExportError
-from hyperseg_export.files import replacing
 from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes.standard_operators import to_standard_operators

@@ -1,4 +1,4 @@
-"""HyperSeg on a device: open a model, segment frames. Needs neither torch nor onnx.
+"""Inference runtime of HyperSeg: opens models and segments frames, without torch or onnx.
 
 from hyperseg_runtime import Segmenter
 
@@ -23,7 +23,7 @@ _HOMES = {"HyperSegError": "errors", "Metadata": "metadata", "Segmenter": "segme
 
 
 def __getattr__(name: str) -> object:
-    """Imports on first use, so that `--help` waits for neither OpenCV nor ONNX Runtime."""
+    """Imports the public names on first use, so that `--help` does not load OpenCV and ONNX Runtime."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""What this machine can run, and why not the rest."""
+"""Diagnosis of a machine: hardware, packages, native libraries, backends and the default model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from hyperseg_runtime import libraries, machine
+from hyperseg_runtime.backends import cuda
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.selection import availability
 from hyperseg_runtime.discovery import find_model
@@ -16,7 +17,7 @@ from hyperseg_runtime.libraries import Library
 
 
 class Verdict(str, Enum):
-    """OK: works. MISSING: does not, and need not for a plain CPU run. BROKEN: installed, but does not work."""
+    """OK: works. MISSING: not installed, and not needed for a CPU run. BROKEN: installed, but does not work."""
 
     OK = "ok"
     MISSING = "missing"
@@ -37,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings, by chapter."""
+    """All findings, by section."""
 
     system: tuple[Finding, ...]
     packages: tuple[Finding, ...]
@@ -47,7 +48,7 @@ class Diagnosis:
 
     @property
     def can_run(self) -> bool:
-        """Whether at least one backend works and nothing is broken that it stands on."""
+        """Whether at least one backend works."""
         return any(finding.verdict is Verdict.OK for finding in self.backends)
 
     def to_dict(self) -> dict[str, object]:
@@ -62,7 +63,7 @@ class Diagnosis:
 
 
 def examine(folder: Path | None = None) -> Diagnosis:
-    """Looks at everything a run can depend on. Raises nothing: what fails is a finding."""
+    """Checks everything that a run can depend on. Never raises: failures are findings."""
     return Diagnosis(
         system=_system(),
         packages=tuple(_package(module, distributions) for module, distributions in _MODULES.items()),
@@ -86,9 +87,7 @@ def _system() -> tuple[Finding, ...]:
     return (
         Finding("CPU", Verdict.OK, f"{machine.cpu_name()}, {machine.available_cpus()} for this process"),
         Finding("CPU features", Verdict.OK if features else Verdict.MISSING, " ".join(features) or "none known"),
-        Finding(
-            "GPU", Verdict.OK if gpus else Verdict.MISSING, "; ".join(gpus) or "no NVIDIA GPU answers to nvidia-smi"
-        ),
+        Finding("GPU", Verdict.OK if gpus else Verdict.MISSING, "; ".join(gpus) or cuda.find_gpus().problem or "none"),
         Finding("Python", Verdict.OK, machine.versions()["python"]),
     )
 
@@ -99,7 +98,7 @@ def _package(module: str, distributions: tuple[str, ...]) -> Finding:
         return Finding(module, Verdict.MISSING, f"pip install {distributions[0]}")
     try:
         importlib.import_module(module)
-    except Exception as error:  # a broken installation fails in its own ways
+    except Exception as error:  # a broken installation may raise anything
         return Finding(module, Verdict.BROKEN, f"{', '.join(installed)}: {_one_line(error)}{_import_remedy(error)}")
     if len(installed) > 1 and module == "onnxruntime":
         return Finding(
@@ -129,7 +128,7 @@ def _library(library: Library) -> Finding:
 def _backend(name: BackendName) -> Finding:
     try:
         found = availability(name)
-    except Exception as error:  # whatever a half-installed GPU stack raises is what the user wants to know
+    except Exception as error:  # a half-installed GPU stack may raise anything
         return Finding(name.value, Verdict.BROKEN, _one_line(error))
     return Finding(name.value, Verdict.OK if found.available else Verdict.MISSING, found.detail)
 
@@ -137,7 +136,7 @@ def _backend(name: BackendName) -> Finding:
 def _model(folder: Path | None) -> Finding:
     try:
         found = find_model(folder)
-    except HyperSegError as error:
+    except (HyperSegError, ImportError) as error:
         return Finding("model", Verdict.MISSING, str(error))
     return Finding("model", Verdict.OK, f"{found.path} ({found.reason})")
 

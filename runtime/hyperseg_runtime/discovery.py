@@ -1,4 +1,4 @@
-"""Which model a command takes when none is named."""
+"""Default model of a command when none is named."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hyperseg_runtime.libraries import Library
 
 PACKAGED_MODELS = Path(__file__).parent / "models"
 PORTABLE_SUFFIX = ".portable.onnx"
-"""NAME.portable.onnx beside NAME.onnx is the same network in standard operators; it borrows the other's weights."""
+"""NAME.portable.onnx beside NAME.onnx is the same network in standard operators; it loads the other's weights."""
 
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model and, in words, why it was taken."""
+    """A model and the reason for its choice."""
 
     path: Path
     reason: str
@@ -53,7 +53,7 @@ def runnable_engines(folder: Path) -> list[Path]:
 
 
 def _for_this_installation(shipped: list[Path]) -> list[Path]:
-    """The models with our operators where these are built, else the portable ones."""
+    """The models with our operators if these are built, else the portable ones."""
     built = libraries.find(Library.ONNXRUNTIME) is not None
     return [path for path in shipped if path.name.endswith(PORTABLE_SUFFIX) is not built]
 
@@ -61,5 +61,5 @@ def _for_this_installation(shipped: list[Path]) -> list[Path]:
 def _single(found: list[Path], place: Path) -> Path:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ModelError(f"several models in {place.resolve()}: {names}; say which with --model FILE")
+        raise ModelError(f"several models in {place.resolve()}: {names}; choose one with --model FILE")
     return found[0]

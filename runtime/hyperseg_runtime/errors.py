@@ -1,14 +1,14 @@
-"""The errors a user can cause. Each message is one line that names the thing, its value and the remedy."""
+"""Exceptions for user errors. Each message is one line that names the subject, its value and the remedy."""
 
 from __future__ import annotations
 
 
 class HyperSegError(Exception):
-    """Base of every error that commands print as one line, without a traceback, before they exit with code 1."""
+    """Base class of the errors that commands print as one line, without a traceback, before they exit with code 1."""
 
 
 class MetadataError(HyperSegError):
-    """A model without our metadata, or with metadata that does not hold together."""
+    """A model without our metadata, or with inconsistent metadata."""
 
 
 class ModelError(HyperSegError):
@@ -16,16 +16,16 @@ class ModelError(HyperSegError):
 
 
 class LibraryMissingError(HyperSegError):
-    """One of our native libraries, or a Python package that a backend stands on, is not installed or does not load."""
+    """One of our native libraries, or a Python package that a backend requires, is not installed or does not load."""
 
 
 class BackendUnavailableError(HyperSegError):
-    """The backend asked for cannot run on this machine."""
+    """The requested backend cannot run on this machine."""
 
 
 class InputError(HyperSegError, ValueError):
-    """A picture, video or stream that cannot be read, or a frame that is not uint8 [h, w, 3]."""
+    """An image, video or stream that cannot be read, or a frame that is not uint8 [h, w, 3]."""
 
 
 class OutputError(HyperSegError):
-    """An output path that cannot be written, or that would replace something."""
+    """An output path that cannot be written, or an existing file that would be replaced."""

@@ -1,4 +1,4 @@
-"""From the inputs on a command line to what is read, and to where its result goes."""
+"""Input arguments of a command line, resolved to tasks: what is read, and where each result is written."""
 
 from __future__ import annotations
 
@@ -10,47 +10,67 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from hyperseg_runtime.errors import InputError, OutputError
-from hyperseg_runtime.output.files import check_file_target, make_folder
+from hyperseg_runtime.output_files import check_target, make_folder
+from hyperseg_runtime.video.writer import FORMATS
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv"}
 )
-OUTPUT_SUFFIXES = frozenset({".mp4", ".mov", ".mkv"})
 _MARK = ".segmented"
 
 
 class Kind(Enum):
-    """What an input is."""
+    """The kinds of input."""
 
-    PICTURES = "pictures"
+    IMAGE = "image"
     VIDEO = "video"
     STREAM = "stream"
     CAMERA = "camera"
 
 
 @dataclass(frozen=True)
-class Task:
-    """One run's input and output: a video (a target of its own), or pictures (a target for each)."""
+class VideoTask:
+    """A run from one video, stream or camera to one video."""
 
     kind: Kind
     source: str
-    """File, URL, or camera index; of pictures the first."""
-    targets: dict[Path | None, Path]
-    """From each picture to its result; of anything else from None to the video."""
-
-    @property
-    def pictures(self) -> tuple[Path, ...]:
-        return tuple(path for path in self.targets if path is not None)
+    """File, URL, or camera index."""
+    target: Path
 
     @property
     def names(self) -> list[str]:
-        """What files about its frames are named after: the inputs' stems."""
-        return [path.stem for path in self.pictures] or [Path(self.source).stem]
+        """The stem of file names about its frames."""
+        return [Path(self.source).stem]
 
     @property
-    def video_target(self) -> Path:
-        return self.targets[None]
+    def targets(self) -> list[Path]:
+        return [self.target]
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """A run from image files to image files."""
+
+    target_of: dict[Path, Path]
+    """From each image to its result."""
+
+    @property
+    def source(self) -> str:
+        """The first image."""
+        return str(next(iter(self.target_of)))
+
+    @property
+    def names(self) -> list[str]:
+        """The stem of file names about each image."""
+        return [path.stem for path in self.target_of]
+
+    @property
+    def targets(self) -> list[Path]:
+        return list(self.target_of.values())
+
+
+Task = ImageTask | VideoTask
 
 
 @dataclass(frozen=True)
@@ -58,13 +78,13 @@ class _Input:
     kind: Kind
     text: str
     folder: Path | None
-    """The folder it was found in, where the input named a folder: results then go into a folder beside it."""
+    """The folder that the input named, if it did: results then go into a folder beside it."""
 
 
 def plan(inputs: Sequence[str], output: Path | None, force: bool) -> list[Task]:
-    """The runs for these inputs. Raises InputError or OutputError before anything is read or written.
+    """The tasks for these inputs. Raises InputError or OutputError before anything is read or written.
 
-    Without `output` every result stands beside its input, named NAME.segmented.SUFFIX; those of a folder go to
+    Without `output` every result is written beside its input, as NAME.segmented.SUFFIX; those of a folder go to
     FOLDER.segmented. `output` is a file for a single input, else a folder.
     """
     found = [item for text in inputs for item in _expand(text)]
@@ -75,21 +95,14 @@ def plan(inputs: Sequence[str], output: Path | None, force: bool) -> list[Task]:
     for target in targets:
         if targets.count(target) > 1:
             raise OutputError(f"two inputs would both be written to {target}; run them one by one with -o")
-    sources = tuple(Path(item.text) for item in found if item.kind in (Kind.PICTURES, Kind.VIDEO))
+    sources = tuple(Path(item.text) for item in found if item.kind in (Kind.IMAGE, Kind.VIDEO))
     for item, target in zip(found, targets, strict=True):
         _check_suffix(item.kind, target)
-        check_file_target(target, force, sources)
-    pictures: dict[Path | None, Path] = {
-        Path(item.text): target for item, target in zip(found, targets, strict=True) if item.kind is Kind.PICTURES
-    }
-    tasks = [
-        Task(item.kind, item.text, {None: target})
-        for item, target in zip(found, targets, strict=True)
-        if item.kind is not Kind.PICTURES
-    ]
-    if pictures:
-        tasks.insert(0, Task(Kind.PICTURES, str(next(iter(pictures))), pictures))
-    return tasks
+        check_target(target, force, sources)
+    pairs = list(zip(found, targets, strict=True))
+    images = {Path(item.text): target for item, target in pairs if item.kind is Kind.IMAGE}
+    videos = [VideoTask(item.kind, item.text, target) for item, target in pairs if item.kind is not Kind.IMAGE]
+    return [ImageTask(images), *videos] if images else [*videos]
 
 
 def _expand(text: str) -> list[_Input]:
@@ -101,13 +114,13 @@ def _expand(text: str) -> list[_Input]:
     if path.is_dir():
         found = [_Input(_kind(file), str(file), path) for file in sorted(path.iterdir()) if _is_media(file)]
         if not found:
-            raise InputError(f"the folder {path} has no picture and no video in it")
+            raise InputError(f"the folder {path} has no image and no video in it")
         return found
     if not path.exists() and has_magic(text):
         names = sorted(glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
         found = [_Input(_kind(Path(name)), name, None) for name in names if _is_media(Path(name))]
         if not found:
-            raise InputError(f"no picture and no video matches {text}")
+            raise InputError(f"no image and no video matches {text}")
         return found
     if not path.exists():
         raise InputError(f"{text} does not exist")
@@ -115,13 +128,13 @@ def _expand(text: str) -> list[_Input]:
 
 
 def _is_media(path: Path) -> bool:
-    """Pictures and videos, but not hidden ones nor results of an earlier run."""
-    known = path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    """Images and videos, except hidden ones and results of an earlier run."""
+    known = path.suffix.lower() in VIDEO_SUFFIXES.union(IMAGE_SUFFIXES)
     return known and path.is_file() and not path.name.startswith(".") and not path.stem.endswith(_MARK)
 
 
 def _kind(path: Path) -> Kind:
-    return Kind.PICTURES if path.suffix.lower() in PICTURE_SUFFIXES else Kind.VIDEO
+    return Kind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else Kind.VIDEO
 
 
 def _target(item: _Input, output: Path | None, many: bool) -> Path:
@@ -132,7 +145,7 @@ def _target(item: _Input, output: Path | None, many: bool) -> Path:
         path = Path(f"camera-{item.text}.mp4")
     elif item.kind is Kind.STREAM:
         path = Path("stream.mp4")
-    suffix = path.suffix.lower() if item.kind is Kind.PICTURES else ".mp4"
+    suffix = path.suffix.lower() if item.kind is Kind.IMAGE else ".mp4"
     if output is not None:
         return output / f"{path.stem}{suffix}"
     if item.folder is not None:
@@ -144,7 +157,7 @@ def _target(item: _Input, output: Path | None, many: bool) -> Path:
 
 
 def _check_suffix(kind: Kind, target: Path) -> None:
-    known = PICTURE_SUFFIXES if kind is Kind.PICTURES else OUTPUT_SUFFIXES
+    known = IMAGE_SUFFIXES if kind is Kind.IMAGE else tuple(FORMATS)
     if not target.is_dir() and target.suffix.lower() not in known:
-        what = "pictures" if kind is Kind.PICTURES else "videos"
+        what = "images" if kind is Kind.IMAGE else "videos"
         raise OutputError(f"{target}: {what} are written as {', '.join(sorted(known))}; choose one of these (-o FILE)")

@@ -1,4 +1,4 @@
-"""Checked reading of a JSON object: every access names the file, the field and what is wrong with it."""
+"""Validated access to the fields of a JSON object, with errors that name the file and the field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Choice = TypeVar("Choice", bound=Enum)
 
 @dataclass(frozen=True)
 class Fields:
-    """A JSON object with the file it came from and its place in it, for the messages."""
+    """A JSON object, its file, and its place in that file (for error messages)."""
 
     content: Mapping[str, Any]
     source: str

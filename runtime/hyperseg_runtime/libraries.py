@@ -1,4 +1,4 @@
-"""Where our native libraries are, and whether they load."""
+"""The native libraries: where they are installed, and whether they load."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Library(Enum):
 
 
 def search_path() -> tuple[Path, ...]:
-    """The folders searched, in order: HYPERSEG_LIBRARY_DIR where it is set, then the package's own `lib`."""
+    """The folders searched, in order: HYPERSEG_LIBRARY_DIR if it is set, then the package's own `lib`."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     packaged = Path(__file__).parent / "lib"
     return (Path(chosen), packaged) if chosen else (packaged,)
 
 
 def find(library: Library) -> Path | None:
-    """The library's file, or None where it was not built."""
+    """The library's file, or None if it was not built."""
     for folder in search_path():
         path = folder / library.value
         if path.is_file():
@@ -51,13 +51,13 @@ def require(library: Library) -> Path:
 
 
 def cpu_isa() -> str | None:
-    """The instructions that our CPU operators use, e.g. "AVX3_ZEN4"; None where their library does not say."""
+    """The instruction set that our CPU operators use, e.g. "AVX3_ZEN4"; None if unknown."""
     text = _isa_text()
     return None if text.startswith(ISA_VARIABLE) else text or None
 
 
 def isa_error() -> str | None:
-    """What is wrong with the cap that HYPERSEG_MAX_CPU_ISA puts on them, as one line."""
+    """The problem with the value of HYPERSEG_MAX_CPU_ISA, as one line; None if it is valid or unset."""
     if not os.environ.get(ISA_VARIABLE):
         return None
     text = _isa_text()
@@ -74,7 +74,7 @@ def _isa_text() -> str:
 
 
 def load_error(library: Library) -> str | None:
-    """Why the library does not load here, as one line; None where it loads."""
+    """The reason why the library does not load, as one line; None if it loads."""
     try:
         ctypes.CDLL(str(require(library)), mode=os.RTLD_LOCAL | os.RTLD_NOW)
     except (OSError, LibraryMissingError) as error:

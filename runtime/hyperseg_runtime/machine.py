@@ -1,13 +1,14 @@
-"""What this machine is: processors, memory, GPU, and the versions of what is installed on it."""
+"""Description of this machine: processors, GPUs, and the versions of the installed packages."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
+
+from hyperseg_runtime.backends import cuda
 
 PACKAGES = (
     "hyperseg",
@@ -38,7 +39,7 @@ CPU_FEATURES = (
 
 
 def available_cpus() -> int:
-    """How many CPUs this process may use: its affinity, cut to the container's quota where there is one."""
+    """The number of CPUs that this process may use: its affinity, limited by the container's quota."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -52,7 +53,7 @@ def threads_text(count: int) -> str:
 
 
 def inference_threads() -> int:
-    """Threads for one inference: a physical core each. Two threads of one core would only share its vector units."""
+    """The number of threads for one inference: one for each physical core, whose threads share the vector units."""
     try:
         cpus = os.sched_getaffinity(0)
         cores = {_siblings(cpu) for cpu in cpus}
@@ -62,7 +63,7 @@ def inference_threads() -> int:
 
 
 def _siblings(cpu: int) -> str:
-    """The CPUs of one core, as Linux writes them ("0,64")."""
+    """The logical CPUs of a core, as Linux writes them ("0,64")."""
     return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
 
 
@@ -89,22 +90,20 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> tuple[str, ...]:
-    """The vector extensions that matter here and that this processor has."""
+    """The relevant vector extensions of this processor."""
     info = _cpu_info()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return tuple(feature for feature in CPU_FEATURES if feature in flags)
 
 
 def gpus() -> tuple[str, ...]:
-    """One line for each NVIDIA GPU: name, driver version, compute capability, memory. Empty without a driver."""
-    query = "--query-gpu=name,driver_version,compute_cap,memory.total"
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
+    """One line for each NVIDIA GPU: name, compute capability, memory, newest CUDA of the driver. Empty without one."""
+    driver = cuda.find_gpus()
+    return tuple(
+        f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.memory_bytes / 2**30:.1f} GiB, "
+        f"driver for CUDA {driver.cuda_version}"
+        for gpu in driver.gpus
+    )
 
 
 def version(package: str) -> str | None:
@@ -116,13 +115,13 @@ def version(package: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """The installed packages among those that a result can depend on, and Python."""
+    """The versions of Python and of the installed packages that affect results."""
     installed = {package: found for package in PACKAGES if (found := version(package)) is not None}
     return {"python": platform.python_version(), **installed}
 
 
 def describe() -> dict[str, object]:
-    """The machine as a benchmark's record states it."""
+    """The machine's entry in a benchmark's record."""
     return {
         "cpu": cpu_name(),
         "cpus": available_cpus(),

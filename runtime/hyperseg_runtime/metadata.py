@@ -1,6 +1,6 @@
-"""What a model file says about itself: the JSON under the key `hyperseg` in an ONNX file, and in an engine's sidecar.
+"""Metadata of a model file: the JSON under the key `hyperseg` in an ONNX file, and in an engine's sidecar.
 
-Written by the exporter, read by every session. Reading checks every field, since the file may come from anywhere.
+Written by the exporter, read by every session. Reading validates every field, since the file may come from anywhere.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Verification:
-    """What the exporter measured: the file in its runtime against PyTorch, over `inputs` pictures."""
+    """The exporter's comparison of the file with PyTorch, over `inputs` images."""
 
     inputs: int
     max_abs_error: float
@@ -103,7 +103,7 @@ class Verification:
     label_agreement: float
     """Share of pixels with equal labels, ties included, 0 to 1."""
     rounding: float | None = None
-    """How far rounding may move this network's logits: the bound that `max_abs_error` was held to."""
+    """The error of the logits that rounding explains: the bound that `max_abs_error` was checked against."""
     label_ties: float = 0.0
     """Share of pixels with another label whose logit, too, is the largest one within `rounding`."""
 
@@ -141,7 +141,7 @@ class Metadata:
     preset: str | None = None
     config: Mapping[str, Any] | None = None
     checkpoint_sha256: str | None = None
-    """None where the weights came from no file."""
+    """None if the weights came from no file."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """The tools and libraries that wrote the file: name to version."""
     verification: Verification | None = None
@@ -151,7 +151,7 @@ class Metadata:
         return len(self.class_names)
 
     def verified(self, verification: Verification) -> Metadata:
-        """The same metadata with what was measured."""
+        """The same metadata with the results of a verification."""
         return replace(self, verification=verification)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads an ONNX file's metadata_props and node names without loading its weights, and without the onnx package.
+"""Reader of an ONNX file's metadata_props and node names, without loading its weights or the onnx package.
 
 An ONNX file is one protocol-buffers message. Its fields are walked by their lengths, so that a model of hundreds of
 megabytes answers in a millisecond.
@@ -25,12 +25,12 @@ _MAX_TEXT = 1 << 24
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """The file's metadata_props. Raises ModelError where the file cannot be read or is not an ONNX file."""
+    """The file's metadata_props. Raises ModelError if the file cannot be read or is not an ONNX file."""
     return _read(path, lambda file, size: dict(_properties(file, size)))
 
 
 def read_node_names(path: Path) -> dict[str, str]:
-    """From each value that a node of the graph puts out to the node's name. Raises ModelError as read_properties."""
+    """Maps each output of the graph's nodes to the node's name. Raises ModelError as read_properties."""
     return _read(path, lambda file, size: dict(_outputs_and_names(file, size)))
 
 
@@ -71,7 +71,7 @@ def _outputs_and_names(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
 
 
 def _messages(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
-    """Number and end of every length-delimited field up to `end`; whatever the caller leaves of one is skipped."""
+    """Number and end of every length-delimited field up to `end`; what the caller does not read is skipped."""
     while file.tell() < end:
         number, kind = divmod(_varint(file), 8)
         if number == 0:

@@ -1,4 +1,4 @@
-"""From a frame to the network's input, and from its labels back to the frame's size."""
+"""Preprocessing of frames to network inputs, and resizing of labels back to the frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_frame(frame: Frame) -> None:
 
 
 def prepare(frame: Frame, spec: InputSpec, size: Size) -> Images:
-    """The frame as the network's input of one image, resized to `size` without regard to its aspect ratio.
+    """The network's input for one frame, resized to `size`; the aspect ratio is not kept.
 
     Shrinks by area and enlarges bilinearly (cv2.INTER_AREA, INTER_LINEAR); BGR becomes RGB.
     """

@@ -1,4 +1,4 @@
-"""Segmenter: a frame in, a label for each of its pixels out."""
+"""The `Segmenter`: semantic segmentation of frames with one model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from hyperseg_runtime.backends.names import AUTO
-from hyperseg_runtime.backends.protocol import BackendName, Images, Session, SessionOptions
+from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Session, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import InputError
@@ -78,7 +77,7 @@ class Segmenter:
 
     @property
     def description(self) -> str:
-        """One line for people: runtime, version, device, threads."""
+        """One line to display: runtime, version, device, threads."""
         return self._session.description
 
     @property

@@ -1,7 +1,7 @@
-"""The file beside an engine: what the engine is, and whether this machine may load it.
+"""The sidecar of an engine: a JSON file with the model's metadata and the facts of the build.
 
-A TensorRT plan runs code as soon as it is deserialised, and knows nothing of the model it came from. So no plan is
-loaded that its sidecar does not vouch for: `m.engine` goes with `m.engine.json`, the model's metadata and some facts.
+Deserialising a TensorRT plan runs code, and a plan does not record the model that it was built from. So a plan is
+loaded only if its hash is the one in its sidecar: `m.engine` goes with `m.engine.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError
+from hyperseg_runtime.errors import MetadataError, ModelError
 from hyperseg_runtime.json_fields import Fields
 from hyperseg_runtime.metadata import Metadata
 
@@ -27,7 +27,7 @@ _SEAL = "sidecar_sha256"
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What was true of an engine when it was built."""
+    """The facts of an engine's build."""
 
     flavour: Flavour
     version: str
@@ -35,7 +35,7 @@ class EngineFacts:
     compute_capabilities: tuple[str, ...]
     """For example ("8.6", "8.9"): the GPUs it was built for."""
     gpu: str | None
-    """Name of the GPU it was timed on; None where it was built ahead of time, without one."""
+    """Name of the GPU it was timed on; None if it was built ahead of time, without one."""
     layers: int
     """Of the built engine, after fusion, that compute on floating-point numbers."""
     half_layers: int
@@ -104,12 +104,12 @@ class Sidecar:
 
 
 def path_of(engine: Path) -> Path:
-    """Where an engine's sidecar is: `m.engine` has `m.engine.json`."""
+    """The path of an engine's sidecar: `m.engine` has `m.engine.json`."""
     return engine.with_name(engine.name + SUFFIX)
 
 
 def read(engine: Path) -> Sidecar:
-    """The sidecar of an engine. Raises ModelError where it is missing, unreadable or was edited."""
+    """Reads the sidecar of an engine. Raises ModelError if it is missing, unreadable or was edited."""
     path = path_of(engine)
     if not engine.is_file():
         raise ModelError(f"{engine} does not exist; name an engine that hyperseg-build-engine wrote")
@@ -135,7 +135,7 @@ def read(engine: Path) -> Sidecar:
 
 
 def read_plan(engine: Path) -> tuple[Sidecar, bytes]:
-    """An engine's sidecar and its plan, the very bytes whose hash the sidecar has. Raises ModelError."""
+    """Reads an engine's sidecar and its plan, and checks the plan's hash. Raises ModelError."""
     sidecar = read(engine)
     try:
         plan = engine.read_bytes()
@@ -149,19 +149,6 @@ def read_plan(engine: Path) -> tuple[Sidecar, bytes]:
     return sidecar, plan
 
 
-def why_not(engine: Path) -> str | None:
-    """Why this machine cannot run the engine, as one line with the remedy; None where it can, as far as can be told
-    without loading it. The plan's hash is left to `read_plan`. Never raises."""
-    from hyperseg_runtime.backends.tensorrt_machine import Machine, misfit
-
-    try:
-        sidecar = read(engine)
-        problem = misfit(engine, sidecar.engine, Machine.inspect())
-    except HyperSegError as error:
-        return str(error)
-    return problem
-
-
 def _seal(content: Mapping[str, Any]) -> str:
-    """Hash of everything else in the sidecar, in a form that spaces and key order do not change."""
+    """Hash of everything else in the sidecar, independent of white space and key order."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How long each stage of a run takes."""
+"""Timing of the stages of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 Item = TypeVar("Item")
 _KEPT = 10_000
-"""Durations kept of each stage, the newest ones: memory stays bounded at any length of video."""
+"""Number of durations kept for each stage, the newest ones, so that memory stays bounded."""
 
 
 class Stage(str, Enum):
@@ -29,7 +29,7 @@ class Stage(str, Enum):
 
 @dataclass(frozen=True)
 class StageSummary:
-    """Milliseconds of one stage for one frame."""
+    """Milliseconds per frame of one stage."""
 
     median_ms: float
     p95_ms: float
@@ -40,7 +40,7 @@ class StageSummary:
 
 
 class StageClock:
-    """Collects the stages' durations."""
+    """Collects the durations of the stages."""
 
     def __init__(self) -> None:
         self._seconds: dict[Stage, deque[float]] = {stage: deque(maxlen=_KEPT) for stage in Stage}
@@ -52,7 +52,7 @@ class StageClock:
         self._seconds[stage].append(time.perf_counter() - start)
 
     def timed(self, stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; making each is measured as `stage`."""
+        """Yields the same items; the time to obtain each is measured as `stage`."""
         iterator = iter(items)
         while True:
             start = time.perf_counter()

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 from hyperseg_runtime import libraries
-from hyperseg_runtime.backends import nvidia_driver
+from hyperseg_runtime.backends import cuda
 
 
 @pytest.fixture(scope="session")
@@ -20,5 +20,5 @@ def builder() -> None:
 
 @pytest.fixture
 def no_gpu() -> None:
-    if nvidia_driver.find_gpus().gpus:
+    if cuda.find_gpus().gpus:
         pytest.skip("this machine has a GPU")

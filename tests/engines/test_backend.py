@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hyperseg_runtime import Segmenter, libraries, sidecar
-from hyperseg_runtime.backends import cuda_graph, nvidia_driver, tensorrt, tensorrt_flavour, tensorrt_machine
-from hyperseg_runtime.backends.nvidia_driver import Driver, Gpu
+from hyperseg_runtime.backends import cuda, tensorrt, tensorrt_flavour
+from hyperseg_runtime.backends.cuda import Driver, Gpu
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.discovery import find_model
@@ -36,12 +36,11 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     package = ModuleType("pycuda")
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", double.cuda)
-    monkeypatch.setattr(cuda_graph, "load_driver", lambda: double.driver)
-    monkeypatch.setattr(nvidia_driver, "find_gpus", lambda: Driver((Gpu("Double", "8.6"),)))
+    monkeypatch.setattr(cuda, "load_driver", lambda: double.driver)
+    monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((Gpu("Double", "8.6"),)))
     monkeypatch.setattr(tensorrt_flavour, "installed", lambda: (Flavour.TENSORRT,))
     monkeypatch.setattr(tensorrt_flavour, "load", lambda _: double.tensorrt)
-    for module in (tensorrt, tensorrt_machine):
-        monkeypatch.setattr(module, "find_spec", lambda _: object())
+    monkeypatch.setattr(tensorrt, "find_spec", lambda _: object())
     found = {**{library: libraries.find(library) for library in libraries.Library}, libraries.Library.TENSORRT: _ANY}
     monkeypatch.setattr(libraries, "find", lambda library: found[library])
     return double

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.backends import tensorrt
-from hyperseg_runtime.backends.nvidia_driver import Driver, Gpu
+from hyperseg_runtime.backends.cuda import Driver, Gpu
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.backends.tensorrt import Machine, misfit
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.backends.tensorrt_machine import Machine, misfit
 from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
@@ -168,7 +168,7 @@ def test_a_missing_plugin_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.mark.usefixtures("no_gpu")
 def test_a_machine_without_a_gpu_says_so(engine: Path) -> None:
-    assert "run the ONNX file instead" in (sidecar.why_not(engine) or "")
+    assert "run the ONNX file instead" in (tensorrt.why_not(engine) or "")
     assert not tensorrt.fits(engine)
     assert not tensorrt.availability(BackendName.TENSORRT).available
     with pytest.raises(BackendUnavailableError, match="needs a GPU"):

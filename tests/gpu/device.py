@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hyperseg_runtime.backends.cuda_buffers import Buffer
-from hyperseg_runtime.backends.cuda_context import PrimaryContext
+from hyperseg_runtime.backends.cuda import Buffer, PrimaryContext
 from hyperseg_runtime.backends.tensorrt_engine import Engine
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 

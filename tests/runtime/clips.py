@@ -1,4 +1,4 @@
-"""Small videos of every kind, made on the spot with PyAV."""
+"""Small generated videos of every kind, written with PyAV."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 
-def pictures(count: int, size: tuple[int, int]) -> list[np.ndarray]:
-    """`count` different BGR pictures with soft gradients, which survive a codec."""
+def images(count: int, size: tuple[int, int]) -> list[np.ndarray]:
+    """`count` different BGR images with soft gradients, which survive a codec."""
     height, width = (min(value, 512) for value in size)
     y, x = np.mgrid[0:height, 0:width]
     made = []
@@ -45,8 +45,8 @@ def write_clip(
         if rotation is not None:
             stream.set_display_rotation(rotation)
         tone = container.add_stream(sound, rate=16_000) if sound else None
-        for number, picture in enumerate(pictures(count, size)):
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format=pixel_format)
+        for number, image in enumerate(images(count, size)):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=pixel_format)
             time = times[number] if times else number / rate
             frame.pts, frame.time_base = round(time / time_base), time_base
             container.mux(stream.encode(frame))

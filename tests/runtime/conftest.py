@@ -1,3 +1,5 @@
+"""Fixtures of the runtime's tests: a stand-in model, and hyperseg-run in this process."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A tiny network with a real model's inputs, outputs and metadata, so that the runtime is tested without an export."""
+"""A tiny stand-in network with a real model's inputs, outputs and metadata, so that no export is needed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, OutputKind, Precision
 from onnx import TensorProto, helper, numpy_helper
 
 SIZE = (64, 96)
+NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "cyclist", "void")
+PALETTE = tuple((20 * label, 255 - 20 * label, (85 * label) % 256) for label in range(len(NAMES)))
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -21,7 +22,7 @@ def weights() -> np.ndarray:
 
 def metadata(output: OutputKind, dtype: InputType, size: tuple[int, int], dynamic: bool = False) -> Metadata:
     spec = InputSpec(*size, MEAN, STD, dtype, dynamic_batch=dynamic, dynamic_size=dynamic, multiple=32)
-    return Metadata(CAMVID.names, CAMVID.palette, spec, output, Precision.FLOAT32, config={"stand_in": True})
+    return Metadata(NAMES, PALETTE, spec, output, Precision.FLOAT32, config={"stand_in": True})
 
 
 def write_model(
@@ -83,6 +84,6 @@ def may_be(rgb: np.ndarray) -> np.ndarray:
 
 
 def assert_labels(labels: np.ndarray, rgb: np.ndarray) -> None:
-    """Labels [h, w] of a picture of the network's own size."""
+    """Labels [h, w] of an image of the network's own size."""
     allowed = np.take_along_axis(may_be(rgb), labels[..., None].astype(np.int64), axis=-1)
     assert allowed.all(), f"{np.count_nonzero(~allowed)} labels are not the largest logit's"

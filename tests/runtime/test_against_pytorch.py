@@ -1,4 +1,4 @@
-"""hyperseg-run's labels of a real driving video are those of PyTorch on the same decoded frames."""
+"""hyperseg-run against PyTorch: the same labels for the same decoded frames of a driving video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hyperseg-benchmark: right statistics, honest comparisons, a report that stands alone."""
+"""hyperseg-benchmark: statistics, comparisons, the self-contained report, the profile."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.benchmark.measure import Distribution, measure, ratios
+from hyperseg_runtime.benchmark.plots import Scale
+from hyperseg_runtime.benchmark.profile import NodeRun, parts_of, runs_of
 from hyperseg_runtime.benchmark.protocols import Entry, Protocol, natural_images
-from hyperseg_runtime.benchmark.svg import Scale
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
-from hyperseg_runtime.profiling.parts import NodeRun, parts_of
-from hyperseg_runtime.profiling.profile import runs_of
 from hyperseg_runtime.segmenter import Segmenter
 
 from .conftest import Finished
@@ -140,7 +139,7 @@ def test_bad_usage(model: Path, tmp_path: Path) -> None:
     assert run_benchmark(model, "--resolution", "64").code == 2
     run_benchmark(tmp_path / "missing.onnx").failed_with("does not exist")
     run_benchmark(model, "--video", tmp_path / "missing.mp4", "--protocol", "C").failed_with("does not exist")
-    run_benchmark(model, "--report", tmp_path).failed_with("is a folder")
+    run_benchmark(model, "--report", tmp_path).failed_with("is a directory")
 
 
 def test_axis_ticks_are_round_and_inside() -> None:

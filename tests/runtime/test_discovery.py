@@ -1,4 +1,4 @@
-"""Which model a command takes when none is named."""
+"""Default model of a command when none is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hyperseg-doctor: what can run here, and why not the rest."""
+"""hyperseg-doctor: the verdict on every backend, package and library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runtime without torch."""
+"""Imports of the runtime: without torch, and light."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many threads an inference gets."""
+"""The number of threads of an inference, and the machine's description."""
 
 from __future__ import annotations
 

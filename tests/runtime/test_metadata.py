@@ -1,4 +1,4 @@
-"""A model's metadata: written, read back, and refused with the field's name where they do not hold together."""
+"""Metadata of a model: round trip, and errors that name the invalid field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a whole: bounded memory, overlapped stages, live sources."""
+"""The pipeline: overlapped stages, live sources, bounded memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.job import Job
 from hyperseg_runtime.output.render import Renderer, Style
-from hyperseg_runtime.output.sinks import Result, VideoSink
-from hyperseg_runtime.pipeline import LivePolicy, segmented
+from hyperseg_runtime.output.sinks import Result, Sink, VideoSink
+from hyperseg_runtime.pipeline import Job, LivePolicy, segmented
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import StageClock
-from hyperseg_runtime.video.frames import Selection, SourceFrame
 from hyperseg_runtime.video.reader import VideoReader
+from hyperseg_runtime.video.sources import Selection, SourceFrame
 
 from .clips import write_clip
 
@@ -52,7 +51,7 @@ class Source:
         pass
 
 
-class SlowSink:
+class SlowSink(Sink):
     """Takes its time; remembers which frames it got, and how it ended."""
 
     def __init__(self, pause: float = 0) -> None:
@@ -65,7 +64,8 @@ class SlowSink:
         self.rested += rest(self._pause)
         self.got.append(result.frame.index)
 
-    def close(self) -> None:
+    def close(self, interrupted: bool = False) -> None:
+        del interrupted
         self.ended = "closed"
 
     def abort(self) -> None:

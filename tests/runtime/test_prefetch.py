@@ -1,4 +1,4 @@
-"""Stages in threads: bounded, in order, with their errors, and gone when closed."""
+"""Prefetching: bounded, in order, with the iterator's errors, and stopped when closed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hyperseg_runtime.prefetch import run_ahead
+from hyperseg_runtime.pipeline import prefetch
 
 
 def test_all_items_in_order() -> None:
-    assert list(run_ahead(iter(range(500)))) == list(range(500))
+    assert list(prefetch(iter(range(500)))) == list(range(500))
 
 
 def test_never_more_than_depth_ahead() -> None:
@@ -24,7 +24,7 @@ def test_never_more_than_depth_ahead() -> None:
             last += 1
             yield last
 
-    for item in run_ahead(items(), depth=2):
+    for item in prefetch(items(), depth=2):
         time.sleep(0.002)
         assert last - item <= 4  # two waiting, one in the producer's hand, one being made
 
@@ -36,7 +36,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
     taken = []
     with pytest.raises(ValueError, match="broken"):
-        for item in run_ahead(items()):
+        for item in prefetch(items()):
             taken.append(item)
     assert taken == [0, 1, 2, 3, 4]
 
@@ -51,7 +51,7 @@ def test_closing_stops_the_thread_and_closes_the_items() -> None:
             closed.set()
 
     before = threading.active_count()
-    generator = run_ahead(items())
+    generator = prefetch(items())
     assert next(generator) == 0
     generator.close()
     assert closed.is_set()
@@ -66,7 +66,7 @@ def test_latest_drops_what_nobody_took() -> None:
         produced.set()
 
     taken = []
-    for item in run_ahead(items(), latest=True):
+    for item in prefetch(items(), latest=True):
         if not taken:
             produced.wait(5)
         taken.append(item)

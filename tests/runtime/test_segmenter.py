@@ -1,4 +1,4 @@
-"""Segmenter: any frame in, a label for each of its pixels out."""
+"""The Segmenter: frames of any size, every kind of model, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The GPU, as libcuda tells it: a Jetson has that library and may have no nvidia-smi."""
+"""The GPU of this machine, asked of libcuda, which Jetsons have too (they may have no nvidia-smi).
+
+This does not use hyperseg_runtime's query: setup.sh runs it with a plain Python, before anything is installed.
+"""
 
 from __future__ import annotations
 

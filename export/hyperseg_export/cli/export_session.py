@@ -10,11 +10,11 @@ from typing import Any
 
 from hyperseg_runtime.cli.common import say
 from hyperseg_runtime.errors import ModelError, OutputError
+from hyperseg_runtime.output_files import check_target
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hyperseg_export.errors import OptionError
-from hyperseg_export.files import check_target
 from hyperseg_export.options import ExportOptions
 from hyperseg_export.report import ExportReport
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.metadata import InputSpec, Precision
+from hyperseg_runtime.output_files import check_target, reason, replacing
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
 from hyperseg_export.engine.model_file import ModelFile, prepare, read_model
@@ -20,7 +21,6 @@ from hyperseg_export.engine.process import BuildListener, BuildRequest, NullList
 from hyperseg_export.engine.report import Audit, EngineReport, audit, layers_from_builder, layers_from_inspector
 from hyperseg_export.engine.verify_engine import EngineVerification, verify_engine
 from hyperseg_export.errors import EngineError
-from hyperseg_export.files import check_target, reason, replacing
 from hyperseg_export.operators import DOMAIN
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperseg_runtime.backends import nvidia_driver, tensorrt_flavour
-from hyperseg_runtime.backends.nvidia_driver import Gpu
+from hyperseg_runtime.backends import cuda, tensorrt_flavour
+from hyperseg_runtime.backends.cuda import Gpu
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.metadata import InputSpec, InputType
 
@@ -140,7 +140,7 @@ class BuildTarget:
 
 def choose_target(options: EngineOptions) -> BuildTarget:
     """From the options, the installation and this machine. Raises EngineError or LibraryMissingError."""
-    driver = nvidia_driver.find_gpus()
+    driver = cuda.find_gpus()
     gpu = driver.gpus[0] if driver.gpus else None
     tensorrt = tensorrt_flavour.load(options.flavour or _installed(gpu))
     known = capabilities(tensorrt)
@@ -153,7 +153,7 @@ def choose_target(options: EngineOptions) -> BuildTarget:
             )
         if gpu is None:
             raise EngineError(
-                f"{tensorrt.name} builds on the GPU that the engine is for, and there is {driver.problem}; "
+                f"{tensorrt.name} builds on the GPU that the engine is for, and this machine has none ({driver.problem}); "
                 f"build on the device, or ahead of time with --flavour {Flavour.RTX.value} ({Flavour.RTX.extra})"
             )
         return BuildTarget(tensorrt, (gpu.compute_capability,), gpu)

@@ -15,11 +15,11 @@ from typing import Any
 from hyperseg_runtime.backends import tensorrt_flavour
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.output_files import reason
 
 from hyperseg_export.engine.network import configure, load_plugins, parse, read_timing_cache, write_timing_cache
 from hyperseg_export.engine.process import BuildRequest, Event, EventKind
 from hyperseg_export.errors import EngineError
-from hyperseg_export.files import reason
 
 LAYERS_HEADING = "Layers:"
 """Begins the message in which TensorRT for RTX lists the built engine's layers."""

@@ -1,1 +1,1 @@
-"""Backends: the ways to run a model file. `protocol` says what one is, `selection` which one is taken."""
+"""Inference backends: their interface (`protocol`), their implementations, and the choice among them (`selection`)."""

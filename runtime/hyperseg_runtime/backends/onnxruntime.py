@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU with our operators, on CUDA, or with OpenVINO's execution provider plug-in."""
+"""Backends of ONNX Runtime: the CPU with our operators, CUDA, and OpenVINO's execution provider plug-in."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperseg_runtime import machine
-from hyperseg_runtime.backends import openvino
-from hyperseg_runtime.backends.checks import check_images, check_signature
-from hyperseg_runtime.backends.onnxruntime_opening import CUDA_PROVIDER, create, one_line
+from hyperseg_runtime.backends import cuda, openvino
 from hyperseg_runtime.backends.protocol import (
     Availability,
     BackendName,
@@ -20,9 +18,11 @@ from hyperseg_runtime.backends.protocol import (
     Outputs,
     SessionOptions,
     TimedOutputs,
+    check_images,
+    check_signature,
 )
-from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, ModelError
-from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
+from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import KEY, Metadata
 from hyperseg_runtime.onnx_file import read_properties
 
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+_CUDA_PROVIDER = "CUDAExecutionProvider"
+_CPU_PROVIDER = "CPUExecutionProvider"
 
 
 def availability(name: BackendName) -> Availability:
-    """Looks at what is installed, for the CPU, CUDA or OpenVINO."""
+    """Checks what is installed, for the CPU, CUDA or OpenVINO."""
     installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
     if not installed:
         return Availability(False, "onnxruntime is not installed; pip install onnxruntime")
@@ -61,17 +63,18 @@ def _mixed_wheels() -> str:
 def _cuda_availability(label: str) -> Availability:
     import onnxruntime
 
-    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
+    if _CUDA_PROVIDER not in onnxruntime.get_available_providers():
         return Availability(
             False, f"{label} has no CUDA provider; pip uninstall onnxruntime, pip install onnxruntime-gpu"
         )
-    if not machine.gpus():
-        return Availability(False, "no NVIDIA GPU with a driver answers to nvidia-smi")
-    return Availability(True, f"{label}, {machine.gpus()[0]}")
+    driver = cuda.find_gpus()
+    if driver.problem is not None:
+        return Availability(False, driver.problem)
+    return Availability(True, f"{label} on {', '.join(gpu.name for gpu in driver.gpus)}")
 
 
 def fits(model: Path) -> bool:
-    """An ONNX file of ours is for any machine."""
+    """Whether the file is one of ours; an ONNX file runs on any machine."""
     try:
         return KEY in read_properties(model)
     except HyperSegError:
@@ -82,8 +85,8 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Onn
     """Opens an ONNX file for the CPU, CUDA or OpenVINO; see Backend.open_session."""
     if all(machine.version(package) for package in _DISTRIBUTIONS):
         raise BackendUnavailableError(_mixed_wheels())
-    session = create(model, name, options)
-    if name is BackendName.ONNXRUNTIME_CUDA and CUDA_PROVIDER not in session.get_providers():
+    session = _create(model, name, options)
+    if name is BackendName.ONNXRUNTIME_CUDA and _CUDA_PROVIDER not in session.get_providers():
         raise BackendUnavailableError(
             "ONNX Runtime could not start its CUDA provider (see hyperseg-doctor); use --backend onnxruntime"
         )
@@ -98,8 +101,94 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Onn
     return OnnxRuntimeSession(session, metadata, name, options)
 
 
+def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
+    if not model.is_file():
+        raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    settings = _session_options(options)
+    registered = _register_operators(settings)
+    providers: list[Any] | None = [_CPU_PROVIDER]
+    if options.providers is not None:
+        providers = _known_providers(options.providers)
+    elif name is BackendName.ONNXRUNTIME_CUDA:
+        providers = [(_CUDA_PROVIDER, {"device_id": options.device}), _CPU_PROVIDER]
+    elif name is BackendName.ONNXRUNTIME_OPENVINO:
+        openvino.add_to(settings, options)
+        providers = None
+    try:
+        # Without its fallback: a provider that does not start is an error here, not a slower run.
+        return onnxruntime.InferenceSession(str(model), settings, providers=providers, enable_fallback=False)
+    except Exception as error:  # ONNX Runtime's own classes have no common base
+        raise _explain(model, error, registered) from error
+
+
+def _known_providers(wanted: tuple[str, ...]) -> list[Any]:
+    """Checks the requested providers. ONNX Runtime itself would drop missing ones with only a warning."""
+    import onnxruntime
+
+    known = onnxruntime.get_available_providers()
+    missing = [name for name in wanted if name not in known]
+    if missing or not wanted:
+        raise BackendUnavailableError(
+            f"this onnxruntime has no provider {', '.join(missing) or 'to run without'}; it has {', '.join(known)}"
+        )
+    return list(wanted)
+
+
+def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads or machine.inference_threads()
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 4
+    # Between two runs the cores belong to decoding, encoding, or the other model of a comparison.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    if options.profile is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(options.profile)
+    return settings
+
+
+def _register_operators(settings: onnxruntime.SessionOptions) -> str | None:
+    """Registers our operators; returns the reason if they are missing (a portable model does not need them).
+
+    Raises BackendUnavailableError if HYPERSEG_MAX_CPU_ISA is invalid.
+    """
+    library = find(Library.ONNXRUNTIME)
+    if library is None:
+        return f"{Library.ONNXRUNTIME.value} is not built"
+    if (wrong := isa_error()) is not None:
+        raise BackendUnavailableError(wrong)
+    try:
+        settings.register_custom_ops_library(str(library))
+    except Exception as error:  # ONNX Runtime's own classes have no common base
+        return f"{library} does not load: {_one_line(error)}"
+    return None
+
+
+def _explain(model: Path, error: Exception, missing_operators: str | None) -> HyperSegError:
+    text = _one_line(error)
+    if missing_operators is not None and "hyperseg" in text.replace(str(model), ""):
+        return LibraryMissingError(
+            f"{model} needs our operators, but {missing_operators}; install hyperseg with a C++ compiler at hand, "
+            "or export with --portable"
+        )
+    if "InvalidProtobuf" in type(error).__name__ or "Protobuf parsing failed" in text:
+        return ModelError(f"{model} is not an ONNX file, or it is damaged; export the model again")
+    return ModelError(f"ONNX Runtime does not take {model}: {text}")
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:400] + "…"
+
+
 class OnnxRuntimeSession:
-    """An ONNX file opened by ONNX Runtime. Runs from several threads at once are allowed."""
+    """A session of ONNX Runtime. `run` may be called from several threads at once."""
 
     def __init__(
         self, session: onnxruntime.InferenceSession, metadata: Metadata, name: BackendName, options: SessionOptions
@@ -134,7 +223,7 @@ class OnnxRuntimeSession:
         try:
             values = session.run(list(self._outputs), {"image": images})
         except Exception as error:  # ONNX Runtime's own classes have no common base
-            raise ModelError(f"ONNX Runtime failed while it ran the model: {one_line(error)}") from error
+            raise ModelError(f"ONNX Runtime failed while it ran the model: {_one_line(error)}") from error
         return self._named([np.asarray(value) for value in values])
 
     def run_timed(self, images: Images) -> TimedOutputs:

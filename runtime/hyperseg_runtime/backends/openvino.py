@@ -30,7 +30,7 @@ def availability() -> Availability:
 
 
 def add_to(settings: onnxruntime.SessionOptions, options: SessionOptions) -> None:
-    """Gives the graph to OpenVINO's CPU device first; what it does not take (our operators) stays with ONNX Runtime."""
+    """Adds OpenVINO's CPU device; nodes that it does not support (our operators) stay with ONNX Runtime."""
     device = _cpu_device()
     hint = _HINTS.get(options.precision or Precision.FLOAT32, "f32")
     config = {

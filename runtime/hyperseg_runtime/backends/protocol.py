@@ -1,37 +1,44 @@
-"""What a backend is: something that opens a model file and runs it. Everything above knows only this file."""
+"""The backend interface (`Backend`, `Session` and their types), and the checks that all backends share.
+
+Command lines import this module for its names, so that it must stay light: NumPy is imported for type checkers only.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-import numpy as np
-from numpy.typing import NDArray
+from hyperseg_runtime.errors import InputError, MetadataError
+from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, OutputKind, Precision
 
-from hyperseg_runtime.backends.names import BackendName
-from hyperseg_runtime.metadata import Metadata, Precision
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = [
-    "Availability",
-    "Backend",
-    "BackendName",
-    "Images",
-    "Outputs",
-    "Session",
-    "SessionOptions",
-    "TimedOutputs",
-    "as_backend",
-]
+Images: TypeAlias = "NDArray[np.uint8] | NDArray[np.float32]"
+"""uint8 [N, H, W, 3] RGB, or normalised float32 [N, 3, H, W]: as `metadata.input.dtype` says."""
 
-Images = NDArray[np.uint8] | NDArray[np.float32]
-"""uint8 [N, H, W, 3] RGB, or normalised float32 [N, 3, H, W]: whichever `metadata.input.dtype` says."""
+
+class BackendName(str, Enum):
+    """The backends, by the names that `--backend` takes."""
+
+    TENSORRT = "tensorrt"
+    ONNXRUNTIME_CUDA = "onnxruntime-cuda"
+    ONNXRUNTIME_OPENVINO = "onnxruntime-openvino"
+    ONNXRUNTIME = "onnxruntime"
+
+
+AUTO = "auto"
+BACKEND_CHOICES = (AUTO, *(name.value for name in BackendName))
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How to run. Options that a backend has no use for are ignored by it."""
+    """Options of a session. A backend ignores those that do not apply to it."""
 
     threads: int | None = None
     """CPU threads of one inference; None: one for each physical core that this process may use."""
@@ -40,14 +47,14 @@ class SessionOptions:
     providers: tuple[str, ...] | None = None
     """ONNX Runtime's execution providers, in order; None: those of the backend."""
     precision: Precision | None = None
-    """Lets a backend compute in less than the model's precision (OpenVINO: bfloat16); None: as the model is."""
+    """Lets a backend compute in less than the model's precision (OpenVINO: bfloat16); None: the model's."""
     profile: Path | None = None
     """Where ONNX Runtime writes its profile (prefix of the file's name)."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """A run's results on the host; what the model does not put out is None."""
+    """The results of a run, on the host; None for those that the model does not have."""
 
     labels: NDArray[np.uint8] | None
     """[N, H, W]"""
@@ -57,7 +64,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class TimedOutputs:
-    """A run's results and the time between its input lying on the device and its output lying there."""
+    """The results of a run and the time from its input being on the device to its output being there."""
 
     outputs: Outputs
     device_seconds: float
@@ -74,14 +81,17 @@ class Session(Protocol):
 
     @property
     def description(self) -> str:
-        """One line for people: runtime, version, provider or GPU, threads."""
+        """One line to display: runtime, version, provider or GPU, threads."""
 
     def run(self, images: Images) -> Outputs:
-        """From images on the host to results on the host: upload, network, download. Raises ModelError on a shape or
-        type that the model does not take. The result belongs to the caller (no buffer of the session's)."""
+        """Uploads images, runs the network and downloads its outputs.
+
+        The results are the caller's: no buffer of the session is among them. Raises InputError for a shape or type that
+        the model does not take, ModelError if the run fails.
+        """
 
     def run_timed(self, images: Images) -> TimedOutputs:
-        """As `run`, measuring the device's part alone (CUDA events on a GPU; on the CPU the run itself)."""
+        """`run`, timing the device's part alone (CUDA events on a GPU; on the CPU the whole run)."""
 
     def close(self) -> None:
         """Frees everything; may be called again."""
@@ -89,7 +99,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run on this machine, and what is there or missing (one line, with the remedy)."""
+    """Whether a backend can run on this machine, and what is installed or missing (one line, with the remedy)."""
 
     available: bool
     detail: str
@@ -99,15 +109,68 @@ class Backend(Protocol):
     """A backend module: `backends/onnxruntime.py`, `backends/tensorrt.py`. Importing one is light."""
 
     def availability(self, name: BackendName) -> Availability:
-        """Looks, without loading a model."""
+        """Inspects the installation, without loading a model."""
 
     def fits(self, model: Path) -> bool:
-        """Whether the file was made for this machine, as far as a quick look tells (an engine: its sidecar)."""
+        """Whether the file was made for this machine, as far as a quick check tells (an engine: its sidecar)."""
 
     def open_session(self, model: Path, name: BackendName, options: SessionOptions) -> Session:
         """Opens a model file. Raises ModelError, MetadataError, LibraryMissingError or BackendUnavailableError."""
 
 
 def as_backend(module: ModuleType) -> Backend:
-    """The module seen as a Backend: its functions are the protocol's methods."""
+    """The module as a Backend: its functions are the protocol's methods."""
     return cast(Backend, module)
+
+
+Signature = Mapping[str, tuple[str, Sequence[int | str | None]]]
+"""Name to ONNX type ("tensor(uint8)") and shape, whose dynamic dimensions are texts or None."""
+
+_OUTPUTS = {
+    OutputKind.LABELS: {"labels": "tensor(uint8)"},
+    OutputKind.LOGITS: {"logits": "tensor(float)"},
+    OutputKind.BOTH: {"labels": "tensor(uint8)", "logits": "tensor(float)"},
+}
+
+
+def check_signature(metadata: Metadata, inputs: Signature, outputs: Signature, source: str) -> None:
+    """Raises MetadataError if a graph's inputs or outputs are not those that its metadata declares."""
+    wanted_type = "tensor(uint8)" if metadata.input.dtype is InputType.UINT8 else "tensor(float)"
+    given = {name: kind for name, (kind, _) in inputs.items()}
+    if given != {"image": wanted_type}:
+        raise MetadataError(
+            f"{source}: its inputs are {given}, its metadata promise image: {wanted_type}; export it again"
+        )
+    produced = {name: kind for name, (kind, _) in outputs.items()}
+    promised = _OUTPUTS[metadata.output]
+    if produced != promised:
+        raise MetadataError(f"{source}: its outputs are {produced}, its metadata promise {promised}; export it again")
+    shape = inputs["image"][1]
+    spec = metadata.input
+    if len(shape) != 4:
+        raise MetadataError(f"{source}: its input has {len(shape)} dimensions, not 4; export it again")
+    height, width = (shape[1], shape[2]) if spec.dtype is InputType.UINT8 else (shape[2], shape[3])
+    for size, promised_size in ((height, spec.height), (width, spec.width)):
+        if isinstance(size, int) and size != promised_size:
+            raise MetadataError(
+                f"{source}: its input is {height}x{width}, its metadata say {spec.height}x{spec.width}; export it again"
+            )
+
+
+def check_images(spec: InputSpec, images: Images) -> None:
+    """Raises InputError if the model does not take images of this type, shape or number."""
+    uint8 = spec.dtype is InputType.UINT8
+    size = images.shape[1:3] if uint8 else images.shape[2:4]
+    fits_rank = images.ndim == 4 and images.shape[3 if uint8 else 1] == 3
+    if images.dtype != spec.dtype.value or not fits_rank:
+        layout = "[N, H, W, 3]" if uint8 else "[N, 3, H, W]"
+        raise InputError(f"the model takes {spec.dtype.value} {layout}, not {images.dtype} {list(images.shape)}")
+    if images.shape[0] != 1 and not spec.dynamic_batch:
+        raise InputError(f"the model takes one image at a time, not {images.shape[0]}; export it with --dynamic")
+    if spec.dynamic_size:
+        if size[0] % spec.multiple or size[1] % spec.multiple or 0 in size:
+            raise InputError(
+                f"the model takes heights and widths that are multiples of {spec.multiple}, not {size[0]}x{size[1]}"
+            )
+    elif size != (spec.height, spec.width):
+        raise InputError(f"the model takes {spec.height}x{spec.width} images, not {size[0]}x{size[1]}")

@@ -1,18 +1,26 @@
-"""Which backend runs a model: the one asked for, or the fastest that this machine can run."""
+"""Backend selection: the requested one, or the fastest that can run a model on this machine."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
 
-from hyperseg_runtime.backends.names import AUTO, BACKEND_CHOICES, BackendName
-from hyperseg_runtime.backends.protocol import Availability, Backend, Session, SessionOptions, as_backend
+from hyperseg_runtime.backends.protocol import (
+    AUTO,
+    BACKEND_CHOICES,
+    Availability,
+    Backend,
+    BackendName,
+    Session,
+    SessionOptions,
+    as_backend,
+)
 from hyperseg_runtime.errors import BackendUnavailableError, ModelError
 
 ENGINE_SUFFIX = ".engine"
 
 _AUTO_ORDER = (BackendName.ONNXRUNTIME_CUDA, BackendName.ONNXRUNTIME)
-"""For ONNX files. OpenVINO is taken only when asked for: with our operators it is not always the faster one."""
+"""For ONNX files. OpenVINO is used only on request: with our operators it is not always the faster one."""
 
 
 def backend(name: BackendName) -> Backend:
@@ -51,7 +59,7 @@ def choose(model: Path, wanted: str = AUTO) -> BackendName:
 
 
 def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None = None) -> Session:
-    """Opens `model` with the backend that `choose` takes."""
+    """Opens `model` with the backend that `choose` returns. Raises what `Backend.open_session` does."""
     if model.is_dir() or not model.exists():
         problem = "is a folder, not a model" if model.is_dir() else "does not exist"
         raise ModelError(f"{model} {problem}; name an ONNX file or an engine (--model FILE)")

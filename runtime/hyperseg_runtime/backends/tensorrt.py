@@ -1,23 +1,28 @@
-"""Backend `tensorrt`: engines of TensorRT and TensorRT for RTX, through pycuda."""
+"""Backend `tensorrt`: engines of TensorRT and TensorRT for RTX, and whether they fit this machine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from hyperseg_runtime import libraries, sidecar
-from hyperseg_runtime.backends import nvidia_driver, tensorrt_flavour
+from hyperseg_runtime.backends import cuda, tensorrt_flavour
+from hyperseg_runtime.backends.cuda import Driver
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.backends.tensorrt_machine import Machine, misfit
-from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError
+from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError
+from hyperseg_runtime.sidecar import EngineFacts
+
+_REBUILD = "build the engine on this machine (hyperseg-build-engine MODEL.onnx)"
 
 
 def availability(name: BackendName) -> Availability:
-    """Looks at driver, TensorRT, pycuda and our plugin library, in the order in which one would install them."""
+    """Checks driver, TensorRT, pycuda and our plugin library, in the order in which one would install them."""
     del name
-    driver = nvidia_driver.find_gpus()
+    driver = cuda.find_gpus()
     flavours = tensorrt_flavour.installed()
     if driver.problem is not None:
         return Availability(False, driver.problem)
@@ -32,12 +37,23 @@ def availability(name: BackendName) -> Availability:
 
 
 def fits(model: Path) -> bool:
-    """By the engine's sidecar; `hyperseg_runtime.sidecar.why_not` has the reason."""
-    return sidecar.why_not(model) is None
+    """Whether this machine can run the engine, by its sidecar; `why_not` gives the reason."""
+    return why_not(model) is None
+
+
+def why_not(engine: Path) -> str | None:
+    """Why this machine cannot run the engine, as one line with the remedy; None if it can, as far as its sidecar tells.
+
+    The plan's hash is left to `sidecar.read_plan`. Never raises.
+    """
+    try:
+        return misfit(engine, sidecar.read(engine).engine, Machine.inspect())
+    except HyperSegError as error:
+        return str(error)
 
 
 def open_session(model: Path, name: BackendName, options: SessionOptions) -> Session:
-    """Loads an engine that its sidecar vouches for. Raises ModelError, BackendUnavailableError, LibraryMissingError."""
+    """Loads an engine that matches its sidecar. Raises ModelError, BackendUnavailableError or LibraryMissingError."""
     from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 
     del name
@@ -47,7 +63,7 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
     if problem is not None:
         raise BackendUnavailableError(problem)
     try:
-        cuda = import_module("pycuda.driver")
+        pycuda = import_module("pycuda.driver")
     except ImportError as error:
         raise LibraryMissingError(f"pycuda does not import ({error}); {described.engine.flavour.extra}") from error
     needs_plugins = described.engine.plugin_layers > 0
@@ -57,7 +73,88 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
         plan,
         gpu=machine.driver.gpus[options.device].name,
         tensorrt=tensorrt_flavour.load(described.engine.flavour),
-        cuda=cuda,
+        cuda=pycuda,
         plugin_library=libraries.require(libraries.Library.TENSORRT) if needs_plugins else None,
         options=options,
     )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The parts of a machine that an engine depends on."""
+
+    driver: Driver
+    device: int
+    """Index of the GPU."""
+    flavours: tuple[Flavour, ...]
+    """Those installed."""
+    version: Callable[[Flavour], str]
+    """Version of an installed flavour. A call, since it imports TensorRT, which machines without a GPU need not do."""
+    pycuda: bool
+    plugin_library: Path | None
+
+    @staticmethod
+    def inspect(device: int = 0) -> Machine:
+        """This machine."""
+        return Machine(
+            driver=cuda.find_gpus(),
+            device=device,
+            flavours=tensorrt_flavour.installed(),
+            version=lambda flavour: tensorrt_flavour.load(flavour).version,
+            pycuda=find_spec("pycuda") is not None,
+            plugin_library=libraries.find(libraries.Library.TENSORRT),
+        )
+
+
+def misfit(engine: Path, facts: EngineFacts, machine: Machine) -> str | None:
+    """The first reason why the engine cannot run on the machine, with its remedy; None if it can."""
+    return (
+        _gpu_problem(engine, facts, machine)
+        or _software_problem(engine, facts, machine)
+        or _plugin_problem(facts, machine)
+    )
+
+
+def _gpu_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | None:
+    if machine.driver.problem is not None:
+        return f"{engine} needs a GPU: {machine.driver.problem}, or run the ONNX file instead"
+    gpus = machine.driver.gpus
+    if not 0 <= machine.device < len(gpus):
+        return f"there is no GPU {machine.device} here, only 0 to {len(gpus) - 1}; choose one of these"
+    gpu = gpus[machine.device]
+    if gpu.compute_capability not in facts.compute_capabilities:
+        built = ", ".join(facts.compute_capabilities)
+        here = f"{gpu.name} has {gpu.compute_capability}"
+        return f"{engine} was built for compute capability {built}, but {here}; {_REBUILD}"
+    if facts.gpu is not None and facts.gpu != gpu.name:
+        return f"{engine} was built on {facts.gpu}, but this is {gpu.name}; {_REBUILD}"
+    return None
+
+
+def _software_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | None:
+    flavour = facts.flavour
+    if flavour not in machine.flavours:
+        here = " and ".join(other.label for other in machine.flavours) or "none"
+        return (
+            f"{engine} is an engine of {flavour.label} {facts.version}, which is not installed "
+            f"(installed: {here}); {flavour.extra}, or {_REBUILD}"
+        )
+    try:
+        version = machine.version(flavour)
+    except LibraryMissingError as error:
+        return str(error)
+    if version != facts.version:
+        return f"{engine} was built with {flavour.label} {facts.version}, but {version} is installed; {_REBUILD}"
+    if not machine.pycuda:
+        return f"pycuda is not installed, which engines are run with; {flavour.extra}"
+    return None
+
+
+def _plugin_problem(facts: EngineFacts, machine: Machine) -> str | None:
+    if facts.plugin_layers == 0 or machine.plugin_library is not None:
+        return None
+    try:
+        libraries.require(libraries.Library.TENSORRT)
+    except LibraryMissingError as error:
+        return f"the engine uses our operators, and {error}"
+    return None

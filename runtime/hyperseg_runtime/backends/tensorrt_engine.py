@@ -1,4 +1,4 @@
-"""A deserialised engine: its tensors and an execution context. Every return is checked, since TensorRT says None."""
+"""Deserialised TensorRT engine and its execution context. TensorRT fails by returning None: every result is checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg_runtime.backends.checks import check_signature
+from hyperseg_runtime.backends.protocol import check_signature
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import Metadata
@@ -28,7 +28,7 @@ class EngineTensor:
     is_input: bool
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    """-1 where it is open."""
+    """-1 for dynamic dimensions."""
 
 
 class Engine:
@@ -63,21 +63,21 @@ class Engine:
         return tuple(tensor for tensor in self.tensors if not tensor.is_input)
 
     def check(self, metadata: Metadata) -> None:
-        """Raises MetadataError where the engine's tensors are not those that the sidecar promises."""
+        """Raises MetadataError if the engine's tensors are not those that its sidecar declares."""
         check_signature(metadata, _signature(self.inputs), _signature(self.outputs), str(self._path))
 
     def shape_range(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Least and most shape of an input."""
+        """Minimum and maximum shape of an input."""
         least, _, most = self._engine.get_tensor_profile_shape(name, 0)
         return tuple(least), tuple(most)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raises ModelError where the engine does not take the shape."""
+        """Raises ModelError if the engine does not accept the shape."""
         if not self.context.set_input_shape(name, shape):
             raise self.failure(f"it does not take {name} of shape {list(shape)}")
 
     def output_shape(self, name: str) -> tuple[int, ...]:
-        """For the input shapes that are set. Raises ModelError where they do not determine it."""
+        """The shape of an output for the current input shapes. Raises ModelError if they do not determine it."""
         shape = tuple(self.context.get_tensor_shape(name))
         if _OPEN in shape:
             raise self.failure(f"the shape of {name} is not known")
@@ -91,17 +91,17 @@ class Engine:
         return bool(self.context.execute_async_v3(stream))
 
     def layers(self) -> str:
-        """What the engine inspector says of the layers, as JSON."""
+        """The engine inspector's description of the layers, as JSON."""
         inspector = self._made(self._engine.create_engine_inspector(), "engine inspector")
         return str(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
 
     def failure(self, what: str) -> ModelError:
-        """An error with TensorRT's own reason, where it gave one."""
+        """An error with the last messages of TensorRT's logger."""
         said = " ".join("; ".join(self._messages[-2:]).split())
         return ModelError(f"{self._path}: {what}{f' ({said:.400})' if said else ''}")
 
     def close(self) -> None:
-        """Drops TensorRT's objects, the context before the engine before the runtime."""
+        """Releases TensorRT's objects: the context before the engine, the engine before the runtime."""
         self.context = None
         self._engine = None
         self._plugins = None
@@ -127,7 +127,7 @@ class Engine:
 
 
 def _has_plugins(registry: Any) -> bool:
-    """What load_library returns does not tell: it is a handle whose value means nothing."""
+    """Whether the library registered our plugins. The handle that load_library returns does not tell."""
     return any(creator.plugin_namespace == _NAMESPACE for creator in registry.all_creators)
 
 

@@ -1,4 +1,4 @@
-"""Which TensorRT is installed: the full one, TensorRT for RTX, or both. Looking imports neither."""
+"""The installed TensorRT flavours (TensorRT, TensorRT for RTX), found without importing them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from hyperseg_runtime.errors import LibraryMissingError
 
 OLDEST_MAJOR = 10
-"""The first TensorRT with IPluginV3 and `getCreators`; TensorRT for RTX counts from 1 and has had both always."""
+"""The first TensorRT with IPluginV3 and `getCreators`; every TensorRT for RTX (from 1.0 on) has both."""
 
 
 class Flavour(str, Enum):
@@ -57,7 +57,7 @@ class TensorRT:
 
 
 def module_name(flavour: Flavour) -> str | None:
-    """The Python module of an installed flavour; None where it is not installed."""
+    """The Python module of an installed flavour; None if it is not installed."""
     for name in _MODULES[flavour]:
         if name in sys.modules or find_spec(name) is not None:
             return name
@@ -65,12 +65,12 @@ def module_name(flavour: Flavour) -> str | None:
 
 
 def installed() -> tuple[Flavour, ...]:
-    """The flavours with Python modules here, the full TensorRT first."""
+    """The installed flavours, the full TensorRT first."""
     return tuple(flavour for flavour in Flavour if module_name(flavour) is not None)
 
 
 def load(flavour: Flavour) -> TensorRT:
-    """Imports a flavour. Raises LibraryMissingError where it is not installed, does not import or is too old."""
+    """Imports a flavour. Raises LibraryMissingError if it is not installed, does not import or is too old."""
     name = module_name(flavour)
     if name is None:
         raise LibraryMissingError(f"{flavour.label} is not installed; {flavour.extra}")

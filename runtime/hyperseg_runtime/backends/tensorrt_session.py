@@ -1,4 +1,4 @@
-"""An engine on a GPU: one stream, page-locked buffers, nothing allocated on the device per frame."""
+"""Session of a TensorRT engine: one stream, page-locked buffers, no device allocation per frame, CUDA graph."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg_runtime.backends.checks import check_images
-from hyperseg_runtime.backends.cuda_buffers import Buffer
-from hyperseg_runtime.backends.cuda_context import PrimaryContext
-from hyperseg_runtime.backends.cuda_graph import CudaGraph
-from hyperseg_runtime.backends.protocol import BackendName, Images, Outputs, SessionOptions, TimedOutputs
+from hyperseg_runtime.backends.cuda import Buffer, CudaGraph, PrimaryContext
+from hyperseg_runtime.backends.protocol import (
+    BackendName,
+    Images,
+    Outputs,
+    SessionOptions,
+    TimedOutputs,
+    check_images,
+)
 from hyperseg_runtime.backends.tensorrt_engine import Engine
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
@@ -23,7 +27,7 @@ _INPUT = "image"
 
 
 class TensorRTSession:
-    """Implements `Session`. Callers of several threads take turns; the CUDA context is current only within a call."""
+    """A `Session`. Calls from several threads are serialised; the CUDA context is current only within a call."""
 
     def __init__(
         self,
@@ -38,7 +42,7 @@ class TensorRTSession:
         options: SessionOptions,
         driver: Any = None,
     ) -> None:
-        """`gpu` is its name, for people; `cuda` is pycuda.driver; `driver` replaces libcuda for CUDA graphs."""
+        """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda for CUDA graphs."""
         self._path = path
         self._metadata = metadata
         self._gpu = gpu
@@ -161,7 +165,7 @@ class TensorRTSession:
         self._shape = shape
 
     def _record(self) -> None:
-        """Records the engine's launches as one. TensorRT wants one ordinary run first."""
+        """Captures the engine's launches in a CUDA graph. TensorRT requires one ordinary run first."""
         self._enqueue()
         self._stream.synchronize()
         handle = self._stream.handle
@@ -170,7 +174,7 @@ class TensorRTSession:
             self._own(self._graph.destroy)
 
     def _own(self, release: Any) -> None:
-        """Sees to it that `release` is called at the end, in the context."""
+        """Registers `release` to be called by `close`, with the context current."""
 
         def within_context() -> None:
             with suppress(self._cuda.Error), self._context.current():

@@ -1,1 +1,1 @@
-"""Honest frame rates: named protocols, interleaved models, spread and confidence beside every figure."""
+"""Benchmarks of models: named protocols, interleaved measurement, statistics, a record and an HTML report."""

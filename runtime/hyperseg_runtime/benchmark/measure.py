@@ -1,4 +1,4 @@
-"""Interleaved measurement of several models, and their ratios."""
+"""Interleaved measurement of several models: distributions, and ratios with confidence intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hyperseg_runtime.benchmark.protocols import Entry, Protocol
 
 NOISY = 0.10
-"""Coefficient of variation above which a warning stands beside the figures."""
+"""Coefficient of variation above which the report has a warning."""
 _RESAMPLES = 2000
 
 
@@ -33,7 +33,7 @@ class Distribution:
 
     @property
     def frames_per_second(self) -> float:
-        """n / Δt, as the protocol has it: the reciprocal of the mean."""
+        """n / Δt, as the protocol defines it: the reciprocal of the mean."""
         return 1e3 / float(np.mean(self.ms))
 
     @property
@@ -96,7 +96,7 @@ def measure(
     on_round: Callable[[], None] = lambda: None,
 ) -> list[Distribution]:
     """Times every model `repetitions` times. Each round runs all models once, in a new random order, so that heat,
-    other work and clock changes meet all of them alike."""
+    other load and clock changes affect all of them alike."""
     for entry in entries:
         for number in range(warm_up):
             entry.seconds(protocol, number)
@@ -112,7 +112,7 @@ def measure(
 def ratios(distributions: Sequence[Distribution], seed: int = 0) -> list[Ratio]:
     """Every model's median over the first one's, with a bootstrap interval.
 
-    Rounds are drawn anew with replacement, for both models together: what disturbed a round disturbed both.
+    Rounds are resampled with replacement, for both models together, since a disturbance affects a whole round.
     """
     base, *others = distributions
     first = np.asarray(base.ms)

@@ -1,4 +1,4 @@
-"""Frame rates and accuracies as the paper prints them, measured on other hardware: shown as such, never compared."""
+"""Published frame rates and accuracies from the paper: other hardware, shown for reference and never compared."""
 
 from __future__ import annotations
 

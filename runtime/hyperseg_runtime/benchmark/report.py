@@ -1,4 +1,4 @@
-"""One self-contained HTML page for a benchmark's record: no script, no outside file, light and dark."""
+"""HTML report of a benchmark: one self-contained page without scripts, in light and dark."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ figcaption { color: var(--soft); font-size: 13px; }
 
 
 def render_report(record: Record) -> str:
-    """The page as text."""
+    """The HTML page."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     body = [
         "<h1>HyperSeg benchmark</h1>",
@@ -86,7 +86,7 @@ def _latencies(record: Record) -> str:
             f"Warm-up {record.warm_up} runs; frames/s is runs over total time.</p>"
             f"{_table(columns, rows)}<figure>{plots.latency(found)}"
             "<figcaption>Every run is a dot; the band spans the 5th to the 95th percentile, the bar is the median. "
-            "The picture ends a little above the 99th percentile.</figcaption></figure>"
+            "The axis ends a little above the 99th percentile.</figcaption></figure>"
         )
     return "".join(parts)
 

@@ -1,4 +1,4 @@
-"""hyperseg-benchmark: frame rates by named protocols, ratios with confidence intervals, a profile, a report."""
+"""Command hyperseg-benchmark: frame rates by named protocols, ratios with confidence intervals, profiles, a report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Examples:
 @common.threads_option
 @click.option("--repetitions", type=click.IntRange(3), default=50, show_default=True, help="Timed runs of A and B.")
 @click.option("--warm-up", type=click.IntRange(0), default=5, show_default=True, help="Runs before them.")
-@click.option("--video", type=click.Path(path_type=Path), help="Clip for protocol C. Default: a moving test picture.")
+@click.option("--video", type=click.Path(path_type=Path), help="Clip for protocol C. Default: a synthetic moving clip.")
 @click.option("--max-frames", type=click.IntRange(1), help="Frames of protocol C.")
 @click.option("--resolution", metavar="HxW", help="The networks' resolution, for models exported with --dynamic.")
 @click.option("--profile", is_flag=True, help="Instead: time by operator and by part of the network (ONNX Runtime).")
@@ -62,7 +62,7 @@ def benchmark(
     force: bool,
     as_json: bool,
 ) -> None:
-    # Only now, so that --help and wrong usage answer at once.
+    # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.benchmark_session import BenchmarkSession, profile_models
 
     size = None if resolution is None else common.parse_resolution(resolution)

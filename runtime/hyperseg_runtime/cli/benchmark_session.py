@@ -1,4 +1,4 @@
-"""hyperseg-benchmark's work once its options are known."""
+"""Execution of hyperseg-benchmark: measures the models, prints and writes the record."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from rich.progress import Progress
 
 from hyperseg_runtime import machine
 from hyperseg_runtime.benchmark.measure import Distribution, measure, ratios
-from hyperseg_runtime.benchmark.protocols import Entry, Protocol, natural_images
-from hyperseg_runtime.benchmark.record import ModelFacts, Record
+from hyperseg_runtime.benchmark.profile import profile_model
+from hyperseg_runtime.benchmark.protocols import Entry, Protocol, VideoResult, make_clip, natural_images, run_video
+from hyperseg_runtime.benchmark.record import ModelFacts, Record, print_profile, print_record
 from hyperseg_runtime.benchmark.report import render_report
-from hyperseg_runtime.benchmark.tables import print_profile, print_record
-from hyperseg_runtime.benchmark.video import VideoResult, make_clip, run_video
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
-from hyperseg_runtime.output.files import check_file_target, write_bytes
+from hyperseg_runtime.output_files import check_target, write_bytes
 from hyperseg_runtime.preprocess import Size
-from hyperseg_runtime.profiling.profile import profile_model
 from hyperseg_runtime.segmenter import Segmenter
 
 
@@ -48,7 +46,7 @@ class BenchmarkSession:
     def run(self, models: Sequence[Path]) -> None:
         for target in (self.report, self.output):
             if target is not None:
-                check_file_target(target, self.force)
+                check_target(target, self.force)
         paths = _models_or_found(models, quiet=self.as_json)
         with ExitStack() as stack:
             entries = [self._open(stack, path, name) for path, name in zip(paths, _names(paths), strict=True)]
@@ -103,7 +101,7 @@ class BenchmarkSession:
 
 
 def profile_models(models: Sequence[Path], *, threads: int | None, repetitions: int, as_json: bool) -> None:
-    """hyperseg-benchmark --profile."""
+    """Executes hyperseg-benchmark --profile."""
     paths = _models_or_found(models, quiet=as_json)
     profiles = [profile_model(path, threads=threads, repetitions=repetitions) for path in paths]
     if as_json:
@@ -123,14 +121,14 @@ def _models_or_found(models: Sequence[Path], quiet: bool) -> Sequence[Path]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """File names, with their folders where two are the same."""
+    """File names, with their folders if two are the same."""
     names = [path.name for path in paths]
     return [path.name if names.count(path.name) == 1 else str(path) for path in paths]
 
 
 @contextmanager
 def _progress(total: int, visible: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, nothing elsewhere; gives what to call after each round."""
+    """A progress bar, on terminals only; yields the function to call after each round."""
     bar = Progress(console=Console(), transient=True, disable=not (visible and sys.stdout.isatty()))
     with bar:
         task = bar.add_task("measuring", total=total)

@@ -1,4 +1,4 @@
-"""What all commands share: options with one meaning everywhere, errors as one line, exit codes."""
+"""Shared parts of the command lines: common options, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from hyperseg_runtime.backends.names import AUTO, BACKEND_CHOICES
+from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
 from hyperseg_runtime.errors import HyperSegError
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -29,13 +29,13 @@ backend_option = click.option(
     type=click.Choice(BACKEND_CHOICES),
     default=AUTO,
     show_default=True,
-    help="What runs the model; auto takes the fastest that this machine can run.",
+    help="Backend that runs the model; auto takes the fastest available on this machine.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: one for each core."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, for machines.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 _DEBUG = "hyperseg.debug"
 
 
@@ -55,12 +55,12 @@ debug_option = click.option(
 
 
 def output_option(text: str) -> Callable[[Function], Function]:
-    """-o/--output with the command's own explanation."""
+    """-o/--output with the command's own help text."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
 
 
 def execute(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command to the end of the process: exit code 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C.
+    """Runs a command and exits the process with its code: 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C.
 
     Errors are one line on stderr; --debug shows their traceback.
     """
@@ -81,7 +81,7 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
         complain(name, "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
+        # The reader closed the pipe; without this, Python would report it again when it flushes at exit.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
@@ -112,7 +112,7 @@ def report(name: str, error: Exception) -> None:
 
 
 def say(text: str) -> None:
-    """Prints a line for people on stdout."""
+    """Prints a line on stdout."""
     click.echo(text)
 
 

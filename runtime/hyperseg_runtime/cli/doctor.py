@@ -1,4 +1,4 @@
-"""hyperseg-doctor: what this machine can run, and why not the rest."""
+"""Command hyperseg-doctor: diagnosis of the installation and of the available backends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Examples:
 @common.json_option
 @common.debug_option
 def doctor(*, as_json: bool) -> int:
-    # Only now, so that --help answers at once.
+    # Imported late, so that --help answers at once.
     from hyperseg_runtime.diagnosis import Finding, Verdict, examine
 
     diagnosis = examine()

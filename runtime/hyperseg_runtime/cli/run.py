@@ -1,4 +1,4 @@
-"""hyperseg-run: pictures, videos, cameras and streams in; segmented ones out."""
+"""Command hyperseg-run: segmentation of images, videos, cameras and streams."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def seconds(text: str) -> Fraction:
     return total
 
 
-@click.command(epilog=_EXAMPLES, help="Segment pictures, videos, folders and globs of them, a camera, or a stream URL.")
+@click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 beside the input.")
 @common.model_option
@@ -44,17 +44,17 @@ def seconds(text: str) -> Fraction:
     type=click.Choice(["overlay", "side-by-side", "mask", "contour"]),
     default="overlay",
     show_default=True,
-    help="How labels are drawn.",
+    help="Rendering of the labels.",
 )
-@click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="The colours' share.")
+@click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Opacity of the colours.")
 @click.option("--legend", is_flag=True, help="Draw the class names.")
 @click.option("--labels", type=click.Path(path_type=Path), metavar="DIR", help="Also write each frame's labels as PNG.")
 @click.option(
     "--stats", type=click.Path(path_type=Path), metavar="FILE", help="Also write class shares: .jsonl or .csv."
 )
 @click.option("--show", is_flag=True, help="Show a window with the live frame rate; q closes it.")
-@click.option("--start", type=seconds, metavar="TIME", default="0", help="Begin here (seconds, or h:m:s).")
-@click.option("--end", type=seconds, metavar="TIME", help="Stop here.")
+@click.option("--start", type=seconds, metavar="TIME", default="0", help="Start time (seconds, or h:m:s).")
+@click.option("--end", type=seconds, metavar="TIME", help="End time.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every Nth frame.")
 @click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames.")
 @click.option(
@@ -62,7 +62,7 @@ def seconds(text: str) -> Fraction:
     type=click.Choice(["latest", "all"]),
     default="latest",
     show_default=True,
-    help="Where a camera or stream is faster than the model: drop frames, or keep all of them.",
+    help="If a camera or stream is faster than the model: drop frames (latest), or process all.",
 )
 @common.force_option
 @common.json_option
@@ -91,11 +91,11 @@ def run(
 ) -> int:
     if end is not None and end <= start:
         raise click.UsageError(f"--end {float(end):g} is not after --start {float(start):g}")
-    # Only now, so that --help and wrong usage answer at once.
+    # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.run_session import RunSession
     from hyperseg_runtime.output.render import Style
     from hyperseg_runtime.pipeline import LivePolicy
-    from hyperseg_runtime.video.frames import Selection
+    from hyperseg_runtime.video.sources import Selection
 
     session = RunSession(
         model=model,

@@ -1,1 +1,1 @@
-"""What a run leaves behind: rendered pictures, labels, statistics."""
+"""Outputs of a run: rendering, and sinks for videos, images, labels and statistics."""

@@ -1,4 +1,4 @@
-"""Labels made visible: an overlay, side by side, the mask alone, or contours; and a legend."""
+"""Rendering of labels: overlay, side by side, mask or contours, with a legend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hyperseg_runtime.preprocess import Frame, Labels
 
 
 class Style(str, Enum):
-    """How labels are drawn on a frame."""
+    """The rendering styles."""
 
     OVERLAY = "overlay"
     SIDE_BY_SIDE = "side-by-side"
@@ -27,7 +27,7 @@ class Renderer:
     """Draws labels in the model's palette."""
 
     def __init__(self, metadata: Metadata, style: Style, alpha: float = 0.5, legend: bool = False) -> None:
-        """alpha: the colours' share in overlays, 0 to 1."""
+        """alpha: opacity of the colours in overlays, 0 to 1."""
         self._metadata = metadata
         self._draw: Callable[[Frame, Labels], Frame] = {
             Style.OVERLAY: self._overlay,
@@ -41,8 +41,8 @@ class Renderer:
 
     def __call__(self, frame: Frame, labels: Labels) -> Frame:
         """uint8 [h, w, 3] BGR and uint8 [h, w] -> uint8 [h, w, 3] BGR ([h, 2w, 3] side by side)."""
-        picture = self._draw(frame, labels)
-        return self._with_legend(picture) if self._legend else picture
+        image = self._draw(frame, labels)
+        return self._with_legend(image) if self._legend else image
 
     @cached_property
     def _colours(self) -> NDArray[np.uint8]:
@@ -67,27 +67,27 @@ class Renderer:
         reach = 1 + 2 * max(1, round(min(labels.shape) / 720))
         kernel = np.ones((reach, reach), np.uint8)
         borders = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, kernel)
-        picture: Frame = np.array(frame)
-        cv2.copyTo(self._mask(frame, labels), borders, picture)
-        return picture
+        image: Frame = np.array(frame)
+        cv2.copyTo(self._mask(frame, labels), borders, image)
+        return image
 
-    def _with_legend(self, picture: Frame) -> Frame:
-        height, width = picture.shape[:2]
+    def _with_legend(self, image: Frame) -> Frame:
+        height, width = image.shape[:2]
         if (height, width) not in self._legends:
             self._legends[height, width] = self._draw_legend(height, width)
         panel = self._legends[height, width]
         if panel is None:
-            return picture
+            return image
         margin = max(2, height // 60)
-        place = picture[margin : margin + panel.shape[0], margin : margin + panel.shape[1]]
-        picture = picture.copy()
-        picture[margin : margin + panel.shape[0], margin : margin + panel.shape[1]] = cv2.addWeighted(
+        place = image[margin : margin + panel.shape[0], margin : margin + panel.shape[1]]
+        image = image.copy()
+        image[margin : margin + panel.shape[0], margin : margin + panel.shape[1]] = cv2.addWeighted(
             panel, 0.85, place, 0.15, 0.0
         )
-        return picture
+        return image
 
     def _draw_legend(self, height: int, width: int) -> Frame | None:
-        """A column of colours and names on dark ground; None where the picture is too small to hold it."""
+        """A column of colours and names on dark ground; None if the image is too small for it."""
         names = self._metadata.class_names
         row = min(height * 9 // 10 // (len(names) + 1), max(14, height // 28))
         if row < 9:

@@ -1,5 +1,5 @@
-"""Video in and out through PyAV, the Python bindings of ffmpeg's libraries.
+"""Video input and output with PyAV, the Python bindings of ffmpeg's libraries.
 
-PyAV and not OpenCV or an ffmpeg process: it gives every frame's exact time, copies sound, knows rotation and all pixel
-formats, carries libx264 in its wheel, and needs nothing installed on the device.
+PyAV, rather than OpenCV or an ffmpeg process: it has exact frame times, copies sound, handles rotation and all pixel
+formats, and its wheel contains libx264, so that nothing else has to be installed on the device.
 """

@@ -1,4 +1,4 @@
-"""Frames of a video file or a network stream."""
+"""Decoding of video files and network streams, with PyAV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.preprocess import Frame
-from hyperseg_runtime.video.frames import Selection, SourceFrame
+from hyperseg_runtime.video.sources import Selection, SourceFrame
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,7 +29,7 @@ class VideoReader:
     """
 
     def __init__(self, source: str, selection: Selection | None = None, timeout_seconds: float = 15.0) -> None:
-        """Raises InputError where there is nothing to read. `timeout_seconds` is for streams that stop answering."""
+        """Raises InputError if there is nothing to read. `timeout_seconds` is for streams that stop responding."""
         self._source = source
         self._selection = selection or Selection()
         self._problems: list[str] = []
@@ -37,7 +37,7 @@ class VideoReader:
         self._container = _open(source, timeout_seconds)
         if not self._container.streams.video:
             self._container.close()
-            raise InputError(f"{source} has no video in it; give a video, a picture, or a folder of them")
+            raise InputError(f"{source} has no video in it; give a video, an image, or a folder of them")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._origin = (self._container.start_time or 0) * _MICROSECOND
@@ -68,7 +68,7 @@ class VideoReader:
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second on average, of the output (--every leaves frames out)."""
+        """Average frames per second, without those that --every leaves out."""
         rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
         return Fraction(rate) / self._selection.every
 
@@ -92,7 +92,7 @@ class VideoReader:
         return round(self._container.duration * _MICROSECOND * self._stream.average_rate)
 
     def frames(self) -> Iterator[SourceFrame]:
-        """The selected frames. Times count from --start. Raises InputError where the source has no frame at all."""
+        """The selected frames. Times count from --start. Raises InputError if the source has no frame at all."""
         wanted = self._selection
         if wanted.start and not self.live:
             target = math.floor((wanted.start + self._origin) / self.time_base)
@@ -130,7 +130,7 @@ class VideoReader:
         return max(Fraction(0), frame.pts * (frame.time_base or self.time_base) - self._origin)
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        """Decodes packet by packet, so that a damaged one costs its own frames only."""
+        """Decodes packet by packet, so that a damaged packet loses its own frames only."""
         from av.error import FFmpegError
 
         try:
@@ -143,7 +143,7 @@ class VideoReader:
             self._problems.append(f"{self._source} stopped: {error.strerror or error}; what came before it is kept")
 
     def _check_complete(self, seen: int) -> None:
-        """Notes what is missing, unless it is known already why the source ended."""
+        """Adds missing frames to the problems, unless the reason is known already."""
         promised = self._stream.frames
         if self._problems:
             return
@@ -160,8 +160,8 @@ def _open(source: str, timeout_seconds: float) -> InputContainer:
     import av
     from av.error import FFmpegError
 
-    # Silent, and not merely quiet: at any other level ffmpeg's decoding threads ask for the interpreter to report an
-    # error, while it may be held by the thread that closes the decoder and waits for them.
+    # Off, and not merely PANIC: at any other level ffmpeg's decoding threads take the interpreter lock to report an
+    # error, while the thread that closes the decoder may hold it and wait for them.
     av.logging.set_level(None)
     remote = "://" in source
     path = Path(source)

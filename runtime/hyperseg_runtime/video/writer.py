@@ -1,8 +1,9 @@
-"""A video of the rendered frames: H.264, yuv420p, playable in a browser."""
+"""H.264 video of the rendered frames, yuv420p, playable in a browser, with the input's sound."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,24 +12,30 @@ import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output.files import beside, explain, publish
+from hyperseg_runtime.output_files import Draft, write_error
 from hyperseg_runtime.preprocess import Frame, Size
-from hyperseg_runtime.video.frames import Selection
-from hyperseg_runtime.video.sound import Sound
+from hyperseg_runtime.video.sources import Selection
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 ENCODER: Final = "libx264"
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""From a file's suffix to ffmpeg's name of the container."""
 _HD_HEIGHT = 720
 _BT709, _BT601, _LIMITED_RANGE = 1, 6, 1  # ffmpeg's AVCOL_* numbers, those of H.264's own tables
+_MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
+_COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
+"""Audio codecs that an MP4 file may contain; any other is encoded again, as AAC."""
 
 
 class VideoWriter:
-    """Writes beside the target and renames on `close`; `abort` leaves nothing behind.
+    """Writes a draft and renames it on `close`; `abort` leaves nothing behind.
 
-    Frames keep their times, so variable frame rates stay as they are. H.264 in yuv420p has even sizes: an odd width or
+    Frames keep their times, so variable frame rates are preserved. H.264 in yuv420p has even sizes: an odd width or
     height is padded by repeating its last column or row.
     """
 
@@ -42,23 +49,24 @@ class VideoWriter:
         sound_from: str | None = None,
         selection: Selection | None = None,
     ) -> None:
-        """sound_from: the file whose sound to carry over, cut like the pictures to `selection`. Raises OutputError."""
+        """sound_from: the file whose sound to carry over, cut to `selection` as the frames are. Raises OutputError."""
         import av
         from av.codec.codec import UnknownCodecError
 
-        self._path, self._part = path, beside(path)
+        self._path, self._draft = path, Draft(path)
         self._size, self._time_base = size, time_base
         self._last_pts = -1
-        self._sound: Sound | None = None
+        self._sound: _Sound | None = None
+        suffix = path.suffix.lower()
         try:
-            options = {"movflags": "faststart"} if path.suffix != ".mkv" else {}
-            self._container = av.open(str(self._part), mode="w", format=FORMATS[path.suffix], options=options)
+            options = {"movflags": "faststart"} if suffix != ".mkv" else {}
+            self._container = av.open(str(self._draft.path), mode="w", format=FORMATS[suffix], options=options)
         except OSError as error:
-            raise OutputError(explain(path, error)) from error
+            raise write_error(path, error) from error
         try:
             self._stream = self._add_stream(rate)
             if sound_from is not None:
-                self._sound = Sound(sound_from, self._container, selection or Selection())
+                self._sound = _Sound(sound_from, self._container, selection or Selection())
         except UnknownCodecError as error:
             self.abort()
             raise OutputError(
@@ -82,14 +90,14 @@ class VideoWriter:
         context.colorspace = context.color_primaries = context.color_trc = space
         return stream
 
-    def write(self, picture: Frame, time: Fraction) -> None:
-        """Adds a picture shown from `time` seconds on. A picture of another size is resized. Raises OutputError."""
+    def write(self, image: Frame, time: Fraction) -> None:
+        """Adds an image shown from `time` seconds on. An image of another size is resized. Raises OutputError."""
         from av.error import FFmpegError
         from av.video.frame import VideoFrame
 
         pts = max(round(time / self._time_base), self._last_pts + 1)
         self._last_pts = pts
-        frame = VideoFrame.from_ndarray(self._fitted(picture), format="bgr24")
+        frame = VideoFrame.from_ndarray(self._fitted(image), format="bgr24")
         space = "ITU709" if self._size[0] >= _HD_HEIGHT else "ITU601"
         frame = frame.reformat(format="yuv420p", dst_colorspace=space, dst_color_range="MPEG")
         frame.pts, frame.time_base = pts, self._time_base
@@ -98,18 +106,18 @@ class VideoWriter:
             if self._sound is not None:
                 self._sound.advance(time)
         except (FFmpegError, OSError) as error:
-            raise OutputError(explain(self._path, error)) from error
+            raise write_error(self._path, error) from error
 
-    def _fitted(self, picture: Frame) -> Frame:
+    def _fitted(self, image: Frame) -> Frame:
         height, width = self._size
-        if picture.shape[:2] != self._size:
-            picture = np.asarray(cv2.resize(picture, (width, height)), dtype=np.uint8)
+        if image.shape[:2] != self._size:
+            image = np.asarray(cv2.resize(image, (width, height)), dtype=np.uint8)
         if height % 2 or width % 2:
-            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        return picture
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return image
 
     def close(self, end: Fraction | None = None) -> None:
-        """Finishes the file and gives it its name. `end`: where the sound stops, None: with its own end."""
+        """Completes the file and gives it its name. `end`: time at which the sound stops; None: with its own end."""
         from av.error import FFmpegError
 
         try:
@@ -118,17 +126,89 @@ class VideoWriter:
                 self._sound.advance(end)
                 self._sound.close()
             self._container.close()
-            publish(self._part, self._path)
+            self._draft.publish()
         except (FFmpegError, OSError) as error:
             self.abort()
-            raise OutputError(explain(self._path, error)) from error
+            raise write_error(self._path, error) from error
 
     def abort(self) -> None:
-        """Throws away what was written."""
+        """Discards what was written."""
         from av.error import FFmpegError
 
         if self._sound is not None:
             self._sound.close()
         with contextlib.suppress(FFmpegError, OSError, ValueError):
             self._container.close()
-        self._part.unlink(missing_ok=True)
+        self._draft.discard()
+
+
+class _Sound:
+    """The audio of a file, muxed into the output beside its video.
+
+    Reads the file a second time, so that memory stays bounded however far apart audio and video are in it.
+    """
+
+    def __init__(self, source: str, output: OutputContainer, selection: Selection) -> None:
+        import av
+
+        self._input = av.open(source, mode="r")
+        self._from: AudioStream = self._input.streams.audio[0]
+        self._selection = selection
+        self._origin = (self._input.start_time or 0) * _MICROSECOND + selection.start
+        if self._from.codec_context.codec.canonical_name in _COPIED_AUDIO:
+            self._to = output.add_stream_from_template(self._from)
+            self._packets = self._copied()
+        else:
+            self._to = output.add_stream("aac", rate=self._from.codec_context.sample_rate)
+            self._to.layout = "mono" if self._from.codec_context.layout.nb_channels == 1 else "stereo"
+            self._packets = self._encoded()
+        self._output = output
+        self._waiting: Packet[AudioStream] | None = None
+
+    def advance(self, until: Fraction | None) -> None:
+        """Writes the packets that begin before `until` seconds; None: all that are left."""
+        while (packet := self._waiting or next(self._packets, None)) is not None:
+            self._waiting = packet
+            begins = (packet.pts or 0) * packet.time_base
+            if until is not None and begins > until:
+                return
+            self._output.mux(packet)
+            self._waiting = None
+
+    def close(self) -> None:
+        self._input.close()
+
+    def _selected(self) -> Iterator[Packet[AudioStream]]:
+        if self._selection.start:
+            self._input.seek(int(self._origin / _MICROSECOND))
+        for packet in self._input.demux(self._from):
+            if packet.pts is None:
+                continue
+            begins = packet.pts * packet.time_base - self._origin
+            if self._selection.end is not None and begins >= self._selection.end - self._selection.start:
+                return
+            if not self._selection.start or begins >= 0:
+                yield packet
+
+    def _copied(self) -> Iterator[Packet[AudioStream]]:
+        for packet in self._selected():
+            shift = round(self._origin / packet.time_base)
+            packet.pts = (packet.pts or 0) - shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+            packet.stream = self._to
+            yield packet
+
+    def _encoded(self) -> Iterator[Packet[AudioStream]]:
+        from av.audio.resampler import AudioResampler
+
+        codec = self._to.codec_context
+        resampler = AudioResampler(format=codec.format, layout=codec.layout, rate=codec.sample_rate)
+        for packet in self._selected():
+            for frame in packet.decode():
+                if frame.pts is not None:
+                    frame.pts -= round(self._origin / (frame.time_base or packet.time_base))
+                for piece in resampler.resample(frame):
+                    yield from self._to.encode(piece)
+        for piece in resampler.resample(None):
+            yield from self._to.encode(piece)
+        yield from self._to.encode(None)

@@ -1,4 +1,4 @@
-"""A network's time by operator and by part, from ONNX Runtime's own profile."""
+"""Profile of a network by operator and by part, from ONNX Runtime's own profiler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.onnx_file import read_node_names
 from hyperseg_runtime.preprocess import prepare
-from hyperseg_runtime.profiling.parts import NodeRun, parts_of
 
 _WARM_UP = 3
 _KERNEL = "_kernel_time"
@@ -79,7 +78,7 @@ def profile_model(model: Path, *, threads: int | None = None, repetitions: int =
 
 
 def runs_of(events: Iterable[Mapping[str, Any]]) -> list[list[NodeRun]]:
-    """ONNX Runtime's events ("NODE_kernel_time", microseconds) as runs: a run ends where its first node comes again."""
+    """ONNX Runtime's events ("NODE_kernel_time", microseconds) as runs: each starts with the first node."""
     runs: list[list[NodeRun]] = []
     for event in events:
         name = str(event.get("name", ""))
@@ -108,3 +107,57 @@ def summarise(model: str, runs: Sequence[Sequence[NodeRun]], names: Mapping[str,
 def _shares(times: Mapping[str, list[float]], runs: int) -> tuple[Share, ...]:
     shares = [Share(name, sum(ms) / runs, len(ms) / runs) for name, ms in times.items()]
     return tuple(sorted(shares, key=lambda one: -one.ms))
+
+
+OTHER = "other"
+_DYNAMIC = ("DPWConv", "FusedMapperDPWConv", "MappedDPWConv", "DPWInvertedResidual", "DPWMetaBlock")
+_MODULES = (
+    ("backbone", "backbone"),
+    ("context_head", "context head"),
+    ("weight_mapper", "weight mappers"),
+    ("decoder", "decoder"),
+)
+_END = ("UpsampleArgmax", "Resize", "ArgMax")
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """One execution of one node."""
+
+    name: str
+    operator: str
+    ms: float
+    height: int | None
+    """Of its first output, where that is [N, C, H, W]."""
+
+
+def parts_of(run: Sequence[NodeRun], names: Mapping[str, str]) -> list[str]:
+    """The part of each node of one run, in the order of execution.
+
+    `names` maps a value to the name of the exported node that computes it: ONNX Runtime names the convolutions that
+    it rewrites after their output. Nodes that it adds (layout reorders) count for the node before them.
+    """
+    levels = sorted({node.height for node in run if node.operator in _DYNAMIC and node.height is not None})
+    parts: list[str] = []
+    for node in run:
+        module = _module(node.name, names)
+        if module is None:
+            parts.append(parts[-1] if parts else OTHER)
+        elif node.operator in _DYNAMIC and node.height is not None:
+            parts.append(f"decoder level {levels.index(node.height)}")
+        elif module == "decoder" and node.operator != "UpsampleArgmax":
+            # In a graph with our operators, the rest of the decoder computes the weights.
+            parts.append("weight mappers" if levels else "decoder")
+        elif module == OTHER:
+            parts.append("upsampling and argmax" if node.operator in _END else "input and output")
+        else:
+            parts.append(module)
+    return parts
+
+
+def _module(name: str, names: Mapping[str, str]) -> str | None:
+    """The part, from the module in the node's name; None for nodes that ONNX Runtime added."""
+    original = name if "/" in name else names.get(name.removesuffix("_nchwc"))
+    if original is None or "/" not in original:
+        return None
+    return next((part for prefix, part in _MODULES if original.startswith(prefix)), OTHER)

@@ -1,4 +1,4 @@
-"""hyperseg-run on pictures, folders and globs."""
+"""hyperseg-run on images, folders and globs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.segmenter import Segmenter
 
-from .clips import pictures, write_clip
+from .clips import images, write_clip
 from .conftest import Finished
 
 Run = Callable[..., Finished]
 
 
-def write_pictures(folder: Path, *names: str) -> list[Path]:
+def write_images(folder: Path, *names: str) -> list[Path]:
     folder.mkdir(exist_ok=True)
-    for name, picture in zip(names, pictures(len(names), (40, 60)), strict=True):
-        cv2.imwrite(str(folder / name), picture)
+    for name, image in zip(names, images(len(names), (40, 60)), strict=True):
+        cv2.imwrite(str(folder / name), image)
     return [folder / name for name in names]
 
 
-def test_one_picture(hyperseg_run: Run, tmp_path: Path) -> None:
-    write_pictures(tmp_path, "a.png")
+def test_one_image(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png")
     assert hyperseg_run("a.png").code == 0
     assert cv2.imread("a.segmented.png").shape == (40, 60, 3)
     again = hyperseg_run("a.png")
@@ -36,9 +36,9 @@ def test_one_picture(hyperseg_run: Run, tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_video_in_it(hyperseg_run: Run, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "in", "b.jpg", "a.png")
+    write_images(tmp_path / "in", "b.jpg", "a.png")
     write_clip(tmp_path / "in" / "c.mp4", count=3)
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    (tmp_path / "in" / "notes.txt").write_text("no image")
     done = hyperseg_run("in", "--labels", "labels", "--stats", "shares.csv")
     assert done.code == 0, done
     assert sorted(path.name for path in Path("in.segmented").iterdir()) == ["a.png", "b.jpg", "c.mp4"]
@@ -48,22 +48,22 @@ def test_a_folder_with_a_video_in_it(hyperseg_run: Run, tmp_path: Path) -> None:
 
 
 def test_a_glob_leaves_out_earlier_results(hyperseg_run: Run, tmp_path: Path) -> None:
-    write_pictures(tmp_path, "a.png", "b.png")
+    write_images(tmp_path, "a.png", "b.png")
     assert hyperseg_run("*.png").code == 0
     assert hyperseg_run("*.png", "--force").code == 0
     assert not list(tmp_path.glob("*.segmented.segmented.png"))
 
 
-def test_a_bad_picture_does_not_stop_the_others(hyperseg_run: Run, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "in", "a.png", "c.png")
-    (tmp_path / "in" / "b.png").write_bytes(b"not a picture")
+def test_a_bad_image_does_not_stop_the_others(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", "a.png", "c.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"not an image")
     done = hyperseg_run("in", "-o", "out")
-    done.failed_with("b.png is not a picture")
+    done.failed_with("b.png is not an image")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((5, 7), np.uint8),
         np.zeros((5, 7, 4), np.uint8),
@@ -72,14 +72,14 @@ def test_a_bad_picture_does_not_stop_the_others(hyperseg_run: Run, tmp_path: Pat
     ],
     ids=["grey", "alpha", "16-bit", "1x1"],
 )
-def test_every_kind_of_picture(hyperseg_run: Run, tmp_path: Path, picture: np.ndarray) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
+def test_every_kind_of_image(hyperseg_run: Run, tmp_path: Path, image: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), image)
     assert hyperseg_run("a.png").code == 0
-    assert cv2.imread("a.segmented.png").shape[:2] == picture.shape[:2]
+    assert cv2.imread("a.segmented.png").shape[:2] == image.shape[:2]
 
 
 def test_styles(segmenter: Segmenter) -> None:
-    frame = pictures(1, (64, 96))[0]
+    frame = images(1, (64, 96))[0]
     labels = segmenter(frame)
     colours = np.asarray(segmenter.metadata.palette, np.uint8)[:, ::-1][labels]
     draw = {style: Renderer(segmenter.metadata, style, alpha=0.25)(frame, labels) for style in Style}
@@ -101,8 +101,8 @@ def test_a_legend_only_where_it_fits(segmenter: Segmenter) -> None:
         assert bool((draw(frame, labels) != plain(frame, labels)).any()) is fits
 
 
-def test_unknown_picture_format(tmp_path: Path) -> None:
-    from hyperseg_runtime.output.pictures import write_picture
+def test_unknown_image_format(tmp_path: Path) -> None:
+    from hyperseg_runtime.output.sinks import write_image
 
     with pytest.raises(OutputError, match="choose one of these"):
-        write_picture(tmp_path / "a.gif", np.zeros((2, 2, 3), np.uint8))
+        write_image(tmp_path / "a.gif", np.zeros((2, 2, 3), np.uint8))

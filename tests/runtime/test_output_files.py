@@ -1,4 +1,4 @@
-"""Outputs are whole or not there."""
+"""Output files are complete or absent, and replace nothing unless asked to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 from pathlib import Path
 
 import pytest
-from hyperseg_export.files import replacing
 from hyperseg_runtime.errors import OutputError
+from hyperseg_runtime.output_files import check_target, replacing, write_bytes
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -61,3 +61,38 @@ def test_impossible_targets_are_named(tmp_path: Path, target: str, message: str)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=message), replacing(tmp_path / target, force=True):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("name", ["x" * 250 + ".onnx", "ü" * 125 + ".onnx", "m." + "s" * 253])
+def test_the_longest_names_are_written(tmp_path: Path, name: str) -> None:
+    with replacing(tmp_path / name, force=False) as draft:
+        draft.write_bytes(b"complete")
+    write_bytes(tmp_path / name, b"again")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b"again"}
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "m.onnx"
+    with (
+        pytest.raises(OutputError, match="exists and was kept"),
+        replacing(target, force=False) as mine,
+        replacing(target, force=False) as other,
+    ):
+        assert mine != other
+        mine.write_bytes(b"mine")
+        other.write_bytes(b"other")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"m.onnx": b"other"}
+
+
+def test_an_input_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"precious")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "clip.mp4")
+    for name in ("clip.mp4", "link.mp4"):
+        with pytest.raises(OutputError, match="the input itself"):
+            check_target(tmp_path / name, force=True, inputs=[tmp_path / "clip.mp4"])
+
+
+def test_a_broken_link_counts_as_existing(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").symlink_to(tmp_path / "gone")
+    with pytest.raises(OutputError, match="exists and was kept"):
+        check_target(tmp_path / "m.onnx", force=False)

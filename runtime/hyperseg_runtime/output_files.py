@@ -1,0 +1,128 @@
+"""Atomic output files: checked before the work begins, written to a draft beside the target, then renamed.
+
+A target is complete or absent, even after a crash or a full disk. The draft is a hidden file in the target's folder,
+`.hyperseg-<pid>-<random>.part`: short, since the target's name may be as long as the file system allows, and
+without the target's suffix, so that searches for *.onnx or *.png do not find it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hyperseg_runtime.errors import OutputError
+
+
+class Draft:
+    """The file that is written in place of `target` until `publish` renames it.
+
+    For outputs that stay open between calls (a video, a log); use `replacing` where one block writes the whole file.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(f".hyperseg-{os.getpid()}-{os.urandom(4).hex()}.part")
+
+    def publish(self, sync: bool = True) -> None:
+        """Flushes the closed draft to the disk and renames it to the target. Raises OSError.
+
+        sync: False skips the flush, for files that are written many times a second. After a power failure such a file
+        may be empty.
+        """
+        if sync:
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())
+        self.path.replace(self.target)
+
+    def discard(self) -> None:
+        """Deletes the draft; does nothing once it is published."""
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(target: Path, force: bool, *, sync: bool = True) -> Iterator[Path]:
+    """Gives the path of a draft to write to; renames it to `target` if the block ends well, deletes it otherwise.
+
+    Raises OutputError where `check_target` does, and in place of any OSError within the block. sync: as in
+    `Draft.publish`.
+    """
+    check_target(target, force)
+    draft = Draft(target)
+    try:
+        yield draft.path
+        check_target(target, force)  # it may have been created meanwhile
+        draft.publish(sync)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        draft.discard()
+
+
+def write_bytes(target: Path, content: bytes, *, sync: bool = True) -> None:
+    """Writes a complete file, replacing an existing one. Raises OutputError. sync: as in `Draft.publish`."""
+    with replacing(target, force=True, sync=sync) as draft:
+        draft.write_bytes(content)
+
+
+def check_target(target: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raises OutputError where `target` cannot be written, is one of `inputs`, or exists and `force` is false."""
+    try:
+        _check(target, force, inputs)
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {reason(error)}") from error
+
+
+def _check(target: Path, force: bool, inputs: Sequence[Path]) -> None:
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target}: the folder {folder} does not exist; create it first, or name another file")
+    exists = _exists(target)
+    if target.is_dir():
+        raise OutputError(f"{target} is a directory; name a file")
+    if any(target.exists() and source.exists() and target.samefile(source) for source in inputs):
+        raise OutputError(f"{target} is the input itself; name another file")
+    if exists and not force:
+        raise OutputError(f"{target} exists and was kept; replace it with --force, or name another file")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{target} is not a regular file; name another one")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: no permission to write in {folder}; choose another folder")
+
+
+def _exists(target: Path) -> bool:
+    """Counts broken links too. Raises OSError for a name that the file system does not take (ENAMETOOLONG)."""
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Creates a folder for outputs, with its parents. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"{folder} is a file, not a folder; name another folder") from None
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be created: {reason(error)}") from error
+
+
+def write_error(target: Path, error: Exception) -> OutputError:
+    """The OutputError for a failed write to `target` or to its draft."""
+    return OutputError(f"{target} was not written: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """Describes an OSError, or one of PyAV's errors, with the remedy where there is one."""
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space, or write to another one"
+    if code == errno.EFBIG:
+        return "the file is larger than this system allows; see `ulimit -f`"
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "permission denied; choose another folder"
+    return str(getattr(error, "strerror", None) or error)

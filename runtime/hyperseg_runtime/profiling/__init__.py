@@ -1,1 +1,0 @@
-"""Where the time goes inside a network."""

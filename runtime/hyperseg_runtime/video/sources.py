@@ -1,0 +1,203 @@
+"""Frame sources: the interface, image files and cameras. Videos and streams are in `reader`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.preprocess import Frame, Size
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """A decoded frame, upright, BGR."""
+
+    image: Frame
+    index: int
+    """Number in the source, from 0, counting the frames that --every leaves out."""
+    time: Fraction
+    """Seconds since the beginning of the source (or of the cut); 0 for an image file."""
+    name: str
+    """File-name stem of outputs about this frame."""
+    path: Path | None = None
+    """The image's file; None for frames of videos."""
+
+    @property
+    def size(self) -> Size:
+        return self.image.shape[0], self.image.shape[1]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The frames of a video to process."""
+
+    start: Fraction = Fraction(0)
+    """In seconds, as `end` is."""
+    end: Fraction | None = None
+    every: int = 1
+    max_frames: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self == Selection()
+
+
+class FrameSource(Protocol):
+    """A source of frames: a video, a stream, a camera, or image files."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def expected_frames(self) -> int | None:
+        """The number of frames, if known (for the progress bar only)."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames arrive in real time, and are lost when nobody takes them."""
+
+    @property
+    def problems(self) -> list[str]:
+        """Errors that did not stop the source, one line each; complete after the last frame."""
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Yields the frames. Raises InputError."""
+
+    def close(self) -> None: ...
+
+
+class VideoSource(FrameSource, Protocol):
+    """A source whose frames have times, so that a video can be made of them."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Average frames per second, without those that --every leaves out."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of the frames' times, in seconds."""
+
+
+class ImageReader:
+    """Reads image files one after another; one that cannot be read is a problem, not the end."""
+
+    def __init__(self, paths: tuple[Path, ...], selection: Selection | None = None) -> None:
+        wanted = selection or Selection()
+        self._paths = list(enumerate(paths))[:: wanted.every][: wanted.max_frames]
+        self._problems: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return f"{len(self._paths)} images" if len(self._paths) != 1 else str(self._paths[0][1])
+
+    @property
+    def expected_frames(self) -> int | None:
+        return len(self._paths)
+
+    @property
+    def live(self) -> bool:
+        return False
+
+    @property
+    def problems(self) -> list[str]:
+        return self._problems
+
+    def frames(self) -> Iterator[SourceFrame]:
+        for index, path in self._paths:
+            try:
+                yield SourceFrame(read_image(path), index, Fraction(0), path.stem, path)
+            except InputError as error:
+                self._problems.append(str(error))
+
+    def close(self) -> None:
+        pass
+
+
+def read_image(path: Path) -> Frame:
+    """uint8 [h, w, 3] BGR, upright by its EXIF rotation; grey, 16-bit and alpha are converted. Raises InputError."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if content.size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise InputError(f"{path} is not an image that OpenCV can read ({error.err})") from error
+    if image is None:
+        raise InputError(f"{path} is not an image, or it is damaged")
+    return np.asarray(image, dtype=np.uint8)
+
+
+class Camera:
+    """A camera of this machine, by its index, through OpenCV (V4L2, AVFoundation or Media Foundation).
+
+    Frames are timed by the clock. Ends at --end seconds, at --max-frames, or with Ctrl-C.
+    """
+
+    time_base = Fraction(1, 1000)
+
+    def __init__(self, index: int, selection: Selection | None = None) -> None:
+        """Raises InputError."""
+        self._index = index
+        self._selection = selection or Selection()
+        self._problems: list[str] = []
+        self._capture = cv2.VideoCapture(index)
+        if not self._capture.isOpened():
+            raise InputError(f"camera {index} cannot be opened; is it connected, free, and are you allowed to use it?")
+
+    @property
+    def name(self) -> str:
+        return f"camera {self._index}"
+
+    @property
+    def stem(self) -> str:
+        return f"camera-{self._index}"
+
+    @property
+    def expected_frames(self) -> int | None:
+        return self._selection.max_frames
+
+    @property
+    def live(self) -> bool:
+        return True
+
+    @property
+    def problems(self) -> list[str]:
+        return self._problems
+
+    @property
+    def rate(self) -> Fraction:
+        reported = self._capture.get(cv2.CAP_PROP_FPS)
+        rate = Fraction(reported).limit_denominator(1001) if reported and reported > 0 else Fraction(30)
+        return rate / self._selection.every
+
+    def frames(self) -> Iterator[SourceFrame]:
+        start = time.monotonic()
+        given = index = 0
+        while given != self._selection.max_frames:
+            done, image = self._capture.read()
+            now = Fraction(round((time.monotonic() - start) * 1000), 1000)
+            if not done:
+                self._problems.append(f"camera {self._index} stopped after {index} frames; they are kept")
+                return
+            if self._selection.end is not None and now >= self._selection.end:
+                return
+            if now >= self._selection.start and index % self._selection.every == 0:
+                name = f"{self.stem}_{index:06d}"
+                yield SourceFrame(np.asarray(image, dtype=np.uint8), index, now - self._selection.start, name)
+                given += 1
+            index += 1
+
+    def close(self) -> None:
+        self._capture.release()
