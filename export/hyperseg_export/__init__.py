@@ -1,4 +1,4 @@
-"""From a checkpoint to a file that a device runs: PyTorch to ONNX, ONNX to a TensorRT engine.
+"""Exports HyperSeg networks to ONNX and builds TensorRT engines.
 
 Importing this package imports neither torch nor onnx; the names below are resolved when they are first used.
 """

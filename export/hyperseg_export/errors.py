@@ -1,4 +1,4 @@
-"""The errors of exports and engine builds. Each message is one line that names the thing, its value and the remedy."""
+"""Errors of exports and engine builds. Each message is one line that names the thing, its value and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`export_onnx`: a network or checkpoint becomes a verified ONNX file that carries everything a device must know."""
+"""`export_onnx`: exports a network or checkpoint to a verified ONNX file with metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hyperseg_export.operators.schemas import register
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes.rewriting import Pass
 from hyperseg_export.passes.targets import CPU, CUDA, PORTABLE, run_passes
-from hyperseg_export.quantisation import calibration_pictures, quantise
+from hyperseg_export.quantisation import calibration_images, quantise
 from hyperseg_export.report import ExportReport
 from hyperseg_export.tracing import trace
 from hyperseg_export.verification import verify
@@ -50,7 +50,7 @@ def export_onnx(
 
     Raises:
         OptionError: a value that this network does not take, e.g. a resolution.
-        ExportError: an unreadable checkpoint, a network that cannot be exported, or no pictures to calibrate on.
+        ExportError: an unreadable checkpoint, a network that cannot be exported, or no images to calibrate on.
         DisagreementError: the file does not compute what the network computes.
         OutputError: `output` cannot be written.
     """
@@ -58,7 +58,7 @@ def export_onnx(
     progress = progress or _silent
     options, target = options or ExportOptions(), Path(output)
     check_target(target, options.force)
-    pictures = [] if options.calibration is None else calibration_pictures(options.calibration)
+    images = [] if options.calibration is None else calibration_images(options.calibration)
     digest = None
     if isinstance(network, (str, Path)):
         progress(f"reading {network}")
@@ -73,9 +73,9 @@ def export_onnx(
     _stamp(graph, described)
     model = ir.to_proto(graph)
     _check(model)
-    if pictures:
-        progress(f"calibrating on {len(pictures)} pictures")
-        model = quantise(model, network.config, options, resolution, pictures)
+    if images:
+        progress(f"calibrating on {len(images)} images")
+        model = quantise(model, network.config, options, resolution, images)
     verification = None
     with replacing(target, options.force) as draft:
         onnx.save_model(model, draft)
@@ -102,7 +102,7 @@ def network_name(config: Any) -> str | None:
 
 
 def describe(config: Any, options: ExportOptions, resolution: Resolution, digest: str | None) -> Metadata:
-    """What the file says about itself."""
+    """The metadata of the exported file."""
     classes = class_set(config.dataset, config.num_classes)
     return Metadata(
         class_names=classes.names,

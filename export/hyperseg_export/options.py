@@ -1,4 +1,4 @@
-"""What an export is asked for."""
+"""Export options."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def _nearest(value: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a network becomes an ONNX file. The defaults are what a device wants: pictures in, labels out.
+    """How a network becomes an ONNX file. The defaults are what a device wants: images in, labels out.
 
     Attributes:
         resolution: of the input; None takes the preset's.
-        batch: pictures at once.
+        batch: images at once.
         dynamic: batch, height and width are left open; `resolution` is then what the export is verified at.
-        input_type: UINT8 takes RGB pictures [N, H, W, 3] and normalises them in the graph.
+        input_type: UINT8 takes RGB images [N, H, W, 3] and normalises them in the graph.
         output: labels, logits, or both.
         precision: FLOAT32, FLOAT16, or INT8 (the encoder quantised; needs `calibration`).
         portable: standard ONNX operators only.
@@ -65,7 +65,7 @@ class ExportOptions:
         opset: of the standard operators.
         verify: run the file against PyTorch, and keep it only if they agree.
         force: replace an existing file.
-        calibration: a folder of pictures, for INT8.
+        calibration: a folder of images, for INT8.
     """
 
     resolution: Resolution | None = None
@@ -89,4 +89,4 @@ class ExportOptions:
         if self.precision is Precision.BFLOAT16:
             raise OptionError("bfloat16 files are not written; use float32 or float16 (--fp16)")
         if (self.precision is Precision.INT8) != (self.calibration is not None):
-            raise OptionError("int8 and a folder of pictures to calibrate on belong together (--int8 --calibrate DIR)")
+            raise OptionError("int8 and a folder of images to calibrate on belong together (--int8 --calibrate DIR)")

@@ -1,4 +1,4 @@
-"""The encoder in eight-bit integers: ONNX Runtime's static quantisation (quantise-dequantise pairs), on pictures."""
+"""Quantises the encoder to int8 with ONNX Runtime's static quantisation (QDQ), calibrated on images."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def quantise(
-    model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution, pictures: list[Path]
+    model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution, images: list[Path]
 ) -> onnx.ModelProto:
-    """The model with its encoder quantised; value ranges come from the pictures.
+    """The model with its encoder quantised; value ranges come from the images.
 
-    Raises ExportError for a picture that cannot be read.
+    Raises ExportError for an image that cannot be read.
     """
     # ONNX Runtime's calibrator cannot load our operators; their standard twin has the same encoder, name by name.
     twin = ir.from_proto(model)
@@ -49,7 +49,7 @@ def quantise(
             augmented_model_path=str(path.with_name("calibration.onnx")),
             calibrate_method=CalibrationMethod.MinMax,
         )
-        calibrator.collect_data(_Reader(pictures, config, options, resolution))
+        calibrator.collect_data(_Reader(images, config, options, resolution))
         ranges = calibrator.compute_data()
         quantiser = QDQQuantizer(
             model,
@@ -69,23 +69,23 @@ def quantise(
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds the calibrator picture by picture."""
+    """Feeds the calibrator image by image."""
 
-    def __init__(self, pictures: list[Path], config: Any, options: ExportOptions, resolution: Resolution) -> None:
-        self._feeds = _feeds(pictures, config, options, resolution)
+    def __init__(self, images: list[Path], config: Any, options: ExportOptions, resolution: Resolution) -> None:
+        self._feeds = _feeds(images, config, options, resolution)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._feeds, None)
 
 
 def _feeds(
-    pictures: list[Path], config: Any, options: ExportOptions, resolution: Resolution
+    paths: list[Path], config: Any, options: ExportOptions, resolution: Resolution
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    for path in pictures:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ExportError(f"{path} is not a picture that OpenCV reads; remove it from the folder (--calibrate)")
-        resized = cv2.resize(picture, (resolution.width, resolution.height), interpolation=cv2.INTER_AREA)
+    for path in paths:
+        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if frame is None:
+            raise ExportError(f"{path} is not an image that OpenCV reads; remove it from the folder (--calibrate)")
+        resized = cv2.resize(frame, (resolution.width, resolution.height), interpolation=cv2.INTER_AREA)
         images = np.repeat(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)[None], options.batch, axis=0)
         if options.input_type is InputType.FLOAT:
             normalised = (images / 255.0 - np.array(config.mean)) / np.array(config.std)
@@ -93,13 +93,13 @@ def _feeds(
         yield {INPUT_NAME: images}
 
 
-def calibration_pictures(folder: Path) -> list[Path]:
-    """Up to 64 pictures, spread over the folder. Raises ExportError where there are none."""
+def calibration_images(folder: Path) -> list[Path]:
+    """Up to 64 images, spread over the folder. Raises ExportError where there are none."""
     if not folder.is_dir():
-        raise ExportError(f"{folder} is not a folder; name one with pictures (--calibrate DIR)")
+        raise ExportError(f"{folder} is not a folder; name one with images (--calibrate DIR)")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if not found:
-        raise ExportError(f"{folder} has no pictures ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
+        raise ExportError(f"{folder} has no images ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
     return found[:: max(1, len(found) // _PICTURES)][:_PICTURES]
 
 

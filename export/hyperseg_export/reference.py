@@ -1,7 +1,7 @@
-"""ONNX Runtime on the CPU as the reference for other runtimes, whose labels may differ by what rounding explains.
+"""ONNX Runtime on the CPU as the reference for other runtimes.
 
-An engine puts out labels only, so how far its logits are from the file's is not to be seen. Its labels may differ only
-where the file's two logits are as close as rounding moves them, and not on many more pixels than rounding turns.
+An engine outputs labels only, so its logits cannot be compared. Its labels may differ only where the two logits of the
+file are as close as rounding moves them, and on not many more pixels than rounding turns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an export did and measured."""
+"""Report on an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far rounding alone may move what a network computes. docs/numerics.md derives and measures it."""
+"""Bounds on the effect of rounding on a network's results. docs/numerics.md derives and measures them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BFLOAT16 = 2.0**-8
 FACTOR = 4.0
 """Two correct implementations differ by at most so many times what `disturbed` does to one of them.
 
-Each of them rounds, which makes sqrt(2); the rest is for the largest of many values, drawn twice, and for a picture of
+Each of them rounds, which makes sqrt(2); the rest is for the largest of many values, drawn twice, and for an image of
 one colour, over which rounding errors are alike and averages do not remove them. Measured: 0.3 to 2."""
 
 _GENERATED = 128
@@ -48,7 +48,7 @@ def relative_error(terms: int, precision: Precision) -> float:
 
 
 def smallest(precision: Precision) -> float:
-    """What is lost of values that are nearly zero."""
+    """The absolute error of values that are nearly zero."""
     return _SMALLEST.get(precision, _SMALLEST_FLOAT32)
 
 

@@ -1,4 +1,4 @@
-"""The model that ships with the package, and its twin in standard operators for machines without our library.
+"""Makes the model that ships with the package, and its twin in standard operators.
 
     python -m hyperseg_export.shipped_model camvid-lite.pth runtime/hyperseg_runtime/models/camvid-lite.onnx
     python -m hyperseg_export.shipped_model camvid-lite.onnx      # writes camvid-lite.portable.onnx beside it

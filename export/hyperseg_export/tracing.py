@@ -1,4 +1,4 @@
-"""The network as an ONNX graph: image in, labels out, traced by PyTorch's exporter."""
+"""Traces a network to an ONNX graph from image to labels, with PyTorch's exporter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exported file in ONNX Runtime beside the PyTorch network, on images, part by part."""
+"""Verifies an exported file in ONNX Runtime against the PyTorch network, part by part."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hyperseg_export.errors import DisagreementError, ExportError
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.reference import open_reference
 from hyperseg_export.rounding import FLOAT16, FLOAT32, Bound, disturbed, smallest
-from hyperseg_export.samples import test_pictures
+from hyperseg_export.samples import sample_images
 from hyperseg_export.tracing import INPUT_NAME, OUTPUT_NAMES
 
 CHECKED = (Precision.FLOAT32, Precision.FLOAT16)
-"""What eight bits cost is not rounding of sums: it is measured and reported, and no bound is derived for it."""
+"""Precisions with a derived bound. The error of eight bits is not rounding of sums: it is measured and reported."""
 
 _KEPT = "nothing was kept (--no-verify keeps such a file)"
 
@@ -32,12 +32,12 @@ _INTERPOLATION = {Precision.FLOAT32: 16 * FLOAT32, Precision.FLOAT16: 16 * FLOAT
 
 
 class Agreement:
-    """Collects comparisons over pictures; `check` raises if one of them found more than rounding can do."""
+    """Collects comparisons over images; `check` raises if one of them found more than rounding can do."""
 
     def __init__(self, precision: Precision) -> None:
         self._precision = precision
         self._failure: str | None = None
-        self._pictures = 0
+        self._images = 0
         self._largest = 0.0
         self._error_sum = 0.0
         self._values = 0
@@ -66,10 +66,10 @@ class Agreement:
         return bound
 
     def compare_logits(self, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
-        """As `compare`, of the logits from picture to end: what the report says."""
+        """As `compare`, of the logits from image to end: what the report says."""
         error = (found - expected).abs()
         bound = self.compare("logits", found, expected, disturbed)
-        self._pictures += len(found)
+        self._images += len(found)
         self._largest = max(self._largest, float(error.max()))
         self._error_sum += float(error.sum(dtype=torch.float64))
         self._values += error.numel()
@@ -98,7 +98,7 @@ class Agreement:
 
     def result(self) -> Verification:
         return Verification(
-            inputs=self._pictures,
+            inputs=self._images,
             max_abs_error=self._largest,
             mean_abs_error=self._error_sum / max(self._values, 1),
             label_agreement=1.0 - self._different / max(self._pixels, 1),
@@ -140,7 +140,7 @@ Outputs: TypeAlias = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Maps:
-    """What lies between the parts of a network: features F_1..F_5, signal φ, and the logits of the finest level."""
+    """The tensors between the parts of a network: features F_1..F_5, signal φ, and the logits of the finest level."""
 
     image: Tensor
     features: list[Tensor]
@@ -282,22 +282,22 @@ def _run(network: Any, image: Tensor) -> Maps:
 
 
 def _enlarged(network: Any, low: Tensor) -> Tensor:
-    """To the size of the pictures."""
+    """To the size of the images."""
     stride = float(network.config.output_stride)
     return low if stride == 1 else F.interpolate(low, scale_factor=stride, mode="bilinear")
 
 
 def _batches(options: ExportOptions, resolution: Resolution, unit: int) -> Iterator[NDArray[np.uint8]]:
-    """Pictures uint8 [N, H, W, 3]."""
-    pictures = test_pictures(resolution.height, resolution.width)
-    for start in range(0, len(pictures), options.batch):
-        yield np.stack([pictures[(start + index) % len(pictures)] for index in range(options.batch)])
+    """Images uint8 [N, H, W, 3]."""
+    images = sample_images(resolution.height, resolution.width)
+    for start in range(0, len(images), options.batch):
+        yield np.stack([images[(start + index) % len(images)] for index in range(options.batch)])
     if options.dynamic:
-        yield np.stack(test_pictures(2 * unit, 3 * unit, seed=1))
+        yield np.stack(sample_images(2 * unit, 3 * unit, seed=1))
 
 
 def _inputs(images: NDArray[np.uint8], config: Any, kind: InputType) -> tuple[NDArray[Any], Tensor]:
-    """What the file takes, and what the network takes."""
+    """The images as the file takes them, and as the network takes them."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
     normalised = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255.0 - mean) / std
     return (images if kind is InputType.UINT8 else normalised.contiguous().numpy()), normalised

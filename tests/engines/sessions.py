@@ -72,5 +72,5 @@ def labels_of(model: onnx.ModelProto, images: Images) -> Any:
     return session.run(["labels"], {"image": images})[0]
 
 
-def pictures(height: int, width: int, batch: int = 1, seed: int = 0) -> Images:
+def random_images(height: int, width: int, batch: int = 1, seed: int = 0) -> Images:
     return np.random.default_rng(seed).integers(0, 256, (batch, height, width, 3), np.uint8)

@@ -14,7 +14,7 @@ from hyperseg_runtime.metadata import InputType, Precision
 from onnx import TensorProto, helper, numpy_helper
 
 from .graphs import HEIGHT, OPSET, WIDTH, halved, miniature
-from .sessions import labels_of, pictures
+from .sessions import labels_of, random_images
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -81,7 +81,7 @@ def test_more_can_be_kept_by_operator_or_node(name: str) -> None:
 def test_labels_stay() -> None:
     model = miniature()
     half, _ = halved(model)
-    images = pictures(HEIGHT, WIDTH)
+    images = random_images(HEIGHT, WIDTH)
     comparison = LabelCheck(model, Precision.FLOAT16).compare(images, labels_of(half, images))
     assert comparison.explained, comparison
 

@@ -18,7 +18,7 @@ from hyperseg_export.reference import LabelCheck
 from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.metadata import Precision
 
-from .sessions import Machine, labels_of, pictures
+from .sessions import Machine, labels_of, random_images
 
 pytest.importorskip("torch")
 random_network = pytest.importorskip("hyperseg_export.samples").random_network
@@ -87,7 +87,7 @@ def test_labels_through_the_session(exported: tuple[str, Path], half: bool) -> N
     prepared = prepare(source, EngineOptions(half=half)).proto
     machine = Machine()
     session = machine.open(prepared, machine.plan(prepared), replace(source.metadata))
-    images = pictures(SMALL.height, SMALL.width)
+    images = random_images(SMALL.height, SMALL.width)
     labels = session.run(images).labels
     session.close()
     machine.assert_all_released()

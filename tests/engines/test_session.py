@@ -12,7 +12,7 @@ from hyperseg_runtime.errors import InputError, MetadataError, ModelError
 from hyperseg_runtime.metadata import InputType, OutputKind
 
 from .graphs import HEIGHT, WIDTH, metadata, miniature
-from .sessions import Machine, labels_of, pictures
+from .sessions import Machine, labels_of, random_images
 
 PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
 
@@ -29,7 +29,7 @@ def test_labels_are_those_of_onnxruntime(version: str, input_type: InputType) ->
     model = miniature(input_type=input_type)
     session = machine.open(model, machine.plan(model))
     for seed in range(3):
-        images = pictures(HEIGHT, WIDTH, seed=seed)
+        images = random_images(HEIGHT, WIDTH, seed=seed)
         if input_type is InputType.FLOAT:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2) / 127.5 - 1, np.float32)
         outputs = session.run(images)
@@ -45,7 +45,7 @@ def test_shapes_may_change_within_the_profile_and_nothing_is_allocated() -> None
     session = machine.open(model, machine.plan(model, PROFILE))
     allocations = machine.device.allocations
     for batch, height, width in ((1, 64, 96), (2, 96, 128), (1, 32, 64), (2, 64, 64)):
-        images = pictures(height, width, batch)
+        images = random_images(height, width, batch)
         labels = session.run(images).labels
         np.testing.assert_array_equal(labels, labels_of(model, images))
     assert machine.device.allocations == allocations
@@ -57,8 +57,8 @@ def test_a_resolution_outside_the_profile_is_refused_and_the_session_goes_on() -
     model = miniature(dynamic=True)
     session = machine.open(model, machine.plan(model, PROFILE))
     with pytest.raises(InputError, match=r"from \[1, 32, 64, 3\] to \[2, 96, 128, 3\], not \[1, 128, 128, 3\]"):
-        session.run(pictures(128, 128))
-    images = pictures(HEIGHT, WIDTH)
+        session.run(random_images(128, 128))
+    images = random_images(HEIGHT, WIDTH)
     np.testing.assert_array_equal(session.run(images).labels, labels_of(model, images))
     session.close()
 
@@ -67,7 +67,7 @@ def test_results_belong_to_the_caller() -> None:
     machine = Machine()
     model = miniature()
     session = machine.open(model, machine.plan(model))
-    first, second = pictures(HEIGHT, WIDTH, seed=1), pictures(HEIGHT, WIDTH, seed=2)
+    first, second = random_images(HEIGHT, WIDTH, seed=1), random_images(HEIGHT, WIDTH, seed=2)
     kept = session.run(first).labels
     session.run(second)
     np.testing.assert_array_equal(kept, labels_of(model, first))
@@ -80,7 +80,7 @@ def test_fixed_shapes_are_recorded_where_the_driver_can(records_graphs: bool) ->
     model = miniature()
     session = machine.open(model, machine.plan(model))
     assert ("CUDA graph" in session.description) is records_graphs
-    images = pictures(HEIGHT, WIDTH)
+    images = random_images(HEIGHT, WIDTH)
     np.testing.assert_array_equal(session.run(images).labels, labels_of(model, images))
     session.close()
     machine.assert_all_released()
@@ -90,7 +90,7 @@ def test_device_time_is_between_upload_and_download() -> None:
     machine = Machine()
     model = miniature()
     session = machine.open(model, machine.plan(model))
-    timed = session.run_timed(pictures(HEIGHT, WIDTH))
+    timed = session.run_timed(random_images(HEIGHT, WIDTH))
     assert timed.device_seconds == pytest.approx(1e-3)  # the double's clock ticks once an event
     session.close()
 
@@ -102,7 +102,7 @@ def test_several_threads_and_other_users_of_the_gpu() -> None:
     wrong: list[int] = []
 
     def work(seed: int) -> None:
-        images = pictures(HEIGHT, WIDTH, seed=seed)
+        images = random_images(HEIGHT, WIDTH, seed=seed)
         expected = labels_of(model, images)
         for _ in range(5):
             if not np.array_equal(session.run(images).labels, expected) or machine.device.stack:
@@ -124,10 +124,10 @@ def test_a_failed_run_says_why_and_releases_everything() -> None:
     session = machine.open(model, machine.plan(model))
     machine.module.failures.add("execute")
     with pytest.raises(ModelError, match=r"TensorRT did not run it.*illegal memory access"):
-        session.run(pictures(HEIGHT, WIDTH))
+        session.run(random_images(HEIGHT, WIDTH))
     machine.assert_all_released()
     with pytest.raises(ModelError, match="closed"):
-        session.run(pictures(HEIGHT, WIDTH))
+        session.run(random_images(HEIGHT, WIDTH))
 
 
 def test_an_error_of_cuda_says_why_and_releases_everything() -> None:
@@ -136,7 +136,7 @@ def test_an_error_of_cuda_says_why_and_releases_everything() -> None:
     session = machine.open(model, machine.plan(model))
     machine.device.fail_next = "cuMemcpyHtoDAsync failed: an illegal memory access was encountered"
     with pytest.raises(ModelError, match=r"the GPU failed \(cuMemcpyHtoDAsync failed: an illegal"):
-        session.run(pictures(HEIGHT, WIDTH))
+        session.run(random_images(HEIGHT, WIDTH))
     machine.assert_all_released()
 
 
@@ -148,14 +148,18 @@ def test_closing_twice_is_allowed_and_use_afterwards_is_not() -> None:
     session.close()
     machine.assert_all_released()
     with pytest.raises(ModelError, match="the session is closed; open the engine again"):
-        session.run(pictures(HEIGHT, WIDTH))
+        session.run(random_images(HEIGHT, WIDTH))
 
 
 def test_wrong_images_are_refused_before_the_gpu_hears_of_them() -> None:
     machine = Machine()
     model = miniature()
     session = machine.open(model, machine.plan(model))
-    for images in (pictures(32, 32), pictures(HEIGHT, WIDTH, batch=2), pictures(HEIGHT, WIDTH).astype(np.float32)):
+    for images in (
+        random_images(32, 32),
+        random_images(HEIGHT, WIDTH, batch=2),
+        random_images(HEIGHT, WIDTH).astype(np.float32),
+    ):
         with pytest.raises(InputError):
             session.run(images)
     session.close()

@@ -55,7 +55,7 @@ def test_the_line_of_the_readme(
     result = run(folder, "--ckpt", "m.pt", "--onnx", *RESOLUTION, monkeypatch=monkeypatch, capfd=capfd)
     assert (result.exit_code, result.stderr) == (0, "")
     assert names(folder) == ["m.onnx", "m.pt"]
-    assert "agreement with PyTorch on 3 pictures" in result.stdout
+    assert "agreement with PyTorch on 3 images" in result.stdout
 
 
 def test_json_and_the_only_checkpoint_of_the_folder(
@@ -70,12 +70,12 @@ def test_json_and_the_only_checkpoint_of_the_folder(
 def test_int8_reports_its_agreement(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pictures = folder / "pictures"
-    pictures.mkdir()
+    images = folder / "images"
+    images.mkdir()
     rng = np.random.default_rng(0)
     for index in range(3):
-        cv2.imwrite(str(pictures / f"{index}.png"), cv2.resize(rng.integers(0, 256, (4, 8, 3), np.uint8), (128, 64)))
-    arguments = ["--ckpt", "m.pt", "--int8", "--calibrate", "pictures", *RESOLUTION, "--json"]
+        cv2.imwrite(str(images / f"{index}.png"), cv2.resize(rng.integers(0, 256, (4, 8, 3), np.uint8), (128, 64)))
+    arguments = ["--ckpt", "m.pt", "--int8", "--calibrate", "images", *RESOLUTION, "--json"]
     result = run(folder, *arguments, monkeypatch=monkeypatch, capfd=capfd)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
@@ -98,8 +98,8 @@ FAILURES = {
     "no batch": (["--ckpt", "m.pt", "--batch", "0"], 2, "batch 0 is not between"),
     "an opset nobody has": (["--ckpt", "m.pt", "--opset", "99"], 2, "opset 99 is not between"),
     "an unknown option": (["--ckpt", "m.pt", "--fast"], 2, "--fast"),
-    "int8 without pictures": (["--ckpt", "m.pt", "--int8"], 2, "--calibrate DIR"),
-    "pictures that are none": (["--ckpt", "m.pt", "--int8", "--calibrate", "there"], 1, "there has no pictures"),
+    "int8 without images": (["--ckpt", "m.pt", "--int8"], 2, "--calibrate DIR"),
+    "images that are none": (["--ckpt", "m.pt", "--int8", "--calibrate", "there"], 1, "there has no images"),
     "two precisions": (["--ckpt", "m.pt", "--int8", "--fp16", "--calibrate", "there"], 2, "exclude each other"),
     "two outputs": (["--ckpt", "m.pt", "--onnx", "a.onnx", "-o", "b.onnx"], 2, "give one"),
     "an unknown preset": (["--preset", "camvid-xl"], 2, "no preset 'camvid-xl'"),

@@ -171,7 +171,7 @@ def test_signatures(exported: Any) -> None:
 
 
 def test_averages_over_pixels_are_made_of_short_sums(exported: Any) -> None:
-    """Over a picture of one colour the rounding errors of a long sum do not cancel."""
+    """Over an image of one colour the rounding errors of a long sum do not cancel."""
     model, _ = exported("portable")
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     means = [node for node in model.graph.node if node.op_type == "ReduceMean"]

@@ -1,7 +1,7 @@
 """The exporter's comparison is tight enough: small faults, planted in a right file, are found, each in its part.
 
 A file that computes the same but for rounding passes in every test of this folder, so these say how small a fault may
-be. The networks have random weights and amplify rounding a thousandfold between picture and logits.
+be. The networks have random weights and amplify rounding a thousandfold between image and logits.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def network(preset: str = "camvid-lite") -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault that shows in one picture shows; the exporter looks at three."""
-    pictures = verification.test_pictures
-    monkeypatch.setattr(verification, "test_pictures", lambda *size, **seed: pictures(*size, **seed)[:1])
+def _one_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that shows in one image shows; the exporter looks at three."""
+    images = verification.sample_images
+    monkeypatch.setattr(verification, "sample_images", lambda *size, **seed: images(*size, **seed)[:1])
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_one_wrong_weight_in_the_encoder(exported: Any, tmp_path: Path) -> None:
     assert "(feature map F2: off by" in refused(right, options, tmp_path)
 
 
-def test_a_wrong_mean_of_the_pictures(exported: Any, tmp_path: Path) -> None:
+def test_a_wrong_mean_of_the_images(exported: Any, tmp_path: Path) -> None:
     """A hundredth of a standard deviation."""
     right, options = exported()
     (name,) = (t.name for t in right.graph.initializer if t.name.endswith("shift"))

@@ -32,11 +32,11 @@ def test_the_twin_is_small_and_computes_the_same(pair: tuple[Path, Path]) -> Non
         pytest.skip("libhyperseg_ort.so is not built")
     model, twin = pair
     assert twin.stat().st_size < 0.02 * model.stat().st_size
-    picture = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
     check = LabelCheck(onnx.load(model), Precision.FLOAT32)
     for file in (model, twin):
         with Segmenter(file) as segment:
-            comparison = check.compare(picture[None, ..., ::-1], segment(picture)[None])
+            comparison = check.compare(image[None, ..., ::-1], segment(image)[None])
             assert comparison.explained, comparison
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from hyperseg_export.reference import LabelCheck
-from hyperseg_export.samples import test_pictures as pictures
+from hyperseg_export.samples import sample_images as pictures
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models

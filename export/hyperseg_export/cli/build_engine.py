@@ -1,4 +1,4 @@
-"""hyperseg-build-engine: an ONNX file in; a TensorRT engine and its sidecar out."""
+"""hyperseg-build-engine: builds a TensorRT engine and its sidecar from an ONNX file."""
 
 from __future__ import annotations
 

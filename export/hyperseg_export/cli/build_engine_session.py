@@ -1,4 +1,4 @@
-"""What hyperseg-build-engine does and shows, once its options are understood."""
+"""A run of hyperseg-build-engine: finds the model, builds, and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hyperseg-evaluate`: score checkpoints, ONNX files and engines on a labelled split."""
+"""hyperseg-evaluate: scores checkpoints, ONNX files and engines on a labelled split."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
 @common.backend_option
 @common.threads_option
 @click.option("--confusion", type=click.Path(path_type=Path), help="Draw the confusion matrix into this PNG.")
-@click.option("--worst", type=click.Path(path_type=Path), help="Draw the eight worst pictures into this PNG.")
+@click.option("--worst", type=click.Path(path_type=Path), help="Draw the eight worst images into this PNG.")
 @common.force_option
 @common.json_option
 @common.debug_option
@@ -46,14 +46,14 @@ def evaluate(
 ) -> int:
     """Score MODELS on a split: mean IoU from one confusion matrix at the labels' size, void ignored, no mirroring.
 
-    Without MODELS, the model of the working folder or the one that ships with the package is taken. The pictures of
+    Without MODELS, the model of the working folder or the one that ships with the package is taken. The images of
     --confusion and --worst are of the first model.
     """
     # Only now, so that --help and wrong usage answer at once.
-    from hyperseg_export.cli.evaluation_session import EvaluationSession
+    from hyperseg_export.cli.evaluate_session import EvaluateSession
 
     size = None if resolution is None else common.parse_resolution(resolution)
-    session = EvaluationSession(data, layout, split, backend, threads, size, force=force, as_json=as_json)
+    session = EvaluateSession(data, layout, split, backend, threads, size, force=force, as_json=as_json)
     return session.run(models, confusion, worst)
 
 

@@ -1,4 +1,4 @@
-"""hyperseg-export: a checkpoint in; a verified ONNX file out."""
+"""hyperseg-export: exports a checkpoint to ONNX and verifies the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Examples:
   hyperseg-export --ckpt m.pth --onnx --fp16 -o m16.onnx
   hyperseg-export --ckpt m.pth --onnx --dynamic --output-type both
   hyperseg-export --ckpt m.pth --onnx --portable  # for runtimes without our operators
-  hyperseg-export --ckpt m.pth --onnx --int8 --calibrate pictures/
+  hyperseg-export --ckpt m.pth --onnx --int8 --calibrate images/
 """
 
 _SAME_PLACE = "-"
@@ -40,14 +40,14 @@ _SAME_PLACE = "-"
 )
 @common.output_option("The same as --onnx FILE.")
 @click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the preset's.")
-@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Pictures at once.")
+@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Images at once.")
 @click.option("--dynamic", is_flag=True, help="Leave batch, height and width open.")
 @click.option(
     "--input-type",
     type=click.Choice(["uint8", "float"]),
     default="uint8",
     show_default=True,
-    help="uint8: RGB pictures [N, H, W, 3], normalised in the graph. float: normalised [N, 3, H, W].",
+    help="uint8: RGB images [N, H, W, 3], normalised in the graph. float: normalised [N, 3, H, W].",
 )
 @click.option(
     "--output-type",
@@ -60,7 +60,7 @@ _SAME_PLACE = "-"
     "--fp16", "half", is_flag=True, help="Weights and arithmetic in half precision; inputs and outputs as before."
 )
 @click.option("--int8", "quantised", is_flag=True, help="Quantise the encoder; needs --calibrate.")
-@click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Pictures to calibrate --int8 on.")
+@click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Images to calibrate --int8 on.")
 @click.option("--portable", is_flag=True, help="Standard ONNX operators only; slower.")
 @click.option("--no-fuse", is_flag=True, help="Keep the encoder in standard operators: for CUDA in ONNX Runtime.")
 @click.option("--opset", type=int, default=18, show_default=True, metavar="N", help="Of the standard operators.")

@@ -1,4 +1,4 @@
-"""What hyperseg-export does and shows, once its options are understood."""
+"""A run of hyperseg-export: finds the checkpoint, exports, and reports."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ExportSession:
         allowed = "" if measured.rounding is None else f" where rounding explains {measured.rounding:.2g}"
         ties = f", {measured.label_ties:.4%} of them ties within rounding" if measured.label_ties else ""
         say(
-            f"agreement with PyTorch on {measured.inputs} pictures: logits off by at most {measured.max_abs_error:.2g}"
+            f"agreement with PyTorch on {measured.inputs} images: logits off by at most {measured.max_abs_error:.2g}"
             f"{allowed} (mean {measured.mean_abs_error:.2g}), labels equal on {measured.label_agreement:.4%} of the "
             f"pixels{ties}"
         )

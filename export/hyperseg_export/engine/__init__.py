@@ -1,4 +1,4 @@
-"""ONNX to a TensorRT engine, with TensorRT 10, TensorRT 11 or TensorRT for RTX. Never imports torch."""
+"""Builds TensorRT engines from ONNX, with TensorRT 10, TensorRT 11 or TensorRT for RTX. Never imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine and its sidecar from an ONNX file of hyperseg-export's, or nothing at all."""
+"""Builds an engine and its sidecar from an ONNX file of hyperseg-export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ONNX file that an engine is built from, and its graph as TensorRT's parser takes it."""
+"""The ONNX file that an engine is built from, and its graph prepared for TensorRT's parser."""
 
 from __future__ import annotations
 

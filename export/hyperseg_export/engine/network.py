@@ -1,6 +1,6 @@
-"""The network that TensorRT parses from an ONNX file, strongly typed, and the configuration that it is built with.
+"""The strongly typed network that TensorRT parses from an ONNX file, and the builder configuration.
 
-TensorRT seldom raises: every return is checked.
+TensorRT rarely raises, so every return value is checked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
+from hyperseg_runtime.output_files import write_bytes
 
 from hyperseg_export.engine.options import capabilities
 from hyperseg_export.engine.process import BuildRequest
@@ -183,6 +184,4 @@ def write_timing_cache(config: Any, path: str | None) -> None:
     cache = config.get_timing_cache()
     content = None if cache is None else cache.serialize()
     if content is not None:
-        draft = Path(f"{path}.part")
-        draft.write_bytes(bytes(content))
-        draft.replace(path)
+        write_bytes(Path(path), bytes(content))

@@ -1,4 +1,4 @@
-"""Options of a build, and the TensorRT and GPUs that they lead to."""
+"""Build options, and the choice of TensorRT and GPUs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Profile:
     best: Resolution
     most: Resolution
     batch: int = 1
-    """Pictures at once: from 1 to `batch`, fastest at 1."""
+    """Images at once: from 1 to `batch`, fastest at 1."""
 
     def check(self, spec: InputSpec) -> None:
         """Raises EngineError where the model cannot have these shapes."""
@@ -153,7 +153,7 @@ def choose_target(options: EngineOptions) -> BuildTarget:
             )
         if gpu is None:
             raise EngineError(
-                f"{tensorrt.name} builds on the GPU that the engine is for, and this machine has none ({driver.problem}); "
+                f"{tensorrt.name} builds on the GPU that the engine is for: {driver.problem}; "
                 f"build on the device, or ahead of time with --flavour {Flavour.RTX.value} ({Flavour.RTX.extra})"
             )
         return BuildTarget(tensorrt, (gpu.compute_capability,), gpu)

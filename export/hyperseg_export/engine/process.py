@@ -1,4 +1,4 @@
-"""A build in a process of its own: what it is asked for, the events that it sends, and what it ended with.
+"""Runs a build in a separate process.
 
 TensorRT ends its process with SIGABRT or SIGSEGV on some inputs, so `worker` runs in one that nothing else depends on.
 The two processes share JSON only: a BuildRequest in a file, and one Event a line through a pipe.

@@ -1,4 +1,4 @@
-"""The built engine: its layers, their types, what stands around our plugins, and what was executed.
+"""Report on a built engine: layers, element types, copies around the plugins, and the verification.
 
 On a GPU the layers come from the engine inspector, as JSON. Where no engine can be deserialised they come from the
 builder, which prints the same list, as text, when it is done.

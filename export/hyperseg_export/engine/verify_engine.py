@@ -1,4 +1,4 @@
-"""The engine on this machine's GPU: inspected, run, and compared with ONNX Runtime."""
+"""Verifies an engine on this machine's GPU against ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring checkpoints, ONNX files and engines with one metric."""
+"""Scores checkpoints, ONNX files and engines with one metric."""
 
 from hyperseg_export.evaluation.scores import Evaluation, evaluate
 

@@ -1,4 +1,4 @@
-"""Whatever file holds a network, as a function from a frame to its labels."""
+"""Predictors: a checkpoint, ONNX file or engine as a function from a frame to its labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKPOINTS = frozenset({".pth", ".pt", ".safetensors"})
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network beside its predictions; None where the file does not tell."""
+    """Properties of a network that a report lists; None where the file does not tell."""
 
     runner: str
     precision: str

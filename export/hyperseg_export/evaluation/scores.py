@@ -1,4 +1,4 @@
-"""One confusion matrix over a split, for any model."""
+"""Scores a predictor on a split with one confusion matrix."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ class Evaluation:
     facts: Facts
     class_names: tuple[str, ...]
     confusion: Confusion
-    picture_scores: tuple[float, ...]
-    """Mean IoU of each picture by itself."""
+    image_scores: tuple[float, ...]
+    """Mean IoU of each image by itself."""
     seconds: float
 
     @property
     def worst(self) -> list[int]:
-        """Indices of the pictures, lowest score first."""
-        return [
-            int(index) for index in np.argsort(np.nan_to_num(np.array(self.picture_scores), nan=1.0), kind="stable")
-        ]
+        """Indices of the images, lowest score first."""
+        return [int(index) for index in np.argsort(np.nan_to_num(np.array(self.image_scores), nan=1.0), kind="stable")]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -45,7 +43,7 @@ class Evaluation:
             "precision": self.facts.precision,
             "height": self.facts.size[0],
             "width": self.facts.size[1],
-            "pictures": len(self.picture_scores),
+            "pictures": len(self.image_scores),
             "mean_iou": self.confusion.mean_iou,
             "pixel_accuracy": self.confusion.pixel_accuracy,
             "iou": {n: None if np.isnan(v) else float(v) for n, v in zip(self.class_names, iou, strict=True)},
@@ -57,10 +55,10 @@ class Evaluation:
 
 
 def evaluate(model: Path, predictor: Predictor, data: DataSet, progress: Progress = lambda _: None) -> Evaluation:
-    """Score a predictor on every picture of a data set.
+    """Score a predictor on every image of a data set.
 
     Raises:
-        DataError: a picture or label cannot be used; the message names the file.
+        DataError: an image or label cannot be used; the message names the file.
     """
     confusion, alone = Confusion(len(data.classes)), []
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The operators of the ONNX domain `hyperseg`: their schemas, and their way from PyTorch into a graph."""
+"""Operators of the ONNX domain `hyperseg`: schemas, and translation from PyTorch."""
 
 from __future__ import annotations
 

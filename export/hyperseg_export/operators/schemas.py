@@ -1,4 +1,4 @@
-"""ONNX schemas of the domain `hyperseg`, so that onnx.checker and shape inference know our operators."""
+"""ONNX schemas of the domain `hyperseg`, for onnx.checker and shape inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the PyTorch operators `torch.ops.hyperseg.*` to nodes of the ONNX domain `hyperseg`."""
+"""Translates the PyTorch operators `torch.ops.hyperseg.*` to nodes of the ONNX domain `hyperseg`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Rewrites of ONNX graphs, one idea a module, with its inverse; `targets` lists the passes of each target."""
+"""Graph passes: one rewrite and its inverse per module; `targets` lists the passes of each target."""

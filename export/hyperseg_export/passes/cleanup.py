@@ -1,4 +1,4 @@
-"""The exporter's graph before and after the passes of a target: nodes named by module, nothing left to compute."""
+"""Cleanup of the exported graph: node names, constant folding, shared subexpressions, metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half precision by rewriting the graph, since builder flags for it are gone (TensorRT 11) or ignored without a word.
+"""Converts a graph to float16, since builder flags for it are gone (TensorRT 11) or silently ignored.
 
 Every tensor gets its type here, and the network built from it is strongly typed: what this file says is what runs.
 

@@ -1,4 +1,4 @@
-"""DPWConv with its weight mapper and `hyperseg.FusedMapperDPWConv`, which computes both on the CPU without weights.
+"""Fuses DPWConv and its weight mapper into FusedMapperDPWConv, which computes no weights, and back.
 
 Before, with T pieces of K values (the Reshapes may be shared by several mappers):
 

@@ -1,4 +1,4 @@
-"""An encoder block and `hyperseg.MBConv`, which computes it on the CPU without writing the expanded map.
+"""Fuses encoder blocks into MBConv, which never writes the expanded feature map, and back.
 
 Before (expand and Add are there in most blocks, not in all):
 

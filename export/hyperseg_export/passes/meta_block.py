@@ -1,4 +1,4 @@
-"""The meta block of v0_1 and `hyperseg.DPWMetaBlock`, which computes it on the CPU without writing the hidden maps.
+"""Fuses the meta blocks of v0_1 into DPWMetaBlock, which never writes the hidden feature maps, and back.
 
 Before (theta is the same; the weights of the three follow each other from `offset` on):
 

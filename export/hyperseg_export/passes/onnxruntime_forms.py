@@ -1,4 +1,4 @@
-"""Standard operators in the forms that ONNX Runtime computes best on the CPU, and back in the usual ones.
+"""Rewrites standard operators in the forms that ONNX Runtime computes best on the CPU, and back.
 
 Convolutions with large weights that don't overlap, as matrix products. ONNX Runtime reorders the weights of every
 convolution that it keeps, and holds both copies while it loads; of a context head whose weights are a hundred times the

@@ -1,4 +1,4 @@
-"""Plugin inputs laid out so that TensorRT for RTX need not copy them first. No value changes.
+"""Lays out plugin inputs so that TensorRT for RTX inserts no copies. No value changes.
 
 It writes maps channels last, yet hands them to a plugin as NCHW, after a layer that transposes, unless the plugin takes
 nothing else. And it makes matrix products with an even number of columns (a multiple of eight in float16 if the engine

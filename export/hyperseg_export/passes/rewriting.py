@@ -1,4 +1,4 @@
-"""Common ground of the passes on onnx_ir graphs: rewrite rules, and a builder for the nodes that they put in."""
+"""Rewrite rules on onnx_ir graphs, and a builder for the nodes that they insert."""
 
 from __future__ import annotations
 

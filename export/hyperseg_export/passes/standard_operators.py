@@ -1,4 +1,4 @@
-"""Operators of the domain `hyperseg` in standard ONNX operators: for runtimes without our library (`--portable`).
+"""Rewrites the operators of the domain `hyperseg` in standard ONNX operators (`--portable`).
 
 DPWConv, before and after, for one kernel position:
 

@@ -1,4 +1,4 @@
-"""Edits for TensorRT's parser with onnx-graphsurgeon, which have no inverse.
+"""Edits the graph for TensorRT's parser with onnx-graphsurgeon. These edits have no inverse.
 
 `to_graphsurgeon` is the border: passes before it work on onnx_ir, whose rewrite rules suit fusion and its inverse; from
 here on tensors are edited by reference, each with its type, as TensorRT's users know it. `to_onnx` ends the surgery.

@@ -1,4 +1,4 @@
-"""The targets that a graph is prepared for, as tuples of passes.
+"""Export and engine targets as tuples of passes.
 
     PyTorch's exporter ─► CPU | CUDA | PORTABLE ─► model.onnx ─► TENSORRT | RTX ─► engine
 

@@ -71,7 +71,7 @@ def _one_preset(preset: str, provider: str, library: Path, context: Context, rep
     from hyperseg_export import ExportOptions, export_onnx
     from hyperseg_export.options import Resolution
     from hyperseg_export.reference import LabelCheck
-    from hyperseg_export.samples import test_pictures
+    from hyperseg_export.samples import sample_images
     from hyperseg_runtime.metadata import Precision
 
     model = network(preset, context)
@@ -86,7 +86,7 @@ def _one_preset(preset: str, provider: str, library: Path, context: Context, rep
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
     if provider not in session.get_providers():
         raise SkipStageError(f"{provider} does not start: see gpu-check.log, and ONNX Runtime's table of CUDA versions")
-    images = np.ascontiguousarray(test_pictures(height, width, seed=3)[0][None])
+    images = np.ascontiguousarray(sample_images(height, width, seed=3)[0][None])
     (labels,) = session.run(None, {"image": images})
     elsewhere = nodes_elsewhere(Path(session.end_profiling()).read_text(), provider)
     # TF32 is the CUDA provider's default, whose factors have float16's 11 bits.

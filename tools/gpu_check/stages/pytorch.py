@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from hyperseg_export.rounding import FACTOR, Bound, disturbed
-from hyperseg_export.samples import test_pictures
+from hyperseg_export.samples import sample_images
 from hyperseg_runtime.metadata import Precision
 
 from gpu_check.stage import Context, Reporter
@@ -32,7 +32,7 @@ def run(context: Context, reporter: Reporter) -> None:
 def _one_preset(preset: str, device: TorchDevice, context: Context, reporter: Reporter) -> None:
     model = network(preset, context)
     height, width = device.size(model.config)
-    picture = torch.from_numpy(test_pictures(height, width, seed=3)[0][None].copy())
+    picture = torch.from_numpy(sample_images(height, width, seed=3)[0][None].copy())
     images = (picture.permute(0, 3, 1, 2).float() / 255.0 - 0.45) / 0.225
     with torch.inference_mode():
         # By PyTorch's functions on the CPU, in a rehearsal too: our kernels come only after it.

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: the confusion matrix, and the sheet of the worst predictions."""
+"""Plots of an evaluation: the confusion matrix and a sheet of the worst predictions."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _CELL, _MARGIN = 58, 130
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def confusion_picture(confusion: Confusion, names: Sequence[str]) -> Pixels:
+def confusion_image(confusion: Confusion, names: Sequence[str]) -> Pixels:
     """The matrix as BGR uint8: rows are the truth, columns the prediction, numbers per cent of the row."""
     count = len(names)
     counts = confusion.counts[:, :count].astype(np.float64)
     shares = counts / np.maximum(confusion.counts.sum(1, keepdims=True), 1)
     side = _MARGIN + count * _CELL + 10
-    picture = np.full((side, side, 3), 255, np.uint8)
+    image = np.full((side, side, 3), 255, np.uint8)
     for row in range(count):
-        _write(picture, names[row], (8, _MARGIN + row * _CELL + _CELL // 2 + 4))
-        _write_upright(picture, names[row], _MARGIN + row * _CELL + _CELL // 2)
+        _write(image, names[row], (8, _MARGIN + row * _CELL + _CELL // 2 + 4))
+        _write_upright(image, names[row], _MARGIN + row * _CELL + _CELL // 2)
         for column in range(count):
             share = shares[row, column]
             x, y = _MARGIN + column * _CELL, _MARGIN + row * _CELL
             shade = int(255 - 200 * share**0.5)
-            cv2.rectangle(picture, (x, y), (x + _CELL - 2, y + _CELL - 2), (255, shade, shade), -1)
+            cv2.rectangle(image, (x, y), (x + _CELL - 2, y + _CELL - 2), (255, shade, shade), -1)
             if share >= 0.005:
-                _write(picture, f"{100 * share:.0f}", (x + 16, y + _CELL // 2 + 4), dark=share < 0.6)
-    return picture
+                _write(image, f"{100 * share:.0f}", (x + 16, y + _CELL // 2 + 4), dark=share < 0.6)
+    return image
 
 
 def worst_sheet(data: DataSet, predictor: Predictor, indices: Sequence[int], scores: Sequence[float]) -> Pixels:
-    """One row a picture, BGR uint8: the picture, its labels, the prediction."""
+    """One row per image, BGR uint8: the image, its labels, the prediction."""
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(data.classes)] = data.classes.colours
     rows = []
@@ -53,11 +53,11 @@ def worst_sheet(data: DataSet, predictor: Predictor, indices: Sequence[int], sco
     return np.ascontiguousarray(np.concatenate(rows)[..., ::-1])
 
 
-def _write(picture: Pixels, text: str, where: tuple[int, int], dark: bool = True) -> None:
-    cv2.putText(picture, text, where, _FONT, 0.45, (0, 0, 0) if dark else (255, 255, 255), 1, cv2.LINE_AA)
+def _write(image: Pixels, text: str, where: tuple[int, int], dark: bool = True) -> None:
+    cv2.putText(image, text, where, _FONT, 0.45, (0, 0, 0) if dark else (255, 255, 255), 1, cv2.LINE_AA)
 
 
-def _write_upright(picture: Pixels, text: str, x: int) -> None:
+def _write_upright(image: Pixels, text: str, x: int) -> None:
     strip = np.full((24, _MARGIN - 8, 3), 255, np.uint8)
     _write(strip, text, (2, 16))
-    picture[4 : _MARGIN - 4, x - 12 : x + 12] = cv2.rotate(strip, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    image[4 : _MARGIN - 4, x - 12 : x + 12] = cv2.rotate(strip, cv2.ROTATE_90_COUNTERCLOCKWISE)

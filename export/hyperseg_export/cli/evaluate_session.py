@@ -1,9 +1,8 @@
-"""What `hyperseg-evaluate` does once its options are read."""
+"""A run of hyperseg-evaluate: scores the models and reports."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
+from hyperseg_runtime.output_files import check_target, write_bytes
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -21,7 +21,7 @@ from rich.table import Table
 from hyperseg.data import DataError, DataSet, Layout, open_splits
 from hyperseg.data.sample import Pixels
 from hyperseg.errors import CheckpointError
-from hyperseg_export.evaluation.pictures import confusion_picture, worst_sheet
+from hyperseg_export.evaluation.plots import confusion_image, worst_sheet
 from hyperseg_export.evaluation.predictors import Predictor, open_predictor
 from hyperseg_export.evaluation.scores import Evaluation
 from hyperseg_export.evaluation.scores import evaluate as score
@@ -30,7 +30,7 @@ _WORST = 8
 
 
 @dataclass(frozen=True)
-class EvaluationSession:
+class EvaluateSession:
     """One call of the command."""
 
     data: Path
@@ -43,9 +43,9 @@ class EvaluationSession:
     as_json: bool
 
     def run(self, models: Sequence[Path], confusion: Path | None, worst: Path | None) -> int:
-        for picture in (confusion, worst):
-            if picture is not None and picture.exists() and not self.force:
-                raise OutputError(f"{picture} exists already; name another one, or replace it with --force")
+        for target in (confusion, worst):
+            if target is not None:
+                check_target(target, self.force)
         data = self._open_data()
         evaluations = []
         for index, model in enumerate(models or [self._found()]):
@@ -53,9 +53,9 @@ class EvaluationSession:
             try:
                 done = self._score(model, predictor, data)
                 if index == 0 and confusion is not None:
-                    _write(confusion, confusion_picture(done.confusion, done.class_names))
+                    _write(confusion, confusion_image(done.confusion, done.class_names))
                 if index == 0 and worst is not None:
-                    _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.picture_scores))
+                    _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.image_scores))
             finally:
                 predictor.close()
             evaluations.append(done)
@@ -118,18 +118,12 @@ def _rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
     rows.append(row("MMAC", [done.facts.macs for done in evaluations], 1e-6, 0))
     rows.append(("input", [f"{done.facts.size[0]}x{done.facts.size[1]}" for done in evaluations]))
     rows.append(("precision", [done.facts.precision for done in evaluations]))
-    rows.append(row("pictures", [len(done.picture_scores) for done in evaluations], 1, 0))
+    rows.append(row("images", [len(done.image_scores) for done in evaluations], 1, 0))
     return rows
 
 
-def _write(path: Path, picture: Pixels) -> None:
-    encoded, data = cv2.imencode(".png", picture)
+def _write(path: Path, image: Pixels) -> None:
+    encoded, data = cv2.imencode(".png", image)
     if not encoded:
         raise OutputError(f"{path} could not be encoded as PNG")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(np.asarray(data, np.uint8).tobytes())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_bytes(path, np.asarray(data, np.uint8).tobytes())
