@@ -17,8 +17,8 @@ def test_pictures(height: int, width: int, seed: int = 0) -> list[Picture]:
 
 
 def street(height: int, width: int, seed: int) -> Picture:
-    """The rendered street of `hyperseg.street`, as a camera of 640x480 sees it, stretched to the size."""
-    from hyperseg.street import Street
+    """The rendered street of `hyperseg_street`, as a camera of 640x480 sees it, stretched to the size."""
+    from hyperseg_street import Street
 
     image = Street(seed=seed).frame(1.0).image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hyperseg_street import Label, Street
+from hyperseg_street.clip import Drive, write_clip, write_dataset
 
 from hyperseg.data import CAMVID_11, Layout, open_split
-from hyperseg.street import Label, Street
-from hyperseg.street.clip import Drive, write_clip, write_dataset
 
 SIZE = (96, 128)
 
@@ -63,7 +63,7 @@ def test_a_data_set_opens_as_camvid(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ([], "give either a CLIP"),
-        (["there.mp4"], "exists already"),
+        (["there.mp4"], "exists and was kept"),
         (["--size", "9x", "x.mp4"], "HEIGHTxWIDTH"),
         (["folder/there.mp4/clip.mp4"], "error:"),
     ],
@@ -72,7 +72,7 @@ def test_wrong_usage_ends_in_a_message(tmp_path: Path, arguments: list[str], mes
     (tmp_path / "there.mp4").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "there.mp4").touch()
-    command = [sys.executable, "-m", "hyperseg.cli.street", *arguments]
+    command = [sys.executable, "-m", "hyperseg_street.cli", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=_environment())
     assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
 

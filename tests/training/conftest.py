@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from hyperseg_street import Street
+from hyperseg_street.clip import write_image
 
 import hyperseg
-from hyperseg.street import Street
-from hyperseg.street.clip import write_picture
 
 SIZE = (128, 192)
 
@@ -56,8 +56,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in seeds:
             for time in times:
                 frame = Street(seed, *SIZE).frame(3.0 * time)
-                write_picture(root / split / f"{seed}-{time}.png", frame.image[..., ::-1].copy())
-                write_picture(root / f"{split}annot" / f"{seed}-{time}.png", frame.label)
+                write_image(root / split / f"{seed}-{time}.png", frame.image[..., ::-1].copy())
+                write_image(root / f"{split}annot" / f"{seed}-{time}.png", frame.label)
     return root
 
 

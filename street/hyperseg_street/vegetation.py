@@ -1,4 +1,4 @@
-"""Trees and hedges, painted once as sprites of many leaves and then scaled."""
+"""Trees, painted once as sprites and then scaled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from hyperseg.data.sample import Pixels
-from hyperseg.street.camera import Camera
-from hyperseg.street.canvas import Canvas
-from hyperseg.street.labels import Label
+from hyperseg_street.camera import Camera
+from hyperseg_street.canvas import Canvas, Label, Pixels
 
 LOOKS = 10
 _SIZE = 320
@@ -41,11 +39,11 @@ class Tree:
         x1, y1 = min(int(left + side) + 1, canvas.size[1]), min(int(top + side) + 1, canvas.size[0])
         if side < 2 or x0 >= x1 or y0 >= y1:
             return
-        picture, cover = sprite(self.look, max(0, int(np.log2(_SIZE / side))))
+        image, cover = sprite(self.look, max(0, int(np.log2(_SIZE / side))))
         zoom = side / cover.shape[0]
         matrix = np.array([[zoom, 0, left - x0], [0, zoom, top - y0]])
         seen = cv2.warpAffine(
-            picture, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            image, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         mask = cv2.warpAffine(cover, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR) > 127
         lit = np.asarray(cv2.convertScaleAbs(seen, alpha=shade), np.uint8)
@@ -54,11 +52,11 @@ class Tree:
 
 @lru_cache(maxsize=8 * LOOKS)
 def sprite(look: int, halvings: int) -> tuple[Pixels, Pixels]:
-    """Picture [S, S, 3] and cover [S, S] (0 to 255) of a tree, S being 320 halved so many times."""
-    picture, cover = paint(look)
+    """Image [S, S, 3] and opacity [S, S] (0 to 255) of a tree, with S = 320 halved `halvings` times."""
+    image, cover = paint(look)
     size = (max(2, _SIZE >> halvings),) * 2
     small = (
-        cv2.resize(picture, size, interpolation=cv2.INTER_AREA),
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA),
         cv2.resize(cover, size, interpolation=cv2.INTER_AREA),
     )
     return np.asarray(small[0], np.uint8), np.asarray(small[1], np.uint8)
@@ -66,13 +64,13 @@ def sprite(look: int, halvings: int) -> tuple[Pixels, Pixels]:
 
 @lru_cache(maxsize=LOOKS)
 def paint(look: int) -> tuple[Pixels, Pixels]:
-    """A tree at full size; a third of the looks is nearly bare."""
+    """Paint a tree at full size; a third of the looks is nearly bare."""
     rng = np.random.default_rng((7, look))
-    picture, cover = np.full((_SIZE, _SIZE, 3), (62, 66, 40), np.uint8), np.zeros((_SIZE, _SIZE), np.uint8)
+    image, cover = np.full((_SIZE, _SIZE, 3), (62, 66, 40), np.uint8), np.zeros((_SIZE, _SIZE), np.uint8)
     bare = look % 3 == 2
     trunk = rng.uniform(0.9, 1.1) * np.array([74.0, 64.0, 52.0])
     _branch(
-        picture,
+        image,
         cover,
         (_SIZE / 2, _SIZE - 4),
         -np.pi / 2,
@@ -91,13 +89,13 @@ def paint(look: int) -> tuple[Pixels, Pixels]:
             lit = 1.05 + 0.5 * np.clip((_SIZE * 0.42 - y) / _SIZE, -0.5, 0.5) + 0.25 * (centre[1] - y) / spread
             tone = np.clip(leaf * lit * rng.uniform(0.6, 1.25), 0, 255)
             radius = int(rng.integers(1, 5))
-            cv2.circle(picture, (int(x), int(y)), radius, tone.tolist(), -1)
+            cv2.circle(image, (int(x), int(y)), radius, tone.tolist(), -1)
             cv2.circle(cover, (int(x), int(y)), radius, 255, -1)
-    return picture, cover
+    return image, cover
 
 
 def _branch(
-    picture: Pixels,
+    image: Pixels,
     cover: Pixels,
     start: tuple[float, float],
     angle: float,
@@ -111,9 +109,7 @@ def _branch(
         return
     end = (start[0] + length * np.cos(angle), start[1] + length * np.sin(angle))
     points = (int(start[0]), int(start[1])), (int(end[0]), int(end[1]))
-    cv2.line(picture, *points, (tone * rng.uniform(0.85, 1.1)).tolist(), max(1, int(width)))
+    cv2.line(image, *points, (tone * rng.uniform(0.85, 1.1)).tolist(), max(1, int(width)))
     cv2.line(cover, *points, 255, max(1, int(width)))
     for turn in rng.uniform([-0.65, 0.1], [-0.1, 0.65]):
-        _branch(
-            picture, cover, end, angle + turn, length * rng.uniform(0.62, 0.84), width * 0.66, levels - 1, tone, rng
-        )
+        _branch(image, cover, end, angle + turn, length * rng.uniform(0.62, 0.84), width * 0.66, levels - 1, tone, rng)

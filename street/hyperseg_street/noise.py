@@ -1,4 +1,4 @@
-"""Tileable random textures."""
+"""Tileable fractal noise."""
 
 from __future__ import annotations
 

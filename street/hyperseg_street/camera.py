@@ -1,4 +1,4 @@
-"""A pinhole camera over a flat street: X to the right, Y up, Z along the street, in metres."""
+"""Pinhole camera over a flat street: X to the right, Y up, Z along the street, in metres."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 
 NEAR = 0.6
+"""Distance of the near plane in metres."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera is and how it sees: `focal` and `horizon` (its row) in pixels, `yaw` in radians."""
+    """Pose and intrinsics: `focal` and `horizon` (its row) in pixels, `yaw` in radians."""
 
     x: float
     y: float
@@ -27,7 +28,7 @@ class Camera:
     height: int
 
     def to_view(self, points: Points) -> Points:
-        """World points [N, 3] in the camera's axes."""
+        """Transform world points [N, 3] to camera coordinates."""
         moved = points - np.array([self.x, self.y, self.z])
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)
         return np.stack(
@@ -35,18 +36,18 @@ class Camera:
         )
 
     def to_pixels(self, view: Points) -> Points:
-        """Pixels [N, 2] of points in front of the camera."""
+        """Project camera coordinates [N, 3] in front of the camera to pixels [N, 2]."""
         across = self.width / 2 + self.focal * view[:, 0] / view[:, 2]
         down = self.horizon - self.focal * view[:, 1] / view[:, 2]
         return np.stack([across, down], axis=1)
 
     def polygon(self, points: Points) -> Points | None:
-        """The pixels of a polygon's part in front of the near plane, or None if nothing is."""
+        """Clip a polygon at the near plane and project it; None if nothing remains."""
         view = clip_near(self.to_view(np.asarray(points, np.float64)))
         return self.to_pixels(view) if len(view) >= 3 else None
 
     def point(self, x: float, y: float, z: float) -> tuple[float, float, float] | None:
-        """(across, down, pixels a metre) of one point, or None behind the near plane."""
+        """Project one point to (across, down, pixels per metre); None behind the near plane."""
         view = self.to_view(np.array([[x, y, z]]))
         if view[0, 2] < NEAR:
             return None
@@ -59,7 +60,7 @@ class Camera:
 
 
 def clip_near(view: Points) -> Points:
-    """Sutherland and Hodgman's clipping of a polygon against the near plane."""
+    """Clip a polygon against the near plane (Sutherland and Hodgman)."""
     kept: list[Points] = []
     for here, after in zip(view, np.roll(view, -1, axis=0), strict=True):
         inside, next_inside = here[2] >= NEAR, after[2] >= NEAR

@@ -1,4 +1,4 @@
-"""Light and weather of a drive: sky, haze, and what the camera makes of it."""
+"""Weather presets: sky, haze, shadows and camera exposure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hyperseg.data.sample import Pixels
-from hyperseg.street.canvas import Colour, Light
-from hyperseg.street.noise import fractal
+from hyperseg_street.canvas import Colour, Haze, Pixels
+from hyperseg_street.noise import fractal
 
 
 @dataclass(frozen=True)
 class Weather:
-    """One condition; colours are RGB at the camera's normal exposure."""
+    """One weather condition; colours are RGB at the camera's normal exposure."""
 
     zenith: Colour
     horizon: Colour
@@ -30,8 +29,9 @@ class Weather:
     grain: float
 
     @property
-    def light(self) -> Light:
-        return Light(self.horizon, self.visibility)
+    def haze(self) -> Haze:
+        """Haze in the colour of the horizon."""
+        return Haze(self.horizon, self.visibility)
 
     def sky(self, height: int, width: int, drift: float, rng: np.random.Generator) -> Pixels:
         """The sky over the horizon, uint8 [height, width, 3]; `drift` in pixels moves the clouds."""
@@ -47,7 +47,7 @@ class Weather:
         return np.asarray(np.clip(clear * (1 - cover) + cloud * cover, 0, 255), np.uint8)
 
     def expose(self, image: Pixels, rng: np.random.Generator) -> Pixels:
-        """What the camera records: exposure, white balance, darker corners, grain."""
+        """Apply exposure, white balance, vignetting and film grain."""
         height, width = image.shape[:2]
         y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
         corners = (1 - 0.12 * (x * x + y * y))[..., None]

@@ -1,19 +1,21 @@
-"""A picture and its labels, drawn by the same calls, so that the labels are exact by construction.
+"""Canvas that draws an image and its label map together, so that the labels are exact by construction.
 
-Both are drawn at `SUPERSAMPLING` times the size without blending; the picture is averaged down, the labels are sampled.
+Both are drawn at `SUPERSAMPLING` times the size without blending; then the image is averaged down and the label map is
+sampled.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.data.sample import Pixels
-from hyperseg.street.camera import Points
+from hyperseg_street.camera import Points
 
+Pixels = NDArray[np.uint8]
 Colour = tuple[float, float, float]
 Mask = NDArray[np.bool_]
 
@@ -22,9 +24,25 @@ _SHIFT = 4
 _LIMIT = 1 << 14
 
 
+class Label(IntEnum):
+    """CamVid's 11 classes by index, as label maps store them."""
+
+    SKY = 0
+    BUILDING = 1
+    POLE = 2
+    ROAD = 3
+    PAVEMENT = 4
+    TREE = 5
+    SIGN = 6
+    FENCE = 7
+    CAR = 8
+    PEDESTRIAN = 9
+    CYCLIST = 10
+
+
 @dataclass(frozen=True)
-class Light:
-    """How far things look: `colour` is what distance fades into, half of it after `half_distance` metres."""
+class Haze:
+    """Atmospheric haze: colours fade into `colour`, by half after `half_distance` metres."""
 
     colour: Colour
     half_distance: float
@@ -34,18 +52,19 @@ class Light:
         return float(1 - 0.5 ** (max(depth, 0.0) / self.half_distance))
 
     def at(self, colour: Colour, depth: float) -> Colour:
+        """The colour of a surface seen from a depth in metres."""
         share = self.fade(depth)
-        red, green, blue = ((1 - share) * own + share * haze for own, haze in zip(colour, self.colour, strict=True))
+        red, green, blue = ((1 - share) * own + share * far for own, far in zip(colour, self.colour, strict=True))
         return red, green, blue
 
 
 class Canvas:
-    """`image` uint8 [H, W, 3] RGB and `label` uint8 [H, W], both at the supersampled size."""
+    """An image uint8 [H, W, 3] RGB and its label map uint8 [H, W], both at the supersampled size."""
 
-    def __init__(self, image: Pixels, label: Pixels, light: Light) -> None:
+    def __init__(self, image: Pixels, label: Pixels, haze: Haze) -> None:
         self.image = image
         self.label = label
-        self.light = light
+        self.haze = haze
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,7 +76,7 @@ class Canvas:
         if pixels is None:
             return
         fixed = np.round(np.clip(pixels, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(self.image, [fixed], self.light.at(colour, depth), cv2.LINE_8, _SHIFT)
+        cv2.fillPoly(self.image, [fixed], self.haze.at(colour, depth), cv2.LINE_8, _SHIFT)
         cv2.fillPoly(self.label, [fixed], label, cv2.LINE_8, _SHIFT)
 
     def ellipse(
@@ -84,10 +103,8 @@ class Canvas:
         side = np.array([-along[1], along[0]]) / length * max(width, 1.0) / 2
         self.polygon(np.array([a + side, b + side, b - side, a - side]), colour, label, depth)
 
-    def paste(
-        self, picture: Pixels, mask: Mask, solid: Mask, corner: tuple[int, int], label: int, depth: float
-    ) -> None:
-        """Copy a picture where `mask` is set and label where `solid` is; `corner` (left, top) may lie outside."""
+    def paste(self, image: Pixels, mask: Mask, solid: Mask, corner: tuple[int, int], label: int, depth: float) -> None:
+        """Copy an image where `mask` is set and the label where `solid` is; `corner` (left, top) may lie outside."""
         left, top = corner
         height, width = mask.shape
         x0, y0 = max(left, 0), max(top, 0)
@@ -95,14 +112,14 @@ class Canvas:
         if x0 >= x1 or y0 >= y1:
             return
         inside = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-        share = self.light.fade(depth)
-        haze = np.array([share * value for value in self.light.colour], np.uint8)
-        hazy = cv2.convertScaleAbs(picture[inside], alpha=1 - share) + haze
+        share = self.haze.fade(depth)
+        tint = np.array([share * value for value in self.haze.colour], np.uint8)
+        hazy = cv2.convertScaleAbs(image[inside], alpha=1 - share) + tint
         self.image[y0:y1, x0:x1][mask[inside]] = hazy[mask[inside]]
         self.label[y0:y1, x0:x1][solid[inside]] = label
 
     def finished(self) -> tuple[Pixels, Pixels]:
-        """Picture and labels at their final size."""
+        """Image and label map at their final size."""
         height, width = (length // SUPERSAMPLING for length in self.size)
         image = cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA)
         half = SUPERSAMPLING // 2

@@ -1,4 +1,4 @@
-"""The ground: road with markings, kerbs and pavements, found by following every pixel's ray to the street's plane."""
+"""Ground: road with markings, kerbs and pavements, by casting each pixel's ray onto the street plane."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.data.sample import Pixels
-from hyperseg.street.camera import Camera
-from hyperseg.street.labels import Label
-from hyperseg.street.noise import Field, fractal
+from hyperseg_street.camera import Camera
+from hyperseg_street.canvas import Label, Pixels
+from hyperseg_street.noise import Field, fractal
 
 ROAD = 4.2
 """Half the road's width."""
@@ -24,7 +23,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Ground:
-    """The looks of one street's ground."""
+    """Appearance of one street's ground."""
 
     asphalt: tuple[float, float, float]
     paving: tuple[float, float, float]
@@ -35,7 +34,8 @@ class Ground:
     """Double yellow lines along the kerbs."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Ground:
+    def random(cls, rng: np.random.Generator) -> Ground:
+        """Draw an appearance."""
         grey, warm = rng.uniform(78, 108), rng.uniform(128, 156)
         return cls(
             (grey, grey + rng.uniform(-1, 3), grey + rng.uniform(2, 8)),
@@ -46,9 +46,9 @@ class Ground:
         )
 
     def render(self, camera: Camera, shadows: float, light_from: float) -> tuple[Pixels, Pixels, int]:
-        """Picture and labels of the rows below the horizon, and the first such row.
+        """Render image and labels of the rows below the horizon; returns them with the first such row.
 
-        `shadows` is how dark shade is, `light_from` the side of the street (-1 or 1) whose houses throw it.
+        `shadows` is the depth of the shade, `light_from` the side of the street (-1 or 1) whose houses cast it.
         """
         top = max(0, math.ceil(camera.horizon + camera.focal * camera.y / _FAR))
         rows = np.arange(top, camera.height, dtype=np.float32)[:, None] + 0.5
@@ -81,7 +81,7 @@ class Ground:
         return np.asarray(np.where(on_road[..., None], road * (1 - gutter), paving), np.float32), on_road
 
     def _paint(self, road: Floats, x: Floats, z: Floats, blur: Floats) -> Floats:
-        """White and yellow markings, worn thin in places."""
+        """Paint white and yellow markings, worn in places."""
         wear = np.clip(0.5 + 1.4 * self._noise(x * 31, z * 31), 0, 1) * 0.92
         dash = _band(z % 9.0, 0.0, 5.0, blur)
         white = _band(x, -0.07, 0.07, blur) * dash
@@ -111,7 +111,7 @@ class Ground:
 
     @staticmethod
     def _near(value: Floats, period: float, width: float, blur: Floats) -> Floats:
-        """Thin lines at multiples of `period`, fading where they are thinner than a pixel."""
+        """Thin lines at multiples of `period`, faded where they are thinner than a pixel."""
         away = np.abs((value + period / 2) % period - period / 2)
         return np.asarray(np.clip(1 - away / (width + blur), 0, 1) * np.clip(width / (blur + 1e-6), 0, 1), np.float32)
 

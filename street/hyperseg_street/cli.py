@@ -1,34 +1,55 @@
-"""`hyperseg-street`: render a street drive with known labels."""
+"""`hyperseg-street`: renders a street drive with exact labels."""
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
-
-from hyperseg.cli.common import one_line_errors
 
 EXAMPLES = """
 \b
 Examples:
   hyperseg-street street.mp4                            six seconds of a drive
   hyperseg-street street.mp4 --frames 30 --labels labels
-  hyperseg-street --dataset street --seed 7             pictures with labels, in CamVid's folders
+  hyperseg-street --dataset street --seed 7             images with labels, in CamVid's layout
 """
 
-_PICTURES = 96
-_OTHERS = 6
-"""One picture of val, and one of test, for so many to train on."""
+_IMAGES = 96
+_TRAIN_PER_VAL = 6
+"""Training images per image of the val split, and of the test split."""
 
 
 def height_and_width(text: str) -> tuple[int, int]:
-    """From "HEIGHTxWIDTH"."""
+    """Parse "HEIGHTxWIDTH"."""
     height, _, width = text.partition("x")
     if not (height.isdigit() and width.isdigit()) or min(int(height), int(width)) < 32:
         raise click.BadParameter(f"{text!r} is not HEIGHTxWIDTH of at least 32x32, for example 480x640")
     return int(height), int(width)
+
+
+def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Report errors that users can fix as one line on stderr with exit code 1; `--debug` lets them through."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, debug: bool, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            sys.exit(130)
+        except (ValueError, RuntimeError, OSError, ImportError) as error:
+            if debug:
+                raise
+            name = click.get_current_context().info_name
+            click.echo(f"{name}: error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            sys.exit(1)
+
+    return wrapped
 
 
 @click.command(epilog=EXAMPLES)
@@ -37,26 +58,28 @@ def height_and_width(text: str) -> tuple[int, int]:
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a data set into this folder.")
 @click.option(
     "--pictures",
+    "images",
     type=click.IntRange(min=1),
-    default=_PICTURES,
+    default=_IMAGES,
     show_default=True,
-    help="To train on, in a data set; a sixth as many to validate and to test.",
+    help="Training images of a data set; a sixth as many to validate and to test.",
 )
 @click.option("--labels", type=click.Path(path_type=Path, file_okay=False), help="Folder for the clip's labels (PNG).")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=6.0, show_default=True)
 @click.option("--frames", type=click.IntRange(min=1), help="Number of frames, instead of --seconds.")
-@click.option("--rate", type=click.FloatRange(1, 60), default=15.0, show_default=True, help="Frames a second.")
+@click.option("--rate", type=click.FloatRange(1, 60), default=15.0, show_default=True, help="Frames per second.")
 @click.option(
-    "--size", type=height_and_width, metavar="HxW", default="480x640", show_default=True, help="Of the pictures."
+    "--size", type=height_and_width, metavar="HxW", default="480x640", show_default=True, help="Size of the images."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=6, show_default=True, help="Another seed, another street.")
-@click.option("--force", is_flag=True, help="Replace what is there.")
-@one_line_errors
+@click.option("--seed", type=click.IntRange(min=0), default=6, show_default=True, help="Seed of the street.")
+@click.option("--force", is_flag=True, help="Replace an existing file or data set.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@_one_line_errors
 def main(
     clip: Path | None,
     clip_option: Path | None,
     dataset: Path | None,
-    pictures: int,
+    images: int,
     labels: Path | None,
     seconds: float,
     frames: int | None,
@@ -65,9 +88,9 @@ def main(
     seed: int,
     force: bool,
 ) -> None:
-    """Render a drive along a street into CLIP (.mp4), or a data set; both are deterministic in --seed."""
-    from hyperseg.street.clip import Drive, write_clip, write_dataset
-    from hyperseg.street.street import Street
+    """Render a drive along a street as CLIP (.mp4), or as a data set; both are deterministic in --seed."""
+    from hyperseg_street.clip import Drive, write_clip, write_dataset
+    from hyperseg_street.street import Street
 
     clip = clip or clip_option
     if (clip is None) == (dataset is None):
@@ -75,10 +98,10 @@ def main(
     target = clip or dataset
     assert target is not None
     if target.exists() and not force:
-        raise OSError(f"{target} exists already; name another one, or replace it with --force")
+        raise OSError(f"{target} exists and was kept; replace it with --force, or name another file")
     if dataset is not None:
-        others = max(1, pictures // _OTHERS)
-        splits = {"train": pictures, "val": others, "test": others}
+        others = max(1, images // _TRAIN_PER_VAL)
+        splits = {"train": images, "val": others, "test": others}
         with _progress(sum(splits.values())) as advance:
             write_dataset(dataset, splits, size, seed, advance)
     elif clip is not None:
@@ -90,7 +113,7 @@ def main(
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr; silent unless a person watches."""
+    """Progress bar on stderr, if that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 

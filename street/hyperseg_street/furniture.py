@@ -1,4 +1,4 @@
-"""What stands along a street: lamp posts, traffic lights, signs and fences."""
+"""Street furniture: lamp posts, traffic lights, signs and fences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from hyperseg.data.sample import Pixels
-from hyperseg.street.camera import NEAR, Camera
-from hyperseg.street.canvas import Canvas, Colour
-from hyperseg.street.facades import paste_plane
-from hyperseg.street.labels import Label
+from hyperseg_street.camera import NEAR, Camera
+from hyperseg_street.canvas import Canvas, Colour, Label, Pixels
+from hyperseg_street.facades import paste_plane
 
 _STEEL: Colour = (92, 96, 98)
 
@@ -41,7 +39,7 @@ class Lamp:
 
 
 class Face(Enum):
-    """What a sign shows."""
+    """Kinds of signs."""
 
     ROUND = "round"
     TRIANGLE = "triangle"
@@ -58,7 +56,7 @@ class Sign:
     face: Face
     colour: Colour
     lit: int = 0
-    """Which of the three lights is on, from the top."""
+    """Index of the lamp that is on, from the top."""
 
     @property
     def order(self) -> float:
@@ -112,26 +110,26 @@ class Fence:
         start = max(self.start, near)
         if start >= self.end - 0.05:
             return
-        picture, bars = railings(round(self.end - self.start), self.colour)
-        cut = (start - self.start) / (self.end - self.start) * picture.shape[1]
+        texture, bars = railings(round(self.end - self.start), self.colour)
+        cut = (start - self.start) / (self.end - self.start) * texture.shape[1]
         x, top = self.x, self.height
         corners = np.array([[x, top, start], [x, top, self.end], [x, 0, self.end], [x, 0, start]])
-        paste_plane(canvas, camera, picture, bars, corners, cut, Label.FENCE, shade)
+        paste_plane(canvas, camera, texture, bars, corners, cut, Label.FENCE, shade)
 
 
 @lru_cache(maxsize=32)
 def railings(length: int, colour: Colour) -> tuple[Pixels, Pixels]:
-    """Texture and cover of railings of so many metres, 40 pixels a metre."""
+    """Texture and opacity mask of railings `length` metres long, at 40 pixels per metre."""
     height, width = 48, max(2, length) * 40
     cover = np.zeros((height, width), np.uint8)
     across = np.arange(width)
     cover[:, across % 6 < 3] = 255
     cover[:, across % 100 < 5] = 255
     cover[2:7] = cover[-9:-3] = 255
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[:] = np.array(colour, np.uint8)
-    picture[:, across % 6 == 0] = np.minimum(np.array(colour) * 1.5, 255).astype(np.uint8)
-    return picture, cover
+    texture = np.empty((height, width, 3), np.uint8)
+    texture[:] = np.array(colour, np.uint8)
+    texture[:, across % 6 == 0] = np.minimum(np.array(colour) * 1.5, 255).astype(np.uint8)
+    return texture, cover
 
 
 def _post(canvas: Canvas, camera: Camera, x: float, z: float, height: float, width: float, colour: Colour) -> None:

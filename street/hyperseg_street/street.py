@@ -1,4 +1,4 @@
-"""The rendered street: pictures of a drive with exact labels in CamVid's classes, deterministic in seed and time."""
+"""Street renderer: frames of a drive with exact labels in CamVid's classes, deterministic in seed and time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from hyperseg.data.sample import Pixels
-from hyperseg.street.camera import Camera
-from hyperseg.street.canvas import SUPERSAMPLING, Canvas
-from hyperseg.street.ground import Ground
-from hyperseg.street.labels import Label
-from hyperseg.street.scene import scene_at
-from hyperseg.street.weather import ALL, Weather
+from hyperseg_street.camera import Camera
+from hyperseg_street.canvas import SUPERSAMPLING, Canvas, Label, Pixels
+from hyperseg_street.ground import Ground
+from hyperseg_street.scene import scene_at
+from hyperseg_street.weather import ALL, Weather
 
 SIGHT = 170.0
 _SPEED = 8.0
@@ -23,7 +21,7 @@ _SPEED = 8.0
 
 @dataclass(frozen=True)
 class Frame:
-    """`image` uint8 [H, W, 3] RGB and `label` uint8 [H, W] of CamVid's 11 classes; no pixel is void."""
+    """A frame: `image` uint8 [H, W, 3] RGB and `label` uint8 [H, W] of CamVid's 11 classes; no pixel is void."""
 
     image: Pixels
     label: Pixels
@@ -31,22 +29,22 @@ class Frame:
 
 @dataclass(frozen=True)
 class Street:
-    """A street with its weather, seen from a car that drives along it."""
+    """An endless street and its weather, seen from a car that drives along it."""
 
     seed: int = 0
     height: int = 480
     width: int = 640
     weather: Weather | None = None
-    """The seed chooses one where none is given."""
+    """None chooses one by the seed."""
 
     def frame(self, time: float) -> Frame:
         """Render the view at `time` seconds."""
         camera = self._camera(time)
         canvas = self._background(camera)
-        light = self._sun
+        shaded = self._shaded_brightness
         scene = scene_at(self.seed, time, camera.z, SIGHT)
-        for thing in (*scene.behind, *scene.before):
-            thing.draw(canvas, camera, light if self._in_shade(thing) else 1.0)
+        for item in (*scene.background, *scene.foreground):
+            item.draw(canvas, camera, shaded if self._in_shade(item) else 1.0)
         image, label = canvas.finished()
         grain = np.random.default_rng((self.seed, 4, round(time * 1000)))
         return Frame(self._chosen_weather.expose(image, grain), label)
@@ -59,19 +57,19 @@ class Street:
 
     @cached_property
     def _ground(self) -> Ground:
-        return Ground.draw(np.random.default_rng((self.seed, 6)))
+        return Ground.random(np.random.default_rng((self.seed, 6)))
 
     @property
-    def _sun(self) -> float:
-        """How bright the shaded side is."""
+    def _shaded_brightness(self) -> float:
+        """Brightness of the shaded side."""
         return 1 - 0.9 * self._chosen_weather.shadows
 
     @cached_property
     def _shaded_side(self) -> int:
         return 1 if np.random.default_rng((self.seed, 7)).random() < 0.5 else -1
 
-    def _in_shade(self, thing: object) -> bool:
-        return float(getattr(thing, "x", 0.0)) * self._shaded_side > 3.0
+    def _in_shade(self, item: object) -> bool:
+        return float(getattr(item, "x", 0.0)) * self._shaded_side > 3.0
 
     def _camera(self, time: float) -> Camera:
         rng = np.random.default_rng((self.seed, 8))
@@ -89,7 +87,7 @@ class Street:
         )
 
     def _background(self, camera: Camera) -> Canvas:
-        """Sky, a far line of trees, and the ground."""
+        """Draw the sky, a distant tree line and the ground."""
         weather = self._chosen_weather
         image = np.empty((camera.height, camera.width, 3), np.uint8)
         label = np.full((camera.height, camera.width), Label.SKY, np.uint8)
@@ -98,12 +96,12 @@ class Street:
         rows = max(2, math.ceil(half.horizon) + 2)
         sky = weather.sky(rows, half.width, drift, np.random.default_rng((self.seed, 9)))
         image[: rows * SUPERSAMPLING] = _doubled(sky)[: camera.height]
-        canvas = Canvas(image, label, weather.light)
+        canvas = Canvas(image, label, weather.haze)
         self._skyline(canvas, camera)
         ground, ground_label, top = self._ground.render(half, weather.shadows, self._shaded_side)
         depth = half.focal * half.y / (np.arange(top, half.height) + 0.5 - half.horizon)
-        share = np.array([weather.light.fade(float(value)) for value in depth], np.float32)[:, None, None]
-        hazy = ground * (1 - share) + np.array(weather.light.colour, np.float32) * share
+        share = np.array([weather.haze.fade(float(value)) for value in depth], np.float32)[:, None, None]
+        hazy = ground * (1 - share) + np.array(weather.haze.colour, np.float32) * share
         image[top * SUPERSAMPLING :] = _doubled(hazy.astype(np.uint8))
         label[top * SUPERSAMPLING :] = np.repeat(np.repeat(ground_label, SUPERSAMPLING, 0), SUPERSAMPLING, 1)
         return canvas
@@ -120,7 +118,7 @@ class Street:
 
 
 def _halved(camera: Camera) -> Camera:
-    """The same view at the final size."""
+    """The camera at the final size, without supersampling."""
     return Camera(
         camera.x,
         camera.y,

@@ -1,4 +1,4 @@
-"""Cars, as a few coloured faces each: the side towards the camera, front or back, roof, windows, wheels, lights."""
+"""Cars, drawn as coloured faces: the visible side, front or rear, roof, windows, wheels and lights."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from hyperseg.street.camera import Camera, Points
-from hyperseg.street.canvas import Canvas, Colour
-from hyperseg.street.labels import Label
+from hyperseg_street.camera import Camera, Points
+from hyperseg_street.canvas import Canvas, Colour, Label
 
 PAINTS: tuple[Colour, ...] = (
     (176, 178, 180),
@@ -29,7 +28,7 @@ Outline = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """A car's measures in metres, and its outline from the side: `hull` and `cabin` as (along, up) from the rear."""
+    """Dimensions of a car in metres and its side view: `hull` and `cabin` as (along, up) from the rear."""
 
     width: float
     hull: Outline
@@ -120,7 +119,7 @@ class Car:
             canvas.polygon(camera.polygon(self._across(low, high, 0.12)), colour, Label.CAR, depth)
 
     def _end(self, canvas: Canvas, camera: Camera, colour: Colour, depth: float) -> None:
-        """What faces the camera: the rear, or the front of an oncoming car."""
+        """Draw the end that faces the camera: the rear, or the front of an oncoming car."""
         hull, cabin = self.shape.hull, self.shape.cabin
         if self.oncoming:
             hull, cabin = hull[::-1], cabin[::-1]

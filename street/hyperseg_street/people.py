@@ -1,13 +1,12 @@
-"""Pedestrians and cyclists, drawn as limbs that move with the time."""
+"""Pedestrians and cyclists, drawn as animated limbs."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from hyperseg.street.camera import Camera
-from hyperseg.street.canvas import Canvas, Colour
-from hyperseg.street.labels import Label
+from hyperseg_street.camera import Camera
+from hyperseg_street.canvas import Canvas, Colour, Label
 
 CLOTHES: tuple[Colour, ...] = (
     (44, 46, 58),
@@ -25,7 +24,7 @@ _HAIR: Colour = (52, 40, 32)
 
 @dataclass(frozen=True)
 class Pedestrian:
-    """Someone walking: `height` in metres, `phase` of the step in radians."""
+    """A walking pedestrian: `height` in metres, `phase` of the step in radians."""
 
     x: float
     z: float
@@ -56,7 +55,7 @@ class Pedestrian:
 
 @dataclass(frozen=True)
 class Cyclist:
-    """Someone on a bicycle, seen from behind or in front; the bicycle counts as part of the cyclist."""
+    """A cyclist, seen from behind or in front; the bicycle counts as part of the cyclist."""
 
     x: float
     z: float
@@ -88,7 +87,7 @@ class Cyclist:
 
 @dataclass(frozen=True)
 class _Body:
-    """Draws in units of a body's height, from the feet up."""
+    """A figure drawn in units of its height, from the feet up."""
 
     canvas: Canvas
     feet: tuple[float, float]
