@@ -12,10 +12,10 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-from hyperseg_runtime.classes import class_set
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
 
 import hyperseg
+from hyperseg.data.classes import class_set
 from hyperseg.presets import preset, presets
 from hyperseg_export.errors import ExportError
 from hyperseg_export.files import check_target, replacing

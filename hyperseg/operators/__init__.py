@@ -1,4 +1,4 @@
-"""`torch.ops.hyperseg.*`: the dynamic operators with the contract that every backend shares.
+"""`torch.ops.hyperseg.*`: the dynamic operators, with the contract that every backend shares.
 
 dpw_conv(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates) -> y
     Dynamic patch-wise convolution (paper, Eq. 8): x [N, C, H, W], theta [N, T, N_h, N_w, L] -> y [N, C_out, H, W].

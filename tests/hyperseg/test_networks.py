@@ -1,4 +1,4 @@
-"""The networks: sizes, parameters, costs, training, backbones."""
+"""Networks: sizes, parameters, costs, folding, training, backbones."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ import hyperseg
 from hyperseg import CheckpointError
 from hyperseg.backbones.efficientnet import EfficientNet
 from hyperseg.checkpoint.names import published_names, resnet_name
-from hyperseg.layers.convolution import same_padding
+from hyperseg.layers import same_padding
 
 # parameters; MMAC in total, backbone, context head, w_i, DPWConv
 COSTS = {

@@ -1,4 +1,4 @@
-"""The rendered street: deterministic, and labelled as it is drawn."""
+"""Street renderer: deterministic frames, exact labels, clips and datasets."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_labels_name_the_classes_of_camvid() -> None:
     assert [label.name.lower() for label in Label] == list(CAMVID_11.names)
 
 
-def test_the_street_looks_as_its_labels_say() -> None:
+def test_images_agree_with_their_labels() -> None:
     """Sky over road, and the sky the brightest: a swap of channels or rows would show."""
     frame = Street(1, *SIZE).frame(0.0)
     rows = {name: np.mean(np.nonzero(frame.label == name)[0]) for name in (Label.SKY, Label.ROAD)}
@@ -53,7 +53,7 @@ def test_a_clip_has_its_frames_and_labels(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "labels"]
 
 
-def test_a_data_set_opens_as_camvid(tmp_path: Path) -> None:
+def test_a_dataset_opens_as_camvid(tmp_path: Path) -> None:
     write_dataset(tmp_path, {"train": 2, "val": 1}, SIZE, 5, lambda _: None)
     train = open_split(Layout.CAMVID, tmp_path, "train")
     assert len(train) == 2 and np.array_equal(train[0].label, Street(5, *SIZE).frame(1.0).label)

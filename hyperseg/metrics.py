@@ -1,4 +1,4 @@
-"""Scores from one confusion matrix over a whole split."""
+"""Segmentation metrics from a confusion matrix over a whole split."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Labels = NDArray[np.integer]
 
 @dataclass
 class Confusion:
-    """`counts[truth, prediction]`; pixels whose truth is none of the `num_classes` classes are not counted.
+    """Confusion matrix `counts[truth, prediction]`; pixels whose truth is not one of the `num_classes` are ignored.
 
-    The last of the num_classes + 1 columns counts predictions that are no class (void, where a network has it): misses.
+    The last of the num_classes + 1 columns counts predictions outside the classes (void, if a network has it): misses.
     """
 
     num_classes: int
@@ -25,7 +25,7 @@ class Confusion:
         self.counts = np.zeros((self.num_classes, self.num_classes + 1), np.int64)
 
     def add(self, truth: Labels, prediction: Labels) -> None:
-        """Count a picture. Both label arrays have the same shape."""
+        """Count an image. Both label arrays have the same shape."""
         if truth.shape != prediction.shape:
             raise ValueError(
                 f"the prediction is {prediction.shape}, the label {truth.shape}; they must be of one shape"
@@ -55,5 +55,6 @@ class Confusion:
 
     @property
     def pixel_accuracy(self) -> float:
+        """Share of the counted pixels that are right; NaN if nothing was counted."""
         total = self.counts.sum()
         return float(np.trace(self.counts) / total) if total else float("nan")

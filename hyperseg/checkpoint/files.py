@@ -1,6 +1,7 @@
-"""Reading a checkpoint file as data: tensors, numbers and strings, and nothing that could run."""
+"""Checkpoint files: reading as data only (nothing that could run), and `hyperseg.save`."""
 
 import json
+import os
 import pickle
 import warnings
 import zipfile
@@ -11,21 +12,36 @@ import numpy as np
 import torch
 
 from hyperseg.errors import CheckpointError
+from hyperseg.network import HyperSeg
+from hyperseg.output_files import atomic_output
 
 
-def _allowed() -> list[Any]:
-    """The names that the numpy scalar `best_iou` of the published files needs."""
-    scalar = np.float64(0.0).__reduce__()[0]
-    return [
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        type(np.dtype(np.float64)),
-    ]
+def save(model: HyperSeg, path: str | os.PathLike[str]) -> None:
+    """Write a `.pth` (or `.pt`), or a `.safetensors` file, that `hyperseg.load` reads back.
+
+    The file is written atomically.
+
+    Raises:
+        ValueError: another suffix, or a model that is not a `HyperSeg` with its BatchNorms (a folded one).
+    """
+    file = Path(path)
+    if type(model) is not HyperSeg:
+        raise ValueError("only an unfolded HyperSeg model can be saved; fold it after loading")
+    if file.suffix not in (".pth", ".pt", ".safetensors"):
+        raise ValueError(f"{file}: the suffix must be .pth, .pt or .safetensors")
+    config = model.config.to_dict()
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with atomic_output(file) as draft:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import save_file
+
+            save_file(tensors, draft, metadata={"hyperseg": json.dumps(config)})
+        else:
+            torch.save({"format": "hyperseg", "version": 1, "config": config, "state_dict": tensors}, draft)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The dictionary in a `.pth` or `.safetensors` file.
+    """Read the dictionary in a `.pth` or `.safetensors` file.
 
     A safetensors file gives {"config": …, "state_dict": …}, as our `.pth` files do.
 
@@ -39,7 +55,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def read_data(path: Path) -> Any:
-    """Whatever data `torch.save` put into a file; errors as in `read`."""
+    """Read any data that `torch.save` wrote; errors as in `read`."""
     _require_file(path)
     return _read_pickle(path)
 
@@ -92,3 +108,14 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return {"config": json.loads(metadata["hyperseg"]), "state_dict": tensors}
     except ValueError:
         raise CheckpointError(f"{path}: the `hyperseg` configuration in its metadata is not JSON") from None
+
+
+def _allowed() -> list[Any]:
+    """Globals that the NumPy scalar `best_iou` of the published files needs."""
+    scalar = np.float64(0.0).__reduce__()[0]
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        type(np.dtype(np.float64)),
+    ]

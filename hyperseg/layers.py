@@ -1,7 +1,8 @@
-"""Convolution + BatchNorm + activation, the unit of encoder and context head, and the unit that folding rewrites."""
+"""Layers shared by encoders, context heads and decoders: convolution with BatchNorm, and the arithmetic of folding."""
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -9,13 +10,13 @@ Padding = tuple[int, int, int, int]
 
 
 def same_padding(size: int, kernel: int, stride: int) -> Padding:
-    """TensorFlow's SAME padding (left, right, top, bottom) of a square image: the odd pixel goes right and below."""
+    """TensorFlow's SAME padding (left, right, top, bottom) for a square input; an odd pixel goes right and below."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return (total // 2, total - total // 2) * 2
 
 
 class ConvBN(nn.Module):
-    """A convolution without bias, BatchNorm, and an activation.
+    """Convolution without bias, BatchNorm, and an activation.
 
     Args:
         inputs, outputs: channels.
@@ -52,3 +53,29 @@ class ConvBN(nn.Module):
             x = F.pad(x, self.pad)
         result: Tensor = self.activation(self.norm(self.conv(x)))
         return result
+
+
+def batchnorm_affine(norm: nn.Module, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """Scale and shift [C] of an `nn.BatchNorm2d` on its running statistics: y = scale · x + shift.
+
+    Differentiable in weight and bias; computed in `dtype`, by default that of the parameters.
+    """
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    dtype = dtype or norm.weight.dtype
+    scale = norm.weight.to(dtype) / torch.sqrt(norm.running_var.to(dtype) + norm.eps)
+    return scale, norm.bias.to(dtype) - norm.running_mean.to(dtype) * scale
+
+
+def replace_modules(model: nn.Module, replacement: Callable[[str, nn.Module], nn.Module | None]) -> None:
+    """Replace submodules in place: those for which `replacement(name, module)` does not return None.
+
+    A replacement has to hold the parameters and buffers of its original, so that the state dict keeps its names. The
+    model itself is not replaced.
+    """
+    for name, module in list(model.named_modules()):
+        replaced = replacement(name, module) if name else None
+        if replaced is not None:
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, replaced)

@@ -1,4 +1,4 @@
-"""Scoring a network on a split while it trains: as `hyperseg-evaluate` does it, one picture at a time."""
+"""Validation during training: predictions and scores as in `hyperseg-evaluate`, one image at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hyperseg.data import DataSet, Sample
-from hyperseg.data.sample import Pixels
+from hyperseg.data import Dataset, Pixels, Sample
 from hyperseg.metrics import Confusion
 from hyperseg.training.distributed import DistributedContext
-from hyperseg.training.step import ForwardLoss
+from hyperseg.training.loss import ForwardLoss
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A sample with the labels that the network gives it, at the label's own size."""
+    """A sample with its predicted labels, at the size of its label."""
 
     sample: Sample
     labels: Pixels
@@ -27,16 +26,16 @@ class Prediction:
 
 @torch.no_grad()
 def predictions(
-    step: ForwardLoss, data: DataSet, size: tuple[int, int], team: DistributedContext
+    forward_loss: ForwardLoss, dataset: Dataset, size: tuple[int, int], context: DistributedContext
 ) -> Iterator[Prediction]:
-    """Predict every sample of this process's share at `size` (height, width)."""
-    step.eval()
-    for index in range(team.rank, len(data), team.world):
-        sample = data[index]
+    """Predict this process's share of the samples at `size` (height, width)."""
+    forward_loss.eval()
+    for index in range(context.rank, len(dataset), context.world_size):
+        sample = dataset[index]
         shrinks = sample.image.shape[0] >= size[0] and sample.image.shape[1] >= size[1]
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         image = cv2.resize(sample.image, (size[1], size[0]), interpolation=interpolation)
-        logits = step.logits(torch.from_numpy(np.ascontiguousarray(image))[None].to(team.device)).float()
+        logits = forward_loss.logits(torch.from_numpy(np.ascontiguousarray(image))[None].to(context.device)).float()
         full = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         labels = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
         height, width = sample.label.shape
@@ -44,11 +43,11 @@ def predictions(
         yield Prediction(sample, np.asarray(resized, np.uint8))
 
 
-def score(step: ForwardLoss, data: DataSet, size: tuple[int, int], team: DistributedContext) -> Confusion:
-    """One confusion matrix over the whole split and all processes."""
-    confusion = Confusion(len(data.classes))
-    for prediction in predictions(step, data, size, team):
+def score(forward_loss: ForwardLoss, dataset: Dataset, size: tuple[int, int], context: DistributedContext) -> Confusion:
+    """Compute the confusion matrix over the whole split and all processes."""
+    confusion = Confusion(len(dataset.classes))
+    for prediction in predictions(forward_loss, dataset, size, context):
         confusion.add(prediction.sample.label, prediction.labels)
-    counts = team.total(torch.from_numpy(confusion.counts).to(team.device))
+    counts = context.all_reduce(torch.from_numpy(confusion.counts).to(context.device))
     confusion.counts = counts.cpu().numpy()
     return confusion

@@ -1,4 +1,4 @@
-"""Pictures with labels: what every data set hands out, whatever its layout on disk."""
+"""Labelled images: samples, the dataset protocol, and datasets that read pairs of files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.data.classes import VOID, Classes
-from hyperseg.data.errors import DataError
+from hyperseg.errors import DataError
 
 Pixels = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled picture: `image` uint8 [H, W, 3] RGB, `label` uint8 [H, W] of class indices or `VOID`."""
+    """A labelled image: `image` uint8 [H, W, 3] RGB, `label` uint8 [H, W] of class indices or `VOID`."""
 
     name: str
     image: Pixels
     label: Pixels
 
 
-class DataSet(Protocol):
-    """A sequence of labelled pictures."""
+class Dataset(Protocol):
+    """A sequence of labelled images."""
 
     @property
     def classes(self) -> Classes: ...
@@ -46,17 +48,17 @@ class Pair:
     label: Path
 
 
-Decoder = Callable[[Pixels, Path], Pixels]
-"""From a label file's pixels (uint8 [H, W] or BGR [H, W, 3]) to class indices; `DataError` on unknown values."""
+LabelDecoder = Callable[[Pixels, Path], Pixels]
+"""Maps the pixels of a label file (uint8 [H, W] or BGR [H, W, 3]) to class indices; `DataError` on unknown values."""
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
-    """Pairs of files with the decoder of their labels."""
+class LabelledImages:
+    """Dataset of image and label files, with the decoder of its labels."""
 
     classes: Classes
     pairs: Sequence[Pair]
-    decode: Decoder
+    decode: LabelDecoder
     label_flags: int = field(default=cv2.IMREAD_UNCHANGED)
 
     def __len__(self) -> int:
@@ -75,17 +77,17 @@ class LabelledPictures:
 
 
 def read_pixels(path: Path, flags: int) -> Pixels:
-    """Read a picture file, or raise a `DataError` that names it."""
+    """Read an image file, or raise a `DataError` that names it."""
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
     if pixels is None:
-        raise DataError(f"{path} is not a readable picture; fetch it again")
+        raise DataError(f"{path} is not a readable image; fetch it again")
     return np.asarray(pixels, np.uint8)
 
 
-def index_decoder(table: NDArray[np.uint8], num_classes: int) -> Decoder:
-    """A decoder for single-channel labels: `table` (256 entries) maps file values to class indices.
+def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
+    """Create a decoder of single-channel labels: `table` (256 entries) maps file values to class indices.
 
     Entries that are neither a class nor `VOID` mark values that must not occur.
     """
@@ -104,10 +106,10 @@ def index_decoder(table: NDArray[np.uint8], num_classes: int) -> Decoder:
     return decode
 
 
-class Cached:
-    """A data set whose decoded samples stay in memory up to `limit_bytes`; later ones are read anew each time."""
+class CachedDataset:
+    """Dataset that caches decoded samples in memory, up to `limit_bytes`; the others are read each time."""
 
-    def __init__(self, source: DataSet, limit_bytes: int = 4 << 30) -> None:
+    def __init__(self, source: Dataset, limit_bytes: int = 4 << 30) -> None:
         self._source = source
         self._room = limit_bytes
         self._samples: dict[int, Sample] = {}
@@ -133,9 +135,9 @@ class Cached:
 
 @dataclass(frozen=True)
 class ConcatDataset:
-    """Several data sets of the same classes, one after the other."""
+    """Concatenation of datasets with the same classes."""
 
-    parts: tuple[DataSet, ...]
+    parts: tuple[Dataset, ...]
 
     @property
     def classes(self) -> Classes:
@@ -150,3 +152,33 @@ class ConcatDataset:
                 return part[index]
             index -= len(part)
         raise IndexError(index)
+
+
+def require_folder(folder: Path) -> Path:
+    """Return the folder, or raise a `DataError` that names the missing part of the path."""
+    if folder.is_dir():
+        return folder
+    first = folder
+    while not first.parent.is_dir():
+        first = first.parent
+    raise DataError(f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)"))
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """List the image files of a folder by name without suffix, sorted."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return {path.stem: path for path in found}
+
+
+def pair_files(images: dict[str, Path], labels: dict[str, Path], label_suffix: str = "") -> list[Pair]:
+    """Pair images with labels of the same name (plus `label_suffix`); raises `DataError` if one has no counterpart."""
+    by_image = {name.removesuffix(label_suffix): path for name, path in labels.items()}
+    unlabelled = [path for name, path in images.items() if name not in by_image]
+    if unlabelled:
+        raise DataError(f"{len(unlabelled)} of {len(images)} images have no label, {unlabelled[0]} first")
+    orphans = [path for name, path in by_image.items() if name not in images]
+    if orphans:
+        raise DataError(f"{len(orphans)} of {len(labels)} labels have no image, {orphans[0]} first")
+    return [Pair(name, path, by_image[name]) for name, path in images.items()]
