@@ -138,8 +138,7 @@ class CudaLibraryError(RuntimeError):
 
 
 class RefusedError(CudaLibraryError):
-    """Nothing was started: the shapes or channel counts are beyond the kernels or the device, or the library was not
-    built for the device."""
+    """The kernels do not support the shapes, the channel counts or the device; nothing was launched."""
 
 
 class CudaLibrary:

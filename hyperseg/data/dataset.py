@@ -41,7 +41,7 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """The two files of one sample."""
+    """Image file and label file of one sample."""
 
     name: str
     image: Path

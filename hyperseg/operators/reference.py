@@ -140,7 +140,7 @@ def dpw_inverted_residual(
     offset: int,
     with_coordinates: bool,
 ) -> Tensor:
-    """The meta block m_i of paper Fig. 3(a); pw1's weights of a patch are applied to its halo as well."""
+    """Meta block m_i of paper Fig. 3(a); pw1's weights of a patch are applied to its halo as well."""
     grid = grid_of(theta)
     composed = compose(x, previous, with_coordinates)
     hidden, outputs = biases[0].numel(), biases[2].numel()

@@ -19,8 +19,7 @@ def freeze_batchnorm(model: nn.Module, names: Collection[str]) -> None:
     """Replace, in place, every ConvBN whose BatchNorm weight is named by one with frozen statistics."""
 
     def frozen(name: str, module: nn.Module) -> nn.Module | None:
-        named = isinstance(module, ConvBN) and f"{name}.norm.weight" in names
-        return FrozenConvBN(module) if named and isinstance(module, ConvBN) else None
+        return FrozenConvBN(module) if type(module) is ConvBN and f"{name}.norm.weight" in names else None
 
     replace_modules(model, frozen)
 
@@ -36,8 +35,9 @@ def optimise_for_device(model: nn.Module, device: torch.device, compute: torch.d
 
 
 def _mixed_depthwise(_: str, module: nn.Module) -> nn.Module | None:
-    depthwise = type(module) is nn.Conv2d and module.groups == module.in_channels > 1
-    return MixedDepthwiseConv(module) if depthwise and isinstance(module, nn.Conv2d) else None
+    if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
+        return MixedDepthwiseConv(module)
+    return None
 
 
 class FrozenConvBN(ConvBN):

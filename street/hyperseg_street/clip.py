@@ -1,4 +1,4 @@
-"""Writers of a drive: a video clip with its labels, and a data set in CamVid's 480x360 layout."""
+"""Writers of a drive: a video clip with its labels, and a dataset in CamVid's 480x360 layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Drive:
-    """A sequence of frames of a street: `frames` of them, `rate` per second."""
+    """A drive along a street: `frames` frames at `rate` per second."""
 
     street: Street
     frames: int

@@ -18,7 +18,7 @@ _STEEL: Colour = (92, 96, 98)
 
 @dataclass(frozen=True)
 class Lamp:
-    """A lamp post of a height in metres, its arm reaching over the road."""
+    """A lamp post with an arm over the road; `height` in metres."""
 
     x: float
     z: float

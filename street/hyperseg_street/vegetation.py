@@ -17,7 +17,7 @@ _SIZE = 320
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree of a height in metres at a place on the ground."""
+    """A tree; `height` in metres."""
 
     x: float
     z: float

@@ -62,7 +62,7 @@ SHAPES = (HATCHBACK, SALOON, HATCHBACK, SALOON, VAN)
 
 @dataclass(frozen=True)
 class Car:
-    """A car whose rear end is at Z = `z`; one that comes towards the camera has `oncoming` set, and its front there."""
+    """A car with its rear at Z = `z`, or its front if it is `oncoming`."""
 
     x: float
     z: float
@@ -108,7 +108,7 @@ class Car:
         canvas.polygon(camera.polygon(points), colour, Label.CAR, depth)
 
     def _across(self, low: tuple[float, float], high: tuple[float, float], inset: float = 0.0) -> Points:
-        """A face over the car's width between two points of its outline."""
+        """Face across the car between two points of its outline."""
         left, right = self.x - self.shape.width / 2 + inset, self.x + self.shape.width / 2 - inset
         corners = [(left, low), (left, high), (right, high), (right, low)]
         return np.array([[x, up, self._place(along)] for x, (along, up) in corners])
@@ -168,7 +168,7 @@ class Car:
             canvas.polygon(camera.polygon(points), colour, Label.CAR, depth)
 
     def _tyres(self, canvas: Canvas, camera: Camera, depth: float) -> None:
-        """The wheels seen from the end, under the hull."""
+        """Draw the wheels as seen from the end, below the hull."""
         place = self._place(self.shape.wheels[1 if self.oncoming else 0])
         for left in (0.06, self.shape.width - 0.28):
             x = self.x - self.shape.width / 2 + left
@@ -188,7 +188,7 @@ def _times(colour: Colour | list[float], factor: float) -> Colour:
 
 
 def _shrunk(outline: Outline) -> Outline:
-    """An outline drawn in a little: the windows inside the cabin."""
+    """Shrink an outline: the windows within the cabin."""
     centre = np.mean(outline, axis=0)
     inner = (np.array(outline) - centre) * [0.86, 0.74] + centre
     return tuple((float(along), float(up)) for along, up in inner)

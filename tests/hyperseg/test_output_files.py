@@ -1,4 +1,4 @@
-"""Atomic output files: the target is complete or as it was, whatever its name and whatever fails."""
+"""Atomic output files: complete on success, unchanged on failure."""
 
 from pathlib import Path
 

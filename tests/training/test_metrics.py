@@ -15,7 +15,7 @@ def test_scores_of_a_small_image() -> None:
     assert confusion.pixel_accuracy == pytest.approx(3 / 5)
 
 
-def test_the_mean_is_over_one_matrix_and_not_over_pictures() -> None:
+def test_the_mean_is_over_one_matrix_and_not_over_images() -> None:
     first, second, both = Confusion(2), Confusion(2), Confusion(2)
     pairs = [(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])), (np.array([1]), np.array([0]))]
     for one, (truth, prediction) in zip((first, second), pairs, strict=True):
