@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """Exponential moving average of weights and buffers; the decay rises to `decay` over the first updates."""
+    """Exponential moving average of weights and buffers, d · average + (1 - d) · weights.
+
+    The decay d rises to `decay` over the first updates.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay

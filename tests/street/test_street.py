@@ -59,6 +59,33 @@ def test_a_dataset_opens_as_camvid(tmp_path: Path) -> None:
     assert len(train) == 2 and np.array_equal(train[0].label, Street(5, *SIZE).frame(1.0).label)
 
 
+def test_every_module_imports_without_torch_and_the_other_packages() -> None:
+    code = """
+import importlib, pkgutil, sys
+for name in ("torch", "hyperseg", "hyperseg_export", "hyperseg_runtime"):
+    sys.modules[name] = None  # any import of it raises
+import hyperseg_street
+for module in pkgutil.walk_packages(hyperseg_street.__path__, "hyperseg_street."):
+    importlib.import_module(module.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=_environment())
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_failure_keeps_the_previous_clip_and_leaves_no_draft(tmp_path: Path) -> None:
+    clip = tmp_path / f"{'c' * 251}.mp4"  # as long as names may be
+    clip.write_bytes(b"previous")
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_clip(Drive(Street(0, *SIZE), 3, 10.0), clip, None, interrupted)
+    assert [path.name for path in tmp_path.iterdir()] == [clip.name] and clip.read_bytes() == b"previous"
+    write_clip(Drive(Street(0, *SIZE), 1, 10.0), clip, None, lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == [clip.name] and clip.read_bytes() != b"previous"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
