@@ -56,11 +56,11 @@ class ConvBN(nn.Module):
 
 
 def batchnorm_affine(norm: nn.Module, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-    """Scale and shift [C] of an `nn.BatchNorm2d` on its running statistics: y = scale · x + shift.
+    """Scale and shift [C] of a BatchNorm or SyncBatchNorm on its running statistics: y = scale · x + shift.
 
     Differentiable in weight and bias; computed in `dtype`, by default that of the parameters.
     """
-    assert isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     dtype = dtype or norm.weight.dtype

@@ -114,6 +114,17 @@ def _assert_folds(model, images):
     assert_explained("folded network", folded, logits, model, lambda each: each(images))
 
 
+@torch.inference_mode()
+def test_networks_with_synchronised_batchnorm_run_in_eval_mode():
+    """As validation does during training on several GPUs."""
+    model = randomise(tiny()).eval()
+    images = torch.randn(1, 3, 64, 64)
+    logits = model(images)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in synchronised.modules())
+    assert torch.equal(synchronised(images), logits)
+
+
 def test_halos_differ():
     own, neighbours = (hyperseg.Config.from_dict({**tiny().config.to_dict(), "halo": h}) for h in ("own", "neighbours"))
     model = randomise(hyperseg.create(own)).eval()
