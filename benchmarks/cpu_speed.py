@@ -1,4 +1,4 @@
-"""CPU latency and peak memory of every preset against the other ways to run it, as one table.
+"""CPU latency and peak memory of every preset, compared with other runtimes and formulations, as a table.
 
     python benchmarks/cpu_speed.py                      all presets, 31 rounds, on two threads and on one
     python benchmarks/cpu_speed.py camvid-s --threads 1 --clock cpu
@@ -7,13 +7,13 @@
 
 Every row is kept in --folder as soon as it is measured, and not measured again when the same command is repeated there.
 
-Compared, with the same weights, pictures in and labels out, float32, batch 1:
+Compared, with the same weights, images in and labels out, float32, batch 1:
     ours        this project's ONNX file in ONNX Runtime
     plain       the published formulation (unfold + grouped convolution) in standard operators, in ONNX Runtime
     OpenVINO    the plain file in OpenVINO
     no DPWConv  the same network with regular convolutions of the same sizes, exported as ours is, in ONNX Runtime
-All runs of a round follow each other in one process, so that the machine's moods meet all of them alike; medians.
-Memory is the peak of a process that opens the file by its path and runs it three times, over what it had before.
+All runs of a round follow each other in one process, so that varying load affects all of them alike; medians are shown.
+Memory is the peak of a process that opens the file by its path and runs it three times, over that before opening it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Run = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Row:
-    """One preset on so many threads, at a resolution (None: the published one): median milliseconds and peak mebibytes
-    of each way to run it, None where it was not."""
+    """Result of one preset at a number of threads and a resolution (None: the published one): median milliseconds and
+    peak mebibytes by runner, None if it was not run."""
 
     preset: str
     threads: int
@@ -62,7 +62,7 @@ class Row:
 
 
 def model_file(folder: Path, preset: str, runner: str, resolution: tuple[int, int] | None) -> Path:
-    """The runner's ONNX file; exported unless it is there already."""
+    """Path of the runner's ONNX file, exported if it does not exist."""
     size = "" if resolution is None else f".{resolution[0]}x{resolution[1]}"
     kind = "plain" if runner == "openvino" else runner
     path = folder / f"{preset}{size}.{kind}.onnx"
@@ -92,7 +92,7 @@ def _export(path: Path, preset: str, kind: str, resolution: tuple[int, int] | No
 
 
 def runner_of(runner: str, path: Path, threads: int, spin: bool) -> Run:
-    """A function that runs the file once on a picture of noise."""
+    """Create a function that runs the file once on an image of noise."""
     if runner == "openvino":
         return _openvino(path, threads)
     import onnxruntime

@@ -1,7 +1,7 @@
-"""The same networks as the published code formulates them: patches unfolded, one grouped convolution over all of them.
+"""Baseline networks as the published code formulates them: unfolded patches and one grouped convolution.
 
-Exported with standard operators only, this is what the project measures itself against. Weights are a network's own,
-so that both formulations must give the same labels.
+Exported with standard operators only, they are the baseline of the benchmarks. They share the weights of a network, so
+that both formulations must give the same labels.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def fold(patches: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def convolve(patches: Tensor, weights: Tensor, outputs: int, kernel: int = 1, groups: int = 1) -> Tensor:
-    """Every patch [B, C, h, w] with its own weights [B, P]: one convolution of B * groups groups."""
+    """Convolve every patch [B, C, h, w] with its own weights [B, P], by one convolution of B * groups groups."""
     count, channels, height, width = patches.shape
     filters = weights.reshape(count * outputs, channels // groups, kernel, kernel)
     y = F.conv2d(patches.reshape(1, count * channels, height, width), filters, groups=count * groups)
@@ -111,7 +111,7 @@ def coordinates(x: Tensor) -> Tensor:
 
 
 def plain(network: Any) -> Any:
-    """A copy of a network of `hyperseg` whose decoder is the published formulation, with the same weights."""
+    """Copy a network with a decoder in the published formulation and the same weights."""
     twin = copy.deepcopy(network)
     twin.decoder = PlainDecoder(network.config)
     twin.decoder.load_state_dict(network.decoder.state_dict())
@@ -121,7 +121,7 @@ def plain(network: Any) -> Any:
 def export_plain(
     preset: str, path: Path, resolution: tuple[int, int] | None = None, network: Any = None, opset: int = 18
 ) -> Path:
-    """Writes the plain export of a preset: dynamo, standard operators, nothing of ours; pictures in, labels out.
+    """Export a preset in the plain formulation: dynamo, standard operators only; images in, labels out.
 
     Args:
         preset: a name of `hyperseg.presets()`.

@@ -1,4 +1,4 @@
-"""Export one checkpoint in several ways, and compare what they put out on the same picture.
+"""Export one checkpoint in several variants and compare their labels on the same image.
 
 python examples/export_variants.py CHECKPOINT
 
@@ -24,14 +24,14 @@ VARIANTS = {
 
 
 def main(checkpoint: str) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
     reference = None
     with tempfile.TemporaryDirectory() as folder:
         for name, options in VARIANTS.items():
             file = Path(folder, f"{name}.onnx")
             export_onnx(checkpoint, file, options)
             with Segmenter(file) as segment:
-                labels = segment(picture)
+                labels = segment(image)
             if reference is None:
                 reference = labels
             agreement = np.mean(labels == reference)

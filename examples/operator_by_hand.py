@@ -2,7 +2,7 @@
 
 python examples/operator_by_hand.py
 
-Every patch of a 2 x 2 grid gets weights of its own here: each multiplies the picture by another factor. Needs onnx.
+Every patch of a 2 x 2 grid has its own weight here, by which it is multiplied. Needs onnx.
 """
 
 from __future__ import annotations

@@ -11,32 +11,32 @@ Names are imported when they are first used: `import hyperseg` alone does not im
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# At once, since the function has its module's name.
+# Imported at once: `presets` is a module and a function.
 from hyperseg.presets import preset as preset
 from hyperseg.presets import presets as presets
 
 if TYPE_CHECKING:
-    from hyperseg.checkpoint.backbone_weights import load_backbone_weights as load_backbone_weights
+    from hyperseg.checkpoint.files import save as save
     from hyperseg.checkpoint.load import load as load
-    from hyperseg.checkpoint.save import save as save
+    from hyperseg.checkpoint.load import load_backbone_weights as load_backbone_weights
     from hyperseg.config import Config as Config
     from hyperseg.cost import Summary as Summary
     from hyperseg.cost import summary as summary
-    from hyperseg.creation import create as create
     from hyperseg.errors import CheckpointError as CheckpointError
     from hyperseg.folding import fold as fold
     from hyperseg.network import HyperSeg as HyperSeg
+    from hyperseg.network import create as create
 
-_HOMES = {
+_MODULES = {
     "CheckpointError": "errors",
     "Config": "config",
     "HyperSeg": "network",
     "Summary": "cost",
-    "create": "creation",
+    "create": "network",
     "fold": "folding",
     "load": "checkpoint.load",
-    "load_backbone_weights": "checkpoint.backbone_weights",
-    "save": "checkpoint.save",
+    "load_backbone_weights": "checkpoint.load",
+    "save": "checkpoint.files",
     "summary": "cost",
 }
 
@@ -57,9 +57,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'hyperseg' has no attribute {name!r}")
-    value = getattr(import_module(f"hyperseg.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"hyperseg.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""The configuration of a network: whatever distinguishes the published files and the variants from each other."""
+"""Network configuration: the options in which published files and variants differ."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
@@ -6,15 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from hyperseg.backbones.catalogue import BACKBONES, Backbone
-from hyperseg.shapes import LevelShape, WeightMapperShape
-from hyperseg.signal import SignalRanges, SignalSplit, divide_channels
+from hyperseg.shapes import LevelShape, SignalRanges, SignalSplit, WeightMapperShape, divide_channels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Halo(str, Enum):
-    """Whose weights make the hidden values around a patch that the 3×3 of a meta block reads.
+    """Weights that compute the hidden values in the halo of a patch, which the 3×3 of a meta block reads.
 
     OWN: the patch's own pw1, recomputed on the halo (v0_2, v1_0, unify).
     NEIGHBOURS: each neighbour's (v0_1, paper Sec. 3.3).
@@ -25,7 +24,7 @@ class Halo(str, Enum):
 
 
 class ContextHead(str, Enum):
-    """The nested U-Net of paper Fig. 2(c).
+    """Variant of the nested U-Net of paper Fig. 2(c).
 
     NESTED halves the channels first (v0_2, v1_0, unify), FULL keeps them (v0_1).
     """
@@ -35,7 +34,7 @@ class ContextHead(str, Enum):
 
 
 class KeyNames(str, Enum):
-    """How a published file names its entries."""
+    """Naming scheme of the entries of a published file."""
 
     V0_1 = "v0_1"
     V1_0 = "v1_0"
@@ -44,10 +43,10 @@ class KeyNames(str, Enum):
 
 @dataclass(frozen=True)
 class Config:
-    """A network of the HyperSeg family; immutable, hashable, and JSON through `to_dict`.
+    """Configuration of a network; immutable, hashable, and JSON through `to_dict`.
 
     Attributes:
-        num_classes: channels of the logits; the last level always puts out as many.
+        num_classes: channels of the logits and of the last level.
         resolution: published (height, width); inputs may be any multiple of `unit`.
         dataset: "camvid", "cityscapes" or "voc": class names and palette.
         backbone: a name of `hyperseg.backbones.catalogue.BACKBONES`.
@@ -176,11 +175,11 @@ class Config:
         )
 
     def replace(self, **changes: Any) -> "Config":
-        """A copy with some fields changed."""
+        """Copy with some fields changed."""
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `from_dict` gives the configuration back."""
+        """Convert to plain JSON types; the inverse of `from_dict`."""
         return {
             key: value.value if isinstance(value, Enum) else list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
@@ -188,7 +187,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Config":
-        """The configuration that `to_dict` wrote.
+        """Create a configuration from the output of `to_dict`.
 
         Raises:
             ValueError: an unknown or missing key, or a value that no network can have; the message names it.

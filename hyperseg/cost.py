@@ -1,4 +1,4 @@
-"""`hyperseg.summary`: parameters and multiply-adds of the parts, as the paper counts them (Tab. 2 and 3)."""
+"""`hyperseg.summary`: parameters and multiply-adds per part, counted as in the paper (Tab. 2 and 3)."""
 
 import copy
 from dataclasses import asdict, dataclass
@@ -23,7 +23,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a network costs at one resolution and batch 1.
+    """Cost of a network at one resolution and batch 1.
 
     Attributes:
         resolution: (height, width).
@@ -50,11 +50,11 @@ class Summary:
         raise KeyError(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Convert to plain JSON types."""
         return {**asdict(self), "parameters": self.parameters, "macs": self.macs}
 
     def __str__(self) -> str:
-        """A table."""
+        """Format as a table."""
         height, width = self.resolution
         lines = [f"{f'{height}x{width}':<14}{'parameters':>14}{'MMAC':>12}"]
         for part in (*self.parts, Part("total", self.parameters, self.macs)):
@@ -63,10 +63,10 @@ class Summary:
 
 
 def summary(model: HyperSeg, resolution: tuple[int, int] | None = None) -> Summary:
-    """Parameters and multiply-adds per part, for batch 1.
+    """Count parameters and multiply-adds per part, for batch 1.
 
     Args:
-        model: live or folded; nothing is computed but shapes.
+        model: live or folded; only shapes are computed.
         resolution: (height, width); the configuration's where None.
 
     Raises:
@@ -113,7 +113,7 @@ def _parameters(module: nn.Module) -> int:
 
 
 def _convolution_macs(model: HyperSeg, images: Tensor) -> dict[str, int]:
-    """Multiply-adds of the regular convolutions below each child of the model."""
+    """Count the multiply-adds of regular convolutions in each part of the model."""
     macs = dict.fromkeys(("backbone", "context_head", "decoder"), 0)
     hooks = []
     for part in macs:

@@ -1,6 +1,6 @@
-"""libhyperseg_cuda.so, our CUDA kernels behind a C interface (trt_plugins/c_api/request.h), through ctypes.
+"""ctypes binding of libhyperseg_cuda.so, our CUDA kernels with a C interface (trt_plugins/c_api/request.h).
 
-Nothing here imports PyTorch: a tensor is an address and its extents.
+Needs no PyTorch: a tensor is an address and its extents.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REFUSED = 2
 
 
 class Operator(IntEnum):
-    """HyperSegOperator."""
+    """HyperSegOperator of trt_plugins/c_api/request.h."""
 
     DPW_CONV = 0
     DPW_INVERTED_RESIDUAL = 1
@@ -50,7 +50,7 @@ class MapLayout(IntEnum):
 
 @dataclass(frozen=True)
 class TensorArgument:
-    """A tensor in memory of the device, at a multiple of 16 bytes. X keeps the extents [N, C, H, W] in every layout."""
+    """Tensor in device memory, at a multiple of 16 bytes. X keeps the extents [N, C, H, W] in every layout."""
 
     address: int
     extents: tuple[int, ...]
@@ -58,7 +58,7 @@ class TensorArgument:
 
 @dataclass(frozen=True)
 class Attributes:
-    """Of any operator; what it does not have keeps its default."""
+    """Attributes of any operator; those that it lacks keep their defaults."""
 
     kernel: int = 1
     group: int = 1
@@ -90,7 +90,7 @@ FIELDS = (
 
 
 class Request(ctypes.Structure):
-    """HyperSegRequest: one launch."""
+    """HyperSegRequest: the arguments of one launch."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in FIELDS),
@@ -110,8 +110,8 @@ class Request(ctypes.Structure):
         piece_begin: int = 0,
         piece_length: int = 0,
     ) -> Request:
-        """Inputs in the order of the contract, None where an optional one is absent; `output` is an address. The memory
-        has to outlive the launch."""
+        """Create a request; inputs in the order of the contract, None for an absent optional one; `output` is an
+        address. The memory has to outlive the launch."""
         request = cls(
             operation,
             data_type,
@@ -138,12 +138,11 @@ class CudaLibraryError(RuntimeError):
 
 
 class RefusedError(CudaLibraryError):
-    """Nothing was started: the shapes or channel counts are beyond the kernels or the device, or the library was not
-    built for the device."""
+    """The kernels do not support the shapes, the channel counts or the device; nothing was launched."""
 
 
 class CudaLibrary:
-    """The loaded library. Raises CudaLibraryError where the file does not load or has another interface."""
+    """The loaded library. Raises CudaLibraryError if the file does not load or has another interface."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -166,7 +165,7 @@ class CudaLibrary:
 
 
 def search_path() -> tuple[Path, ...]:
-    """The folders searched, in order: HYPERSEG_LIBRARY_DIR where it is set, then where the distribution installs its
+    """Folders to search, in order: HYPERSEG_LIBRARY_DIR if set, then the one in which the distribution installs its
     native libraries."""
     folders = [Path(chosen)] if (chosen := os.environ.get(ENVIRONMENT_VARIABLE)) else []
     runtime = find_spec("hyperseg_runtime")
@@ -176,7 +175,7 @@ def search_path() -> tuple[Path, ...]:
 
 
 def open_library() -> CudaLibrary:
-    """The first one on the search path. Raises CudaLibraryError, which says where it was searched and the remedy."""
+    """Load the first library on the search path. Raises CudaLibraryError with the searched folders and the remedy."""
     folders = search_path()
     for folder in folders:
         if (folder / FILE_NAME).is_file():

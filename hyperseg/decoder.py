@@ -1,4 +1,7 @@
-"""The decoder d: levels whose weights the signal makes, coarse to fine (paper, Eq. 4, Sec. 3.2)."""
+"""Decoder d with dynamic convolutions: weight mappers w_i turn the signal into the weights of each level.
+
+Paper, Eq. 3, 4 and 6, Sec. 3.2.
+"""
 
 from collections.abc import Sequence
 
@@ -8,19 +11,59 @@ from torch.nn import functional as F
 
 import hyperseg.operators  # noqa: F401  registers torch.ops.hyperseg
 from hyperseg.config import Config, Halo
+from hyperseg.layers import batchnorm_affine
 from hyperseg.operators import reference
-from hyperseg.operators.patches import compose, convolve, merge, patch_weights, pointwise, windows
-from hyperseg.shapes import LevelShape
-from hyperseg.weight_mapper import WeightMapper
+from hyperseg.shapes import LevelShape, WeightMapperShape
 
-__all__ = ["Decoder", "DynamicLevel", "run_level"]
 _OPERATORS = torch.ops.hyperseg
+
+
+def generate(signal: Tensor, weight: Tensor, start: int) -> Tensor:
+    """Generate θ from the signal: a grouped 1×1 convolution, written as one batched matrix product.
+
+    The result needs no permutation: T = groups, and the weights of patch (i, j) are T pieces of length L.
+
+    Args:
+        signal: φ [N, C, N_h, N_w].
+        weight: [T, C_i / T, L].
+        start: first channel of φ that is read.
+
+    Returns:
+        θ [N, T, N_h, N_w, L].
+    """
+    groups, channels, length = weight.shape
+    n, _, rows, columns = signal.shape
+    part = signal[:, start : start + groups * channels]
+    part = part.reshape(n, groups, channels, rows * columns).transpose(2, 3)
+    return torch.matmul(part, weight).view(n, groups, rows, columns, length)
+
+
+class WeightMapper(nn.Module):
+    """Weight mapper w_i with its learned weight [rows, C_i / groups, 1, 1], as a 1×1 convolution stores it."""
+
+    def __init__(self, shape: WeightMapperShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.weight = nn.Parameter(torch.empty(shape.rows, shape.channels // shape.groups, 1, 1))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, signal: Tensor, scale: Tensor | None = None) -> Tensor:
+        """φ -> θ [N, T, N_h, N_w, L]; `scale` [P_i] multiplies the generated weights (a folded BatchNorm)."""
+        return generate(signal, self.matrix(scale), self.shape.start)
+
+    def matrix(self, scale: Tensor | None) -> Tensor:
+        """The weight as [T, C_i / T, L] with its first P_i rows scaled."""
+        weight = self.weight[:, :, 0, 0]
+        if scale is not None:
+            padding = scale.new_ones(self.shape.rows - self.shape.weights)
+            weight = weight * torch.cat([scale, padding])[:, None]
+        return weight.view(self.shape.groups, -1, weight.shape[1]).transpose(1, 2)
 
 
 def run_level(
     shape: LevelShape, halo: Halo, x: Tensor, previous: Tensor | None, theta: Tensor, biases: Sequence[Tensor]
 ) -> Tensor:
-    """A level without BatchNorm, by the operators that every backend shares.
+    """Run a level without BatchNorm, by the operators that every backend shares.
 
     Args:
         x: skip feature F_i or the image, [N, skip, H, W].
@@ -42,18 +85,18 @@ def run_level(
         hidden = _OPERATORS.dpw_conv(hidden, theta, biases[1], None, kernel, shape.hidden, "relu6", offset + pw1, 0)
         result = _OPERATORS.dpw_conv(hidden, theta, biases[2], None, [1, 1], 1, "none", offset + pw1 + dw, 0)
         if shape.inputs == shape.outputs:
-            result = result + compose(x, previous, with_coordinates=True)
+            result = result + reference.compose(x, previous, with_coordinates=True)
     return torch.as_tensor(result)
 
 
 def split_weights(shape: LevelShape, theta: Tensor) -> list[Tensor]:
-    """θ's pw1, dw and pw2 of a meta block, [B, count] each."""
-    weights = patch_weights(theta, shape.offset, shape.weights)
+    """Split θ into pw1, dw and pw2 of a meta block, [B, count] each."""
+    weights = reference.patch_weights(theta, shape.offset, shape.weights)
     return list(torch.split(weights, list(shape.pieces), dim=1))
 
 
 class DynamicLevel(nn.Module):
-    """A meta block m_i, or a single DPWConv 1×1, with the BatchNorm behind each convolution (eps 1e-5)."""
+    """Meta block m_i, or a single 1×1 DPWConv, with a BatchNorm after each convolution (eps 1e-5)."""
 
     def __init__(self, shape: LevelShape, halo: Halo) -> None:
         super().__init__()
@@ -63,19 +106,16 @@ class DynamicLevel(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in channels)
 
     def folded(self) -> tuple[Tensor, list[Tensor]]:
-        """The BatchNorms as factors [P_i] of the generated weights and biases of the convolutions (paper, Sec. 3.2)."""
+        """Fold the BatchNorms into factors [P_i] of the generated weights and biases of the convolutions (Sec. 3.2)."""
         scales, biases = [], []
         for norm, count in zip(self.norms, self.shape.pieces, strict=True):
-            assert isinstance(norm, nn.BatchNorm2d)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            biases.append(norm.bias - norm.running_mean * scale)
+            scale, bias = batchnorm_affine(norm)
+            biases.append(bias)
             scales.append(scale.repeat_interleave(count // scale.numel()))
         return torch.cat(scales), biases
 
     def forward(self, x: Tensor, previous: Tensor | None, theta: Tensor) -> Tensor:
-        """One level on batch statistics, in training.
+        """Run the level on batch statistics, in training.
 
         Skip [N, skip, H, W] and previous output at half the size -> [N, outputs, H, W].
         """
@@ -84,32 +124,34 @@ class DynamicLevel(nn.Module):
                 x, theta, None, previous, (1, 1), 1, "none", self.shape.offset, True, self.shape.outputs
             )
             return F.relu(self.norms[0](result))
-        composed = compose(x, previous, with_coordinates=True)
+        composed = reference.compose(x, previous, with_coordinates=True)
         block = self._own_halo if self.halo is Halo.OWN else self._neighbours_halo
         result = block(composed, theta)
         return result + composed if composed.shape[1] == self.shape.outputs else result
 
     def _own_halo(self, x: Tensor, theta: Tensor) -> Tensor:
-        """BatchNorm sees the hidden values of whole windows, halo included."""
+        """Meta block whose BatchNorm sees the hidden values of whole windows, halo included."""
         pw1, dw, pw2 = split_weights(self.shape, theta)
         kernel, hidden, grid = (self.shape.kernel,) * 2, self.shape.hidden, reference.grid_of(theta)
-        patches = windows(x, grid, self.shape.kernel // 2)
-        expanded = F.relu6(self.norms[0](pointwise(patches, pw1, hidden)), inplace=True)
-        filtered = F.relu6(self.norms[1](convolve(expanded, dw, hidden, kernel, hidden)), inplace=True)
-        return merge(self.norms[2](pointwise(filtered, pw2, self.shape.outputs)), grid)
+        patches = reference.windows(x, grid, self.shape.kernel // 2)
+        expanded = F.relu6(self.norms[0](reference.pointwise(patches, pw1, hidden)), inplace=True)
+        filtered = F.relu6(self.norms[1](reference.convolve(expanded, dw, hidden, kernel, hidden)), inplace=True)
+        return reference.merge(self.norms[2](reference.pointwise(filtered, pw2, self.shape.outputs)), grid)
 
     def _neighbours_halo(self, x: Tensor, theta: Tensor) -> Tensor:
-        """Three DPWConvs over the whole map."""
+        """Meta block as three DPWConvs over the whole map."""
         kernel, hidden, grid = (self.shape.kernel,) * 2, self.shape.hidden, reference.grid_of(theta)
         pw1, dw, pw2 = split_weights(self.shape, theta)
-        expanded = F.relu6(self.norms[0](merge(pointwise(windows(x, grid, 0), pw1, hidden), grid)))
-        patches = windows(expanded, grid, self.shape.kernel // 2)
-        filtered = F.relu6(self.norms[1](convolve(patches, dw, hidden, kernel, hidden)))
-        return merge(self.norms[2](pointwise(filtered, pw2, self.shape.outputs)), grid)
+        expanded = F.relu6(
+            self.norms[0](reference.merge(reference.pointwise(reference.windows(x, grid, 0), pw1, hidden), grid))
+        )
+        patches = reference.windows(expanded, grid, self.shape.kernel // 2)
+        filtered = F.relu6(self.norms[1](reference.convolve(patches, dw, hidden, kernel, hidden)))
+        return reference.merge(self.norms[2](reference.pointwise(filtered, pw2, self.shape.outputs)), grid)
 
 
 class Decoder(nn.Module):
-    """All levels and their weight mappers; each w_i runs right before its level consumes the weights."""
+    """Decoder levels and their weight mappers; each w_i runs right before its level consumes the weights."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -1,5 +1,9 @@
-"""Errors that users of the networks meet."""
+"""Exceptions that users of the networks may see."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be loaded; the message is one sentence that names the file's entry and the remedy."""
+    """A checkpoint cannot be loaded; the message is one sentence that names the entry of the file and the remedy."""
+
+
+class DataError(ValueError):
+    """A data set is incomplete or damaged; the message names the file and the problem."""

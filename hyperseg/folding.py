@@ -1,4 +1,4 @@
-"""`hyperseg.fold`: the network for inference, without a single BatchNorm (paper, Sec. 3.2)."""
+"""`hyperseg.fold`: folds every BatchNorm of a network for inference (paper, Sec. 3.2)."""
 
 import copy
 from collections.abc import Sequence
@@ -8,18 +8,17 @@ from torch import Tensor, nn
 
 from hyperseg.config import Config
 from hyperseg.context_head import FullContextHead, NestedContextHead
-from hyperseg.decoder import Decoder, DynamicLevel, run_level
-from hyperseg.layers.convolution import ConvBN
+from hyperseg.decoder import Decoder, DynamicLevel, WeightMapper, generate, run_level
+from hyperseg.layers import ConvBN, batchnorm_affine
 from hyperseg.network import HyperSeg
-from hyperseg.signal import SignalRanges
-from hyperseg.weight_mapper import WeightMapper, generate
+from hyperseg.shapes import SignalRanges
 
 
 class FoldedDecoder(nn.Module):
-    """The decoder on `torch.ops.hyperseg.*` alone: θ by one batched matrix product each, biases beside.
+    """Folded decoder on `torch.ops.hyperseg.*` alone: θ by one batched matrix product each, and constant biases.
 
     Attributes:
-        mapper_weights: w_i as [T, C_i / T, L], the BatchNorms' factors inside.
+        mapper_weights: w_i as [T, C_i / T, L], multiplied by the BatchNorms' factors.
         biases: three per meta block, one per single DPWConv, level after level.
     """
 
@@ -46,7 +45,7 @@ class FoldedDecoder(nn.Module):
 
 
 class FoldedHyperSeg(HyperSeg):
-    """A network for inference; `hyperseg.fold` makes it."""
+    """Network for inference, created by `hyperseg.fold`."""
 
     def __init__(self, config: Config, backbone: nn.Module, context_head: nn.Module, decoder: nn.Module) -> None:
         nn.Module.__init__(self)
@@ -57,17 +56,17 @@ class FoldedHyperSeg(HyperSeg):
 
 
 def fold(model: HyperSeg) -> FoldedHyperSeg:
-    """A copy for inference: every BatchNorm folded, parts of the context head without influence removed.
+    """Copy a network for inference, with every BatchNorm folded and unused parts of the context head removed.
 
     The encoder's BatchNorms go into its convolutions, the decoder's into the weight mappers and constant biases. Where
     every level reads the signal from channel 0 (v1_0, v0_2) and no further than the first half of φ, only those
-    channels of the context head's first convolution remain; else its convolutions of a map with a coarser one beside it
-    are split in two. The logits are the same up to rounding; no parameter requires a gradient. The model itself is left
-    as it is.
+    channels of the context head's first convolution remain; else its convolutions of a map concatenated with a coarser
+    one are split in two. The logits are the same up to rounding; no parameter requires a gradient. The model itself is
+    not modified.
     """
     config = model.config
     backbone = _folded_copy(model.backbone)
-    head = _folded_copy(_without_dead_parts(model))
+    head = _folded_copy(_pruned_context_head(model))
     if isinstance(head, NestedContextHead | FullContextHead):
         head.split()
     live = model.decoder
@@ -75,7 +74,7 @@ def fold(model: HyperSeg) -> FoldedHyperSeg:
     return FoldedHyperSeg(config, backbone, head, decoder).eval().requires_grad_(False)
 
 
-def _without_dead_parts(model: HyperSeg) -> nn.Module:
+def _pruned_context_head(model: HyperSeg) -> nn.Module:
     head, config = model.context_head, model.config
     from_zero = config.dynamic and config.signal_ranges is SignalRanges.FROM_ZERO
     if not (from_zero and isinstance(head, NestedContextHead)):
@@ -99,12 +98,8 @@ def _folded_copy(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _fold_convolution(block: ConvBN) -> None:
-    norm, conv = block.norm, block.conv
-    assert isinstance(norm, nn.BatchNorm2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    bias = norm.bias.double() - norm.running_mean.double() * scale
+    conv = block.conv
+    scale, bias = batchnorm_affine(block.norm, torch.float64)
     conv.weight = nn.Parameter((conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype))
     conv.bias = nn.Parameter(bias.to(conv.weight.dtype))
     block.norm = nn.Identity()

@@ -1,12 +1,15 @@
-"""The network: encoder, context head, weight mappers and decoder (paper, Eq. 1 to 4)."""
+"""HyperSeg network: encoder, context head and decoder (paper, Eq. 1 to 4)."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbones.build import build_backbone
+from hyperseg.backbones.catalogue import Family
+from hyperseg.backbones.efficientnet import EfficientNet
+from hyperseg.backbones.resnet import ResNet
 from hyperseg.config import Config, ContextHead
 from hyperseg.context_head import FullContextHead, NestedContextHead
 from hyperseg.decoder import Decoder
+from hyperseg.presets import preset
 from hyperseg.static_decoder import StaticDecoder
 
 
@@ -22,7 +25,7 @@ def check_size(height: int, width: int, unit: int) -> None:
 
 
 class HyperSeg(nn.Module):
-    """A network of the HyperSeg family.
+    """Network of the HyperSeg family.
 
     Attributes:
         config: its configuration.
@@ -34,7 +37,7 @@ class HyperSeg(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.backbone = build_backbone(config)
+        self.backbone = _build_backbone(config)
         head = NestedContextHead if config.context_head is ContextHead.NESTED else FullContextHead
         self.context_head: nn.Module = head(config.backbone_shape.head, config.context_levels)
         self.decoder: nn.Module = Decoder(config) if config.dynamic else StaticDecoder(config)
@@ -68,3 +71,22 @@ class HyperSeg(nn.Module):
         if self.output_stride == 1:
             return logits
         return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def create(network: str | Config) -> HyperSeg:
+    """Create a network in training mode, with random weights.
+
+    Args:
+        network: the name of a preset (`hyperseg.presets()` lists them), or a configuration.
+
+    Raises:
+        ValueError: an unknown preset.
+    """
+    return HyperSeg(preset(network) if isinstance(network, str) else network)
+
+
+def _build_backbone(config: Config) -> nn.Module:
+    shape = config.backbone_shape
+    if shape.family in (Family.EFFICIENTNET, Family.EFFICIENTNET_LITE):
+        return EfficientNet(shape, config.out_feat_scale, config.drop_connect, config.dropout)
+    return ResNet(shape, config.out_feat_scale)

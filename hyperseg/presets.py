@@ -1,7 +1,7 @@
-"""Named configurations: the published files, the paper's variants, and the small network for new models."""
+"""Presets: configurations of the published files, of the paper's variants, and of the small network."""
 
 from hyperseg.config import Config, ContextHead, Halo, KeyNames
-from hyperseg.signal import SignalRanges, SignalSplit
+from hyperseg.shapes import SignalRanges, SignalSplit
 
 _CAMVID_S = Config(
     num_classes=12,
@@ -80,12 +80,12 @@ for _size, _config in (("s", _CAMVID_S), ("l", _CAMVID_L)):
 
 
 def presets() -> tuple[str, ...]:
-    """Names that `hyperseg.create` knows."""
+    """List the names of the presets."""
     return tuple(_PRESETS)
 
 
 def preset(name: str) -> Config:
-    """The configuration of a preset.
+    """Look up the configuration of a preset.
 
     Raises:
         ValueError: no such preset; the message lists them.

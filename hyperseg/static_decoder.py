@@ -1,4 +1,4 @@
-"""The decoder without dynamic convolutions: the ablation "w/o DPWConv" of paper Tab. 4."""
+"""Decoder without dynamic convolutions: the ablation "w/o DPWConv" of paper Tab. 4."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.config import Config
-from hyperseg.layers.convolution import ConvBN
-from hyperseg.operators.patches import compose
+from hyperseg.layers import ConvBN
+from hyperseg.operators.reference import compose
 from hyperseg.shapes import LevelShape
 
 
 class StaticLevel(nn.Module):
-    """A level of regular convolutions with learned weights: 1×1, or the inverted residual block of paper Fig. 3(a).
+    """Decoder level of regular convolutions: 1×1, or the inverted residual block of paper Fig. 3(a).
 
     Args:
         shape: the sizes of the dynamic level that it replaces.
@@ -45,7 +45,7 @@ class StaticLevel(nn.Module):
 
 
 class StaticDecoder(nn.Module):
-    """All levels; φ joins the input of the coarsest one, since no weights are made from it."""
+    """Static decoder levels; φ is concatenated to the input of the coarsest, since no weights are generated from it."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

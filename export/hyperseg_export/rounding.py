@@ -95,7 +95,7 @@ def _constants(network: Any) -> Iterator[tuple[Tensor, int]]:
 
 
 def _terms(network: Any, module: nn.Module, tensor: Tensor) -> int:
-    from hyperseg.weight_mapper import WeightMapper
+    from hyperseg.decoder import WeightMapper
 
     if isinstance(module, WeightMapper):  # the generated weights are terms of the levels' sums in turn
         levels = [level for level in network.config.levels if network.config.mappers[level.mapper] == module.shape]

@@ -21,8 +21,8 @@ def sample_images(height: int, width: int, seed: int = 0) -> list[Image]:
 
 
 def street(height: int, width: int, seed: int) -> Image:
-    """The rendered street of `hyperseg.street`, as a camera of 640x480 sees it, stretched to the size."""
-    from hyperseg.street import Street
+    """The rendered street of `hyperseg_street`, as a camera of 640x480 sees it, stretched to the size."""
+    from hyperseg_street import Street
 
     image = Street(seed=seed).frame(1.0).image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What the configuration needs to know of each backbone: its channels, without building it (and without torch)."""
+"""Backbone shapes for configurations: channels and stages, without building a backbone and without PyTorch."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Family(str, Enum):
-    """Kinds of backbone."""
+    """Backbone families."""
 
     EFFICIENTNET = "efficientnet"
     EFFICIENTNET_LITE = "efficientnet-lite"
@@ -16,7 +16,7 @@ class Family(str, Enum):
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of EfficientNet's Tab. 1: repeated inverted residual blocks (kernel, stride of the first, expansion)."""
+    """Stage of an EfficientNet: repeated inverted residual blocks; `stride` is that of the first."""
 
     repeats: int
     kernel: int
@@ -38,7 +38,7 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone's shape.
+    """Shape of a backbone.
 
     Attributes:
         name: as configurations and the published `arch` strings write it.

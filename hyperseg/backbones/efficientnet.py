@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.backbones.catalogue import Backbone, Family, Stage
-from hyperseg.layers.convolution import ConvBN, same_padding
+from hyperseg.layers import ConvBN, same_padding
 
 _EPS = 1e-3
 _MOMENTUM = 0.01
@@ -26,7 +26,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Expand 1×1, depth-wise k×k, squeeze-excite, project 1×1; a residual where the shape stays.
+    """Inverted residual block: expand 1×1, depth-wise k×k, squeeze-excite, project 1×1; residual if shapes agree.
 
     Args:
         inputs: channels.
@@ -34,7 +34,7 @@ class MBConv(nn.Module):
         stride: the stage's for its first block, else 1.
         size: nominal height and width of its input, for the static padding.
         lite: ReLU6 and no squeeze-excite.
-        drop: probability that training leaves the block out for a picture (stochastic depth).
+        drop: probability that training leaves the block out for an image (stochastic depth).
     """
 
     def __init__(self, inputs: int, stage: Stage, stride: int, size: int, lite: bool, drop: float) -> None:
@@ -72,7 +72,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    """The encoder b of paper Eq. 1 with an EfficientNet inside.
+    """EfficientNet as the encoder b of paper Eq. 1.
 
     Args:
         shape: channels and stages.

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.backbones.catalogue import Backbone, Family
-from hyperseg.layers.convolution import ConvBN
+from hyperseg.layers import ConvBN
 
 _BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 _PYRAMID_BINS = (1, 2, 3, 6)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions, or with `bottleneck` 1×1, 3×3, 1×1; ReLU after the sum.
+    """Residual block of two 3×3 convolutions, or with `bottleneck` 1×1, 3×3, 1×1; ReLU after the sum.
 
     Args:
         inputs, outputs: channels.
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """cat(x, averages over 1, 2, 3 and 6 bins, each reduced to a quarter of the channels and upsampled)."""
+    """Pyramid pooling: cat(x, averages over 1, 2, 3 and 6 bins, reduced to a quarter of the channels and upsampled)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class PyramidPooling(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The encoder b of paper Eq. 1 with a ResNet or PSPNet inside.
+    """ResNet or PSPNet as the encoder b of paper Eq. 1.
 
     F_1 is the stem (stride 2), F_2..F_5 are the four stages. A 1×1 layer brings the last map, behind PSPNet's pyramid
     pooling, to the channels of the context head (paper, "a fully connected layer").

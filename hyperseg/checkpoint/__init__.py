@@ -1,1 +1,1 @@
-"""Checkpoints: the published files and ours, read as data only."""
+"""Checkpoints: loading published files and our own as data only, and saving."""

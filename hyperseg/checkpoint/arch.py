@@ -1,4 +1,4 @@
-"""The `arch` of a published file, a Python call, read as data: nothing in it is ever evaluated."""
+"""Parser of the `arch` entry of published files, a Python call that is read as data and never evaluated."""
 
 import ast
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from hyperseg.backbones.catalogue import BACKBONES, Family
 from hyperseg.config import Config, ContextHead, Halo, KeyNames
 from hyperseg.errors import CheckpointError
-from hyperseg.signal import SignalRanges, SignalSplit
+from hyperseg.shapes import SignalRanges, SignalSplit
 
 _PREFIX = "hyperseg.models."
 _FUNCTION = "hyperseg_efficientnet"
@@ -17,11 +17,11 @@ _LONGEST = 10_000
 _WITHOUT_INFLUENCE = frozenset(
     {"pretrained", "inference_hflip", "inference_gather", "decoder_dropout", "groups", "coords_res"}
 )
-"""Options that change training, test-time averaging of several pictures or caches, and not the network's output."""
+"""Options that affect training, test-time averaging or caches, and not the network's output."""
 
 _ONLY = {"in_nc": 3, "level_layers": 1, "with_out_fc": False, "decoder_groups": 1, "weights_path": None}
 _ONLY_V0_1 = {"in_nc": 3, "level_layers": 1, "with_out_fc": False, "down_groups": 1, "flat_groups": 1, "avg_pool": True}
-"""Options that exist in the published constructors and whose other values no published file uses."""
+"""Options of the published constructors with the only value that published files use."""
 
 _STRUCTURE = {"levels": 3, "kernel_sizes": 3, "expand_ratio": 1, "weight_groups": 1, "num_classes": 3}
 _STRUCTURE_V1_0 = _STRUCTURE | {"out_feat_scale": 0.25, "level_channels": None}
@@ -29,7 +29,7 @@ _STRUCTURE_V1_0 = _STRUCTURE | {"out_feat_scale": 0.25, "level_channels": None}
 
 @dataclass(frozen=True)
 class _Version:
-    """One of the four published modules: its options with their defaults, and what it fixes in the configuration."""
+    """One of the four published modules: its options with defaults, and the configuration fields it fixes."""
 
     structure: dict[str, Any]
     only: dict[str, Any]
@@ -61,7 +61,7 @@ _VERSIONS = {
 
 
 def parse_arch(arch: object) -> tuple[str, dict[str, Any]]:
-    """The module name and the literal arguments of an `arch` string; the backbone is the argument `model_name`.
+    """Parse an `arch` string into module name and literal arguments; the backbone is the argument `model_name`.
 
     Raises:
         CheckpointError: anything but one call of a known constructor with literal arguments.
@@ -94,7 +94,7 @@ def parse_arch(arch: object) -> tuple[str, dict[str, Any]]:
 
 
 def configs_from_arch(arch: object) -> list[Config]:
-    """The configurations that an `arch` string may mean, the likeliest first; more than one only for v0_2.
+    """List the configurations that an `arch` string may mean, the likeliest first; more than one only for v0_2.
 
     Raises:
         CheckpointError: `arch` is no known constructor call, or uses an option that no published network uses.
@@ -208,7 +208,7 @@ _DATASETS = {
 
 
 def _resolution(coords_res: Any, classes: int) -> tuple[int, int]:
-    """The last of the cached resolutions is the one that the published evaluation uses; the others are crops."""
+    """Resolution of the published evaluation: the last of the cached ones; the others are crops."""
     if coords_res is not None:
         if not isinstance(coords_res, (list, tuple)) or not all(_is_pair(entry) for entry in coords_res):
             raise ValueError(f"coords_res={coords_res!r} is not a list of (height, width) pairs")

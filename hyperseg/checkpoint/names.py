@@ -1,4 +1,4 @@
-"""Published names of state-dict entries: EfficientNet's in its common PyTorch port, HyperSeg's by version."""
+"""Names of state-dict entries in published files: EfficientNet's PyTorch port, torchvision, HyperSeg by version."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _SEQUENTIAL = {"conv": "0", "norm": "1"}
 
 
 def efficientnet_name(name: str) -> str:
-    """Our name inside an EfficientNet backbone -> the port's: `stem.conv.weight` -> `_conv_stem.weight`."""
+    """Map our name inside an EfficientNet backbone to the port's: `stem.conv.weight` -> `_conv_stem.weight`."""
     module, _, entry = name.rpartition(".")
     if match := re.fullmatch(r"blocks\.(\d+)\.(.+)", module):
         return f"_blocks.{match[1]}.{_BLOCK_PARTS[match[2]]}.{entry}"
@@ -30,7 +30,7 @@ def efficientnet_name(name: str) -> str:
 
 
 def resnet_name(name: str) -> str | None:
-    """Our name inside a ResNet backbone -> torchvision's; None for the layers that ImageNet classifiers do not have."""
+    """Map our name inside a ResNet backbone to torchvision's; None for layers that ImageNet classifiers lack."""
     if match := re.fullmatch(r"stem\.(\d+)\.(conv|norm)\.(.+)", name):
         kind = "conv" if match[2] == "conv" else "bn"
         return f"{kind}{int(match[1]) + 1}.{match[3]}"
@@ -72,7 +72,7 @@ def _norm_name(config: Config, index: int, norm: int) -> str:
 
 
 def published_name(config: Config, name: str) -> str:
-    """The published file's name of our state-dict entry `name`."""
+    """Map our state-dict entry `name` to its name in a published file."""
     part, _, rest = name.partition(".")
     if part == "backbone":  # every published file has an EfficientNet
         return f"backbone.{efficientnet_name(rest)}"
@@ -85,5 +85,5 @@ def published_name(config: Config, name: str) -> str:
 
 
 def published_names(config: Config, names: Iterable[str]) -> dict[str, str]:
-    """Our names -> the published file's."""
+    """Map our state-dict entries to their names in a published file."""
     return {name: published_name(config, name) for name in names}

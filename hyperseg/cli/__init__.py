@@ -1,1 +1,1 @@
-"""The commands hyperseg-train and hyperseg-street."""
+"""Command line of training: hyperseg-train."""

@@ -1,8 +1,10 @@
-"""`hyperseg-train`: train a network by a recipe."""
+"""`hyperseg-train`: trains a network by a recipe."""
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,32 +12,53 @@ from typing import Any
 
 import click
 
-from hyperseg.cli.common import one_line_errors
-
 EXAMPLES = """
 \b
 Examples:
   hyperseg-train camvid-lite --data camvid --out runs/lite --backbone-weights efficientnet-lite1.pth
-  hyperseg-train camvid-lite --data camvid --out runs/lite            (again: continues where it stopped)
+  hyperseg-train camvid-lite --data camvid --out runs/lite            (the same again: resumes)
   hyperseg-train my.toml --data camvid --out runs/mine --set batch=8 --set optimiser.iterations=2000
   torchrun --nproc-per-node 4 -m hyperseg.cli.train cityscapes-m --data cityscapes --out runs/m
 """
+
+
+def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Report errors that users can fix as one line on stderr with exit code 1; `--debug` lets them through."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, debug: bool, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            sys.exit(130)
+        except (ValueError, RuntimeError, OSError, ImportError) as error:
+            if debug:
+                raise
+            name = click.get_current_context().info_name
+            click.echo(f"{name}: error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            sys.exit(1)
+
+    return wrapped
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("recipe")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints and logs.")
-@click.option("--backbone-weights", type=click.Path(path_type=Path), help="ImageNet weights of the backbone (a file).")
-@click.option("--weights", type=click.Path(path_type=Path), help="Start from this checkpoint of the same network.")
+@click.option("--backbone-weights", type=click.Path(path_type=Path), help="File of ImageNet weights for the backbone.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint of the same network to start from.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override an entry of the recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each process.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that make batches.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that create batches."
+)
 @click.option("--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N.")
-@click.option("--force", is_flag=True, help="Start again: delete the run in --out.")
+@click.option("--force", is_flag=True, help="Delete the run in --out and start again.")
 @click.option("--json", "as_json", is_flag=True, help="Print every record as a line of JSON.")
-@one_line_errors
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@_one_line_errors
 def main(
     recipe: str,
     data: Path,
@@ -50,27 +73,27 @@ def main(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Train by RECIPE: the name of one that comes with the package, or a .toml file.
+    """Train by RECIPE: the name of a recipe in the package, or a .toml file.
 
-    A run that was stopped, however it was stopped, continues when the same command is given again.
+    A run that was interrupted resumes when the same command is given again.
     """
-    from hyperseg.training.recipe_file import load_recipe
+    from hyperseg.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides)
-    from hyperseg.training.start import Start, train
+    from hyperseg.training.run import RunOptions, train
 
-    start = Start(data, out, backbone_weights, weights, device, threads, workers, force, stop_after)
+    options = RunOptions(data, out, backbone_weights, weights, device, threads, workers, force, stop_after)
     if as_json:
-        train(loaded, start, lambda record: click.echo(json.dumps(record)))
+        train(loaded, options, lambda record: click.echo(json.dumps(record)))
         return
     with _progress(loaded.optimiser.iterations) as listener:
-        best = train(loaded, start, listener)
+        best = train(loaded, options, listener)
     click.echo(f"best model: {best}" if best.exists() else f"stopped at iteration {stop_after}; state in {out}")
 
 
 @contextmanager
 def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A bar with rate, time left and the scores so far; silent unless a person watches."""
+    """Progress bar with rate, remaining time and scores, if standard output is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

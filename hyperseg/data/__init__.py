@@ -1,11 +1,11 @@
-"""Data sets, augmentation and batches. Imports no torch."""
+"""Datasets, augmentation and batches. Needs no PyTorch."""
 
 from hyperseg.data.augment import Augmentation, ScaleOf
-from hyperseg.data.batches import Batch, Crop, Plan, Source, prefetched
-from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Classes
-from hyperseg.data.errors import DataError
+from hyperseg.data.batches import Batch, BatchSampler, BatchSource, Crop, prefetch
+from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Classes, class_set
+from hyperseg.data.dataset import CachedDataset, ConcatDataset, Dataset, LabelledImages, Pixels, Sample
 from hyperseg.data.layouts import Layout, open_split, open_splits
-from hyperseg.data.sample import Cached, ConcatDataset, DataSet, LabelledPictures, Sample
+from hyperseg.errors import DataError
 
 __all__ = [
     "CAMVID_11",
@@ -15,19 +15,21 @@ __all__ = [
     "VOID",
     "Augmentation",
     "Batch",
-    "Cached",
+    "BatchSampler",
+    "BatchSource",
+    "CachedDataset",
     "Classes",
     "ConcatDataset",
     "Crop",
     "DataError",
-    "DataSet",
-    "LabelledPictures",
+    "Dataset",
+    "LabelledImages",
     "Layout",
-    "Plan",
+    "Pixels",
     "Sample",
     "ScaleOf",
-    "Source",
+    "class_set",
     "open_split",
     "open_splits",
-    "prefetched",
+    "prefetch",
 ]

@@ -1,6 +1,6 @@
-"""Augmentation: one affine warp for scale, aspect, rotation, mirroring and crop together, and a colour change.
+"""Augmentation: one affine warp for scale, aspect, rotation, mirroring and crop, and a colour transform.
 
-The label goes through the same matrix as its picture, by nearest neighbour; what lies outside the picture is void.
+The label is warped by the same matrix as its image, by nearest neighbour; pixels outside the image are void.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.data.classes import VOID
-from hyperseg.data.sample import Pixels, Sample
+from hyperseg.data.dataset import Pixels, Sample
 
 Matrix = NDArray[np.float64]
 
@@ -23,18 +23,18 @@ _TRIES = 10
 
 
 class ScaleOf(str, Enum):
-    """What a scale of 1 means: the picture at its own size, or stretched to the evaluation size."""
+    """Size that a scale of 1 refers to: the image's own, or the evaluation size that the image is stretched to."""
 
-    PICTURE = "picture"
+    IMAGE = "picture"  # the value in recipes and in the state of training runs
     EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges from which each sample's change is drawn; the defaults change nothing but crop."""
+    """Random augmentation: ranges of its parameters; the defaults only crop."""
 
     scale: tuple[float, float] = (1.0, 1.0)
-    scale_of: ScaleOf = ScaleOf.PICTURE
+    scale_of: ScaleOf = ScaleOf.IMAGE
     aspect: float = 0.0
     """The width is stretched by up to e^±aspect, and the height by its inverse."""
     rotation: float = 0.0
@@ -52,7 +52,7 @@ class Augmentation:
     def __call__(
         self, sample: Sample, crop: tuple[int, int], evaluation: tuple[int, int], rng: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
-        """Draw one variant: uint8 [h, w, 3] and its label [h, w], `crop` and `evaluation` being (height, width)."""
+        """Augment a sample: uint8 [h, w, 3] and its label [h, w], `crop` and `evaluation` being (height, width)."""
         for _ in range(_TRIES):
             matrix = self._draw_matrix(sample.label.shape, crop, evaluation, rng)
             label = warp_label(sample.label, matrix, crop)
@@ -69,7 +69,7 @@ class Augmentation:
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
         mirror = -1.0 if self.flip and rng.random() < 0.5 else 1.0
         base_x, base_y = (
-            (1.0, 1.0) if self.scale_of is ScaleOf.PICTURE else (evaluation[1] / width, evaluation[0] / height)
+            (1.0, 1.0) if self.scale_of is ScaleOf.IMAGE else (evaluation[1] / width, evaluation[0] / height)
         )
         scale_x, scale_y = base_x * scale * stretch, base_y * scale / stretch
         centre = [_draw_centre(width, crop[1] / scale_x, rng), _draw_centre(height, crop[0] / scale_y, rng)]
@@ -93,7 +93,7 @@ class Augmentation:
 
 
 def warp_label(label: Pixels, matrix: Matrix, crop: tuple[int, int]) -> Pixels:
-    """Apply a 2x3 matrix (picture to crop coordinates, pixel k reaching from k to k + 1) to class indices [H, W]."""
+    """Apply a 2x3 matrix (image to crop coordinates, pixel k reaching from k to k + 1) to class indices [H, W]."""
     return np.asarray(
         cv2.warpAffine(
             label,
@@ -108,7 +108,7 @@ def warp_label(label: Pixels, matrix: Matrix, crop: tuple[int, int]) -> Pixels:
 
 
 def warp_image(image: Pixels, matrix: Matrix, crop: tuple[int, int]) -> Pixels:
-    """Apply the matrix of `warp_label` to a picture [H, W, 3]."""
+    """Apply the matrix of `warp_label` to an image [H, W, 3]."""
     # Bilinear sampling would skip pixels below half size: average them away first.
     while min(np.linalg.norm(matrix[:, 0]), np.linalg.norm(matrix[:, 1])) <= 0.5 and min(image.shape[:2]) >= 2:
         height, width = image.shape[:2]
@@ -129,13 +129,13 @@ def warp_image(image: Pixels, matrix: Matrix, crop: tuple[int, int]) -> Pixels:
 
 
 def _between_centres(matrix: Matrix) -> Matrix:
-    """OpenCV puts pixel k at k, not at k + 1/2: move the origin by half a pixel on both sides."""
+    """Shift the origin by half a pixel on both sides: OpenCV puts the centre of pixel k at k, not at k + 1/2."""
     half = np.array([0.5, 0.5])
     return np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ half - half])
 
 
 def _draw_centre(length: int, window: float, rng: np.random.Generator) -> float:
-    """Where a window lies in a picture: inside it if it fits, else around it."""
+    """Draw the centre of a window: within the image if the window fits, else around it."""
     low, high = sorted((window / 2, length - window / 2))
     return float(rng.uniform(low, high))
 

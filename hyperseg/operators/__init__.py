@@ -1,4 +1,4 @@
-"""`torch.ops.hyperseg.*`: the dynamic operators with the contract that every backend shares.
+"""`torch.ops.hyperseg.*`: the dynamic operators, with the contract that every backend shares.
 
 dpw_conv(x, theta, bias, previous, kernel_shape, group, activation, offset, coordinates) -> y
     Dynamic patch-wise convolution (paper, Eq. 8): x [N, C, H, W], theta [N, T, N_h, N_w, L] -> y [N, C_out, H, W].
@@ -14,7 +14,7 @@ theta[n, q // L, i, j, q % L], q = offset + k. With `coordinates` and `previous`
 cat(x-coordinate, y-coordinate, x, previous upsampled ×2).
 
 float32, float64, float16 and bfloat16; sums in float32 at least. Bad shapes raise ValueError. On CUDA tensors the
-forward pass of float32 and float16 runs on our kernels (`cuda.py`), with a RuntimeWarning where they cannot take it;
+forward pass of float32 and float16 runs on our kernels (`cuda.py`), with a RuntimeWarning if they do not support it;
 other types and every backward pass run as compositions of PyTorch functions (`composite.py`).
 """
 

@@ -1,4 +1,4 @@
-"""The operators as compositions of PyTorch functions, in the accumulation type: the definition, for every device."""
+"""Composite kernels: the reference implementation with shape checks, in the accumulation type, for every device."""
 
 from collections.abc import Sequence
 

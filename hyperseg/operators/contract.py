@@ -1,4 +1,4 @@
-"""What the operators accept: shapes are checked here, once for real and for fake tensors."""
+"""Shape checks of the operators, for real and for fake tensors."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ def _require(condition: bool, message: str) -> None:
 
 
 def composed_channels(x: Tensor, previous: Tensor | None, coordinates: int) -> int:
-    """Channels of the level input that the glue makes from x."""
+    """Channels of a level's composed input."""
     return int(x.shape[1]) + (2 if coordinates else 0) + (int(previous.shape[1]) if previous is not None else 0)
 
 
 def check_map(name: str, x: Tensor, theta: Tensor, previous: Tensor | None) -> None:
-    """X [N, C, H, W] on θ's grid, `previous` at half its size."""
+    """Check X [N, C, H, W] against θ's grid, and `previous` at half its size."""
     _require(x.dim() == 4, f"{name}: X has {x.dim()} dimensions, expected [N, C, H, W]")
     _require(theta.dim() == 5, f"{name}: theta has {theta.dim()} dimensions, expected [N, T, N_h, N_w, L]")
     (n, _, h, w), (theta_n, _, rows, columns, _) = x.shape, theta.shape
@@ -40,13 +40,13 @@ def check_map(name: str, x: Tensor, theta: Tensor, previous: Tensor | None) -> N
 
 
 def check_devices(name: str, tensors: Sequence[Tensor | None]) -> None:
-    """All that are given on one device."""
+    """Check that all given tensors are on one device."""
     devices = sorted({str(tensor.device) for tensor in tensors if tensor is not None})
     _require(len(devices) == 1, f"{name}: tensors are on several devices: {', '.join(devices)}; move them to one")
 
 
 def check_kernel(name: str, x: Tensor, kernel: Sequence[int]) -> None:
-    """An odd square kernel whose reflect padding the map can provide."""
+    """Check for an odd square kernel whose reflect padding fits the map."""
     square = len(kernel) == 2 and kernel[0] == kernel[1] and kernel[0] > 0 and kernel[0] % 2 == 1
     _require(square, f"{name}: kernel_shape {list(kernel)} is not an odd square")
     radius = kernel[0] // 2
@@ -55,7 +55,7 @@ def check_kernel(name: str, x: Tensor, kernel: Sequence[int]) -> None:
 
 
 def check_weights(name: str, theta: Tensor, offset: int, count: int) -> None:
-    """θ holds `count` weights from `offset` on."""
+    """Check that θ holds `count` weights from `offset` on."""
     available = theta.shape[1] * theta.shape[4]
     _require(
         offset >= 0 and offset + count <= available,
@@ -75,7 +75,7 @@ def dpw_conv_outputs(
     coordinates: int,
     outputs: int,
 ) -> int:
-    """C_out: `outputs` where given, else the bias's length, else what the weights from `offset` on suffice for."""
+    """Check the arguments and return C_out: `outputs` if given, else the bias's length, else as many as θ allows."""
     name = "dpw_conv"
     check_devices(name, (x, theta, bias, previous))
     check_map(name, x, theta, previous)
@@ -105,7 +105,7 @@ def dpw_inverted_residual_outputs(
     offset: int,
     coordinates: int,
 ) -> int:
-    """C_out of a meta block; hidden and output channels are the biases' lengths."""
+    """Check the arguments and return C_out of a meta block; hidden and output channels are the biases' lengths."""
     name = "dpw_inverted_residual"
     check_devices(name, (x, theta, *biases, previous))
     check_map(name, x, theta, previous)
@@ -120,7 +120,7 @@ def dpw_inverted_residual_outputs(
 
 
 def check_scale(x: Tensor, scale: int) -> None:
-    """X [N, C, H, W] and a scale of upsample_argmax."""
+    """Check X [N, C, H, W] and the scale of upsample_argmax."""
     if x.dim() != 4 or scale < 1:
         raise ValueError(
             f"upsample_argmax: X must be [N, C, H, W] and scale at least 1, found {tuple(x.shape)}, {scale}"
@@ -128,5 +128,5 @@ def check_scale(x: Tensor, scale: int) -> None:
 
 
 def accumulation_type(dtype: torch.dtype) -> torch.dtype:
-    """Sums are made in float32 at least."""
+    """Type of sums: float32 at least."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype

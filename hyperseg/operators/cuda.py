@@ -1,4 +1,4 @@
-"""The operators on our CUDA kernels, for tensors on an NVIDIA GPU.
+"""CUDA kernels of the operators, for tensors on an NVIDIA GPU.
 
 float32 and float16 run on the kernels, which sum in float32. Other types run as the composition of PyTorch functions
 that defines the operator; so does, with a warning, what the kernels refuse (channel counts beyond the device's shared
@@ -36,7 +36,7 @@ _ALIGNMENT = 16
 
 @cache
 def library() -> CudaLibrary | None:
-    """The kernels; None, after one warning, where they cannot be loaded. `library.cache_clear()` looks again."""
+    """Load the kernels; None, after one warning, if that fails. `library.cache_clear()` tries again."""
     try:
         return open_library()
     except CudaLibraryError as error:
@@ -105,7 +105,7 @@ def upsample_argmax(x: Tensor, scale: int) -> Tensor:
 
 
 class _LaunchRequest:
-    """The tensors of one call in the form that the kernels take: one device, one type, contiguous, aligned."""
+    """Tensors of one call in the form that the kernels take: one device, one type, contiguous, aligned."""
 
     def __init__(
         self, x: Tensor, theta: Tensor | None, biases: Sequence[Tensor | None], previous: Tensor | None
@@ -121,7 +121,7 @@ class _LaunchRequest:
         return torch.empty(shape, dtype=dtype or self._x.dtype, device=self._x.device)
 
     def launch(self, operation: Operator, output: Tensor, attributes: Attributes) -> bool:
-        """False, with a warning, where the kernels are not for these shapes or this device."""
+        """Launch a kernel; False, with a warning, if the kernels do not support these shapes or this device."""
         kernels = library()
         assert kernels is not None
         x, layout = _map(self._x, operation)
@@ -149,7 +149,7 @@ class _LaunchRequest:
 
 
 def _map(x: Tensor, operation: Operator) -> tuple[Tensor, MapLayout]:
-    """X as it lies, where a kernel reads it so, else a copy."""
+    """X in a layout that the kernel reads: as it is where possible, else a copy."""
     channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     if channels_last and operation is not Operator.UPSAMPLE_ARGMAX:
         aligned = x if x.data_ptr() % _ALIGNMENT == 0 else x.clone(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The operators registered with PyTorch: schema, kernel for every device, fake kernel, gradient."""
+"""Registration of the operators with PyTorch: schemas, kernels, fake kernels and gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -65,7 +65,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  
 
 
 def _backward(forward: Callable[..., Tensor]) -> Callable[..., tuple[Tensor | None, ...]]:
-    """The gradient by recomputing `forward`: nothing but the inputs is kept between the passes."""
+    """Gradient by recomputing `forward`: only the inputs are kept between the passes."""
 
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         # The dispatcher drops trailing arguments that equal their defaults, so the mask may be short.

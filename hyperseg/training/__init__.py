@@ -1,1 +1,1 @@
-"""Training by recipes (HyperSeg, Sec. 4.1)."""
+"""Training by recipes (paper, Sec. 4.1)."""

@@ -1,4 +1,4 @@
-"""Several processes on one run, started by `torchrun`."""
+"""Distributed training: processes started by `torchrun`, and synchronised BatchNorm."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ import torch.distributed as dist
 import torch.distributed.nn.functional as collective
 from torch import Tensor, nn
 
+from hyperseg.layers import replace_modules
+
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process among its equals."""
+    """Rank, number of processes, and device of this process."""
 
     rank: int
-    world: int
+    world_size: int
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes the files and talks to the user."""
+    def is_main(self) -> bool:
+        """Whether this is the main process, which writes files and reports progress."""
         return self.rank == 0
 
-    def total(self, value: Tensor) -> Tensor:
-        """The sum over all processes."""
-        if self.world > 1:
+    def all_reduce(self, value: Tensor) -> Tensor:
+        """Sum a tensor over all processes."""
+        if self.world_size > 1:
             value = value.clone()
             dist.all_reduce(value)
         return value
 
-    def wait(self) -> None:
-        if self.world > 1:
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world_size > 1:
             dist.barrier()
 
 
 @contextmanager
-def join_team(device: str) -> Iterator[DistributedContext]:
-    """Join the processes that torchrun started, or be a team of one. `device` is "auto", "cpu" or "cuda"."""
+def distributed_context(device: str) -> Iterator[DistributedContext]:
+    """Join the process group that torchrun started, or run alone. `device` is "auto", "cpu" or "cuda"."""
     local = int(os.environ.get("LOCAL_RANK", "0"))
     kind = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
@@ -56,21 +59,31 @@ def join_team(device: str) -> Iterator[DistributedContext]:
         dist.destroy_process_group()
 
 
-def synchronise_norms(model: nn.Module, team: DistributedContext) -> nn.Module:
-    """Let every training BatchNorm take its statistics over all processes."""
-    if team.world == 1:
-        return model
-    if team.device.type == "cuda":
-        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return synchronised
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.__class__ = SynchronisedNorm
-    return model
+def synchronise_batchnorm(model: nn.Module, context: DistributedContext) -> None:
+    """Replace every BatchNorm below the model, in place, by one with statistics over all processes."""
+    if context.world_size == 1:
+        return
+    if context.device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return
+    replace_modules(model, lambda _, module: SyncBatchNorm(module) if isinstance(module, nn.BatchNorm2d) else None)
 
 
-class SynchronisedNorm(nn.BatchNorm2d):
-    """BatchNorm over the batches of all processes, on any device (PyTorch's own needs a GPU)."""
+class SyncBatchNorm(nn.BatchNorm2d):
+    """BatchNorm over the batches of all processes, on any device (PyTorch's needs a GPU).
+
+    Args:
+        norm: the BatchNorm whose parameters and buffers it takes over.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__(
+            norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta"
+        )
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+        self.train(norm.training)
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:

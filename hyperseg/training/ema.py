@@ -1,4 +1,4 @@
-"""Exponential average of a network's weights."""
+"""Exponential moving average (EMA) of a network's weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """Keeps average = d·average + (1 - d)·weights, d rising to `decay` over the first updates."""
+    """Exponential moving average of weights and buffers, d · average + (1 - d) · weights.
+
+    The decay d rises to `decay` over the first updates.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -19,7 +22,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the present weights and buffers."""
+        """Update the average with the current weights and buffers."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         pairs = [(self.values[name], value) for name, value in model.state_dict().items()]
@@ -31,7 +34,7 @@ class EMA:
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Within the block the model has the averaged weights."""
+        """Give the model the averaged weights within a block."""
         own = {name: value.detach().clone() for name, value in model.state_dict().items()}
         model.load_state_dict(self.values)
         try:
@@ -40,9 +43,11 @@ class EMA:
             model.load_state_dict(own)
 
     def state(self) -> dict[str, object]:
+        """State for `restore`."""
         return {"updates": self.updates, "values": self.values}
 
     def restore(self, state: dict[str, object]) -> None:
+        """Continue from a `state`."""
         values, updates = state["values"], state["updates"]
         assert isinstance(values, dict) and isinstance(updates, int)
         self.values, self.updates = dict(values), updates

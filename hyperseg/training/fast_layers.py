@@ -1,4 +1,4 @@
-"""Faster training steps that compute the same function, chosen for the device."""
+"""Layers that compute the same function faster in training, chosen for the device."""
 
 from __future__ import annotations
 
@@ -10,57 +10,82 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperseg.layers.convolution import ConvBN
+from hyperseg.layers import ConvBN, batchnorm_affine, replace_modules
 
 _TILE = 3
 
 
-def freeze_norms(model: nn.Module, names: Collection[str]) -> None:
-    """Let the BatchNorms whose weights are named use their running statistics in training as well."""
-    for name, module in model.named_modules():
-        if type(module) is ConvBN and f"{name}.norm.weight" in names:
-            module.__class__ = FrozenUnit
+def freeze_batchnorm(model: nn.Module, names: Collection[str]) -> None:
+    """Replace, in place, every ConvBN whose BatchNorm weight is named by one with frozen statistics."""
+
+    def frozen(name: str, module: nn.Module) -> nn.Module | None:
+        return FrozenConvBN(module) if type(module) is ConvBN and f"{name}.norm.weight" in names else None
+
+    replace_modules(model, frozen)
 
 
-def suit_to_device(model: nn.Module, device: torch.device, compute: torch.dtype) -> None:
-    """Rewrite, in place, the convolutions whose usual form is slow; names and values of the weights stay.
+def optimise_for_device(model: nn.Module, device: torch.device, compute: torch.dtype) -> None:
+    """Use the memory format and the convolutions that are fast on a device; the state dict keeps names and values.
 
     On CPUs, oneDNN's bfloat16 gradient of depth-wise convolutions takes five times as long as its float32 one.
     """
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mixed = device.type == "cpu" and compute == torch.bfloat16
-    for module in model.modules():
-        if mixed and isinstance(module, ConvBN) and module.conv.groups == module.conv.in_channels > 1:
-            module.conv.__class__ = MixedDepthwise
+    if device.type == "cpu" and compute == torch.bfloat16:
+        replace_modules(model, _mixed_depthwise)
 
 
-class FrozenUnit(ConvBN):
-    """`ConvBN` with frozen statistics, which make its BatchNorm an affine map: a factor on the weights, and a bias.
+def _mixed_depthwise(_: str, module: nn.Module) -> nn.Module | None:
+    if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
+        return MixedDepthwiseConv(module)
+    return None
+
+
+class FrozenConvBN(ConvBN):
+    """`ConvBN` on running statistics in training as well: its BatchNorm becomes a factor of the weights, and a bias.
 
     That saves a pass over the activations forward and two backward; gradients are those of the separate layers.
+
+    Args:
+        block: the ConvBN whose layers it takes over.
     """
 
+    def __init__(self, block: ConvBN) -> None:
+        nn.Module.__init__(self)
+        self.pad = block.pad
+        self.conv, self.norm, self.activation = block.conv, block.norm, block.activation
+        self.train(block.training)
+
     def forward(self, x: Tensor) -> Tensor:
-        conv = self.conv
-        norm: Any = self.norm
         if self.pad is not None:
             x = functional.pad(x, self.pad)
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        result = convolve(conv, x, conv.weight * factor.view(-1, 1, 1, 1), norm.bias - norm.running_mean * factor)
+        scale, bias = batchnorm_affine(self.norm)
+        result = convolve(self.conv, x, self.conv.weight * scale.view(-1, 1, 1, 1), bias)
         activated: Tensor = self.activation(result)
         return activated
 
 
-class MixedDepthwise(nn.Conv2d):
-    """A depth-wise convolution that runs in the autocast type forward and in float32 backward."""
+class MixedDepthwiseConv(nn.Conv2d):
+    """Depth-wise convolution in the autocast type forward and in float32 backward.
+
+    Args:
+        conv: the convolution whose weight and bias it takes over.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        geometry: dict[str, Any] = {
+            name: getattr(conv, name)
+            for name in ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+        }
+        super().__init__(conv.in_channels, conv.out_channels, bias=conv.bias is not None, device="meta", **geometry)
+        self.weight, self.bias = conv.weight, conv.bias
 
     def forward(self, input: Tensor) -> Tensor:
         return convolve(self, input, self.weight, self.bias)
 
 
 def convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`conv` with other weights; asymmetric zero padding must have been applied."""
-    if isinstance(conv, MixedDepthwise) and torch.is_grad_enabled():
+    """Apply `conv` with other weights; asymmetric zero padding must have been applied."""
+    if isinstance(conv, MixedDepthwiseConv) and torch.is_grad_enabled():
         result: Tensor = _DepthwiseMixed.apply(x, weight, bias, conv.stride, conv.padding)  # type: ignore[no-untyped-call]
         return result
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
@@ -106,7 +131,7 @@ class _DepthwiseMixed(torch.autograd.Function):
 def weight_gradient_by_tiles(
     x: Tensor, gradient: Tensor, kernel: int, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
-    """The weight gradient [C, 1, k, k] of a depth-wise convolution, 3×3 taps at a time.
+    """Compute the weight gradient [C, 1, k, k] of a depth-wise convolution, 3×3 taps at a time.
 
     oneDNN's gradient of a 5×5 kernel takes ten times as long as that of a 3×3; four of the latter cover it.
     """

@@ -1,18 +1,19 @@
-"""The loss: cross-entropy, weighted by class and bootstrapped (HyperSeg, Sec. 4.1)."""
+"""Training loss: class-weighted, bootstrapped cross-entropy (paper, Sec. 4.1), and the module that computes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperseg.data import VOID, DataSet
+from hyperseg.data import VOID, Dataset
+from hyperseg.training.recipe import Precision
 
 
 def bootstrapped(losses: Tensor, valid: Tensor, threshold: float, minimum: int) -> Tensor:
-    """Mean over images of the mean of each one's pixel losses above `threshold`, or of its `minimum` largest if more.
+    """Mean over images of the mean pixel loss above `threshold`, or of the `minimum` largest losses if those are more.
 
     `losses` float [N, H, W], `valid` bool [N, H, W]; an image without a valid pixel counts as 0.
     """
@@ -29,7 +30,7 @@ def bootstrapped(losses: Tensor, valid: Tensor, threshold: float, minimum: int) 
 
 
 def soft_jaccard(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
-    """One minus the mean, over the classes present in the batch, of the soft intersection over union.
+    """Soft Jaccard loss: one minus the mean soft IoU over the classes present in the batch.
 
     `probabilities` [N, C, H, W], `labels` int64 [N, H, W], `valid` bool [N, H, W]. With one-hot labels this is the
     Jaccard metric loss, whose minimum is where mIoU is greatest.
@@ -42,12 +43,12 @@ def soft_jaccard(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor
     return 1 - (intersection[present] / union[present]).mean() if present.any() else probabilities.sum() * 0
 
 
-def class_weights(data: DataSet, exponent: float) -> tuple[float, ...]:
-    """(median frequency / frequency) ** exponent per class, scaled so that the mean over labelled pixels is 1."""
+def class_weights(dataset: Dataset, exponent: float) -> tuple[float, ...]:
+    """Compute (median frequency / frequency) ** exponent per class, with a mean of 1 over labelled pixels."""
     counts = torch.zeros(256, dtype=torch.float64)
-    for index in range(len(data)):
-        counts += torch.from_numpy(data[index].label).flatten().bincount(minlength=256)
-    frequency = counts[: len(data.classes)]
+    for index in range(len(dataset)):
+        counts += torch.from_numpy(dataset[index].label).flatten().bincount(minlength=256)
+    frequency = counts[: len(dataset.classes)]
     seen = frequency > 0
     weights = torch.ones_like(frequency)
     weights[seen] = (frequency[seen].median() / frequency[seen]) ** exponent
@@ -55,8 +56,8 @@ def class_weights(data: DataSet, exponent: float) -> tuple[float, ...]:
     return tuple(float(weight) for weight in weights)
 
 
-class SegmentationLoss(torch.nn.Module):
-    """Logits [N, C, h, w] at any size against uint8 labels [N, H, W]; the logits are upsampled bilinearly first."""
+class SegmentationLoss(nn.Module):
+    """Loss of logits [N, C, h, w] against uint8 labels [N, H, W]; the logits are upsampled bilinearly first."""
 
     weights: Tensor | None
 
@@ -82,3 +83,53 @@ class SegmentationLoss(torch.nn.Module):
             few = labels[:, ::stride, ::stride]
             loss = loss + self.jaccard * soft_jaccard(full[..., ::stride, ::stride].softmax(1), few, few != VOID)
         return loss
+
+
+class ForwardLoss(nn.Module):
+    """Network and loss as one module, which `DistributedDataParallel` can wrap: uint8 images and labels -> loss."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: SegmentationLoss,
+        mean: Sequence[float],
+        std: Sequence[float],
+        compute: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.compute = compute
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Map uint8 images [N, H, W, 3] RGB to float logits [N, C, H/s, W/s], s the network's output stride."""
+        with torch.autocast(images.device.type, self.compute, enabled=self.compute != torch.float32):
+            normalised = (images.permute(0, 3, 1, 2) - self.mean) / self.std
+            low = self.network.forward_low(normalised)  # type: ignore[operator]
+        assert isinstance(low, Tensor)
+        return low
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Loss of uint8 images [N, H, W, 3] with uint8 labels [N, H, W]."""
+        loss = self.loss(self.logits(images), labels)
+        assert isinstance(loss, Tensor)
+        return loss
+
+
+def compute_type(precision: Precision, device: torch.device) -> torch.dtype:
+    """Select the compute type of a precision on a device."""
+    if precision is Precision.AUTO:
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        fast = torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
+        return torch.bfloat16 if fast else torch.float32
+    return {
+        Precision.FLOAT32: torch.float32,
+        Precision.BFLOAT16: torch.bfloat16,
+        Precision.FLOAT16: torch.float16,
+    }[precision]

@@ -1,13 +1,25 @@
-"""A training recipe: everything that decides a run's outcome but the data folder, as one typed value."""
+"""Training recipes: TOML files with everything that determines a run but its data folder, as typed dataclasses."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.resources
+import sys
+import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
+from typing import Any
 
 from hyperseg.data.augment import Augmentation
 from hyperseg.data.batches import Crop
 from hyperseg.data.layouts import Layout
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 class RecipeError(ValueError):
@@ -15,7 +27,7 @@ class RecipeError(ValueError):
 
 
 class Precision(str, Enum):
-    """What the network computes in; weights, loss and optimiser are always float32."""
+    """Compute type of the network; weights, loss and optimiser are always float32."""
 
     AUTO = "auto"
     """bfloat16 where the device has fast instructions for it, else float32."""
@@ -25,19 +37,21 @@ class Precision(str, Enum):
 
 
 class Algorithm(str, Enum):
+    """Optimisation algorithms."""
+
     ADAM = "adam"
     ADAMW = "adamw"
 
 
 @dataclass(frozen=True)
 class Data:
-    """Where the pictures come from."""
+    """Dataset layout and splits."""
 
     layout: Layout
     train: tuple[str, ...] = ("train",)
     validate: str = "val"
     late: tuple[str, ...] = ()
-    """Splits that join the training once `late_from` of it is over. Before that, they can score it honestly."""
+    """Splits to train on after a share `late_from` of the run; until then they are unseen and can validate it."""
     late_from: float = 0.5
 
 
@@ -71,7 +85,7 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run of training."""
+    """Recipe of a training run."""
 
     network: str
     """A preset of `hyperseg.presets()`, or a JSON file of a `hyperseg.Config`."""
@@ -81,7 +95,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: Loss = field(default_factory=Loss)
     resolution: tuple[int, ...] = ()
-    """The (height, width) that the network is validated and exported at; empty is the preset's own."""
+    """(height, width) for validation and export; empty for the preset's own."""
     batch: int = 16
     """Samples per iteration over all processes."""
     seed: int = 1
@@ -89,7 +103,7 @@ class Recipe:
     freeze_backbone_norm: bool = False
     """Keep the pre-trained layers' BatchNorm statistics as they were loaded."""
     average: float = 0.0
-    """Decay of the exponential average of the weights; 0 is none."""
+    """Decay of the exponential moving average (EMA) of the weights; 0 for none."""
     validate_every: int = 1000
     checkpoint_every: int = 500
     log_every: int = 20
@@ -120,3 +134,106 @@ class Recipe:
     def late_iteration(self) -> int:
         """The first iteration that also draws from the late splits."""
         return round(self.data.late_from * self.optimiser.iterations) if self.data.late else self.optimiser.iterations
+
+
+def recipes() -> tuple[str, ...]:
+    """List the names of the recipes in the package."""
+    folder = importlib.resources.files("hyperseg") / "recipes"
+    return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Load a recipe by name or from a file, with overrides such as `optimiser.iterations=100` (TOML values)."""
+    path = Path(name_or_path)
+    if name_or_path in recipes():
+        text = (importlib.resources.files("hyperseg") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        raise RecipeError(f"there is no recipe {name_or_path!r}; name one of {', '.join(recipes())}, or a .toml file")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe {name_or_path} is not TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    return parse_recipe(table)
+
+
+def parse_recipe(table: Mapping[str, Any]) -> Recipe:
+    """Parse a recipe from nested tables; unknown keys and wrong types raise `RecipeError`."""
+    built = _build(Recipe, table, "")
+    assert isinstance(built, Recipe)
+    return built
+
+
+def recipe_table(recipe: Recipe) -> dict[str, Any]:
+    """Convert a recipe to nested tables of plain JSON values; the inverse of `parse_recipe`."""
+    return dataclasses.asdict(recipe, dict_factory=lambda items: {key: _plain(value) for key, value in items})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"the override {override!r} has no '='; write key=value, for example batch=8")
+    *tables, last = key.strip().split(".")
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"the override {override!r} goes into {name}, which is no table")
+    try:
+        table[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = value.strip()
+
+
+def _build(kind: type, table: Any, where: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise RecipeError(f"{where or 'the recipe'} must be a table, not {table!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    prefix = f"{where}." if where else ""
+    for key in table:
+        if key not in fields:
+            raise RecipeError(f"the recipe has the unknown key {prefix}{key}; known are {', '.join(fields)}")
+    for name, entry in fields.items():
+        if name not in table and entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+            raise RecipeError(f"the recipe lacks {prefix}{name}")
+    return kind(**{key: _convert(hints[key], value, prefix + key) for key, value in table.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _build(hint, value, where)
+    if typing.get_origin(hint) is tuple:
+        return _convert_tuple(typing.get_args(hint), value, where)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        try:
+            return hint(value)
+        except ValueError:
+            raise RecipeError(f"{where} is {value!r}; it must be one of {', '.join(e.value for e in hint)}") from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise RecipeError(f"{where} is {value!r}; it must be {_NAMES.get(hint, hint.__name__)}")
+    return value
+
+
+def _convert_tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise RecipeError(f"{where} is {value!r}; it must be a list")
+    if items[-1] is ...:
+        return tuple(_convert(items[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if len(value) != len(items):
+        raise RecipeError(f"{where} has {len(value)} values; it must have {len(items)}")
+    return tuple(_convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(zip(items, value, strict=True)))
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

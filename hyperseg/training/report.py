@@ -1,4 +1,4 @@
-"""What a run leaves for people: a log as JSON lines, TensorBoard events, and pictures of predictions."""
+"""Reports of a training run: a log of JSON lines, TensorBoard events, and images of predictions."""
 
 from __future__ import annotations
 
@@ -11,50 +11,53 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hyperseg.data import Classes
-from hyperseg.data.sample import Pixels
-from hyperseg.training.validate import Prediction
+from hyperseg.data import Classes, Pixels
+from hyperseg.output_files import atomic_output
+from hyperseg.training.validation import Prediction
 
 Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Report:
-    """Writes to `folder`; `listener` is told every record as well (the progress bar)."""
+    """Writer of a run's reports into `folder`; `listener` receives every record as well (for the progress bar)."""
 
     def __init__(self, folder: Path, iteration: int, listener: Listener | None = None) -> None:
         self._log = folder / "log.jsonl"
         self._folder = folder
         self._listener = listener
-        self._board = _open_board(folder / "tensorboard", iteration)
-        self._keep_until(iteration)
+        self._tensorboard = _open_tensorboard(folder / "tensorboard", iteration)
+        self._discard_after(iteration)
 
     def record(self, iteration: int, **values: float) -> None:
-        """Numbers of one iteration."""
+        """Log values of one iteration."""
         entry = {"iteration": iteration, "time": round(time.time(), 1), **values}
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-        if self._board is not None:
+        if self._tensorboard is not None:
             for name, value in values.items():
-                self._board.add_scalar(name.replace("iou_", "iou/"), value, iteration)
+                self._tensorboard.add_scalar(name.replace("iou_", "iou/"), value, iteration)
         if self._listener is not None:
             self._listener(entry)
 
-    def picture(self, iteration: int, shown: Sequence[Prediction], classes: Classes) -> None:
-        """A sheet of picture, label and prediction, one row a sample."""
-        sheet = np.concatenate([_row(prediction, classes) for prediction in shown])
-        cv2.imwrite(str(self._folder / f"predictions-{iteration:06d}.png"), sheet[..., ::-1])
-        if self._board is not None:
-            self._board.add_image("predictions", sheet, iteration, dataformats="HWC")
+    def add_predictions(self, iteration: int, predictions: Sequence[Prediction], classes: Classes) -> None:
+        """Write an image with one row per sample: its image, label and prediction."""
+        sheet = np.concatenate([_row(prediction, classes) for prediction in predictions])
+        with atomic_output(self._folder / f"predictions-{iteration:06d}.png") as draft:
+            cv2.imwrite(str(draft), sheet[..., ::-1])
+        if self._tensorboard is not None:
+            self._tensorboard.add_image("predictions", sheet, iteration, dataformats="HWC")
 
     def close(self) -> None:
-        if self._board is not None:
-            self._board.close()
+        """Flush and close the TensorBoard writer."""
+        if self._tensorboard is not None:
+            self._tensorboard.close()
 
-    def _keep_until(self, iteration: int) -> None:
-        """Drop the records of iterations that a resumed run does again."""
+    def _discard_after(self, iteration: int) -> None:
+        """Discard log records of iterations that a resumed run repeats."""
         if self._log.exists():
             lines = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
-            self._log.write_text("".join(line for line in lines if _iteration(line) <= iteration), encoding="utf-8")
+            with atomic_output(self._log) as draft:
+                draft.write_text("".join(line for line in lines if _iteration(line) <= iteration), encoding="utf-8")
 
 
 def _iteration(line: str) -> float:
@@ -64,7 +67,7 @@ def _iteration(line: str) -> float:
         return float("inf")
 
 
-def _open_board(folder: Path, iteration: int) -> Any:
+def _open_tensorboard(folder: Path, iteration: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -74,7 +77,7 @@ def _open_board(folder: Path, iteration: int) -> Any:
 
 def _row(prediction: Prediction, classes: Classes) -> Pixels:
     palette = np.zeros((256, 3), np.uint8)
-    palette[: len(classes)] = classes.colours
+    palette[: len(classes)] = classes.palette
     sample = prediction.sample
     row = np.concatenate([sample.image, palette[sample.label], palette[prediction.labels]], axis=1)
     scale = min(1.0, 1440 / row.shape[1])

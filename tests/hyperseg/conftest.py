@@ -1,4 +1,4 @@
-"""The parity cases: published checkpoints regenerated from their seeds, with the published code's logits."""
+"""Parity cases: published checkpoints regenerated from their seeds, with the logits of the published code."""
 
 import io
 import json
@@ -38,7 +38,7 @@ class PublishedCase:
     logits: Tensor
 
     def checkpoint(self, **changes: Any) -> dict[str, Any]:
-        """The content of the published file, with the numpy scalar that such files hold."""
+        """Content of the published file, with the NumPy scalar that such files hold."""
         return {
             "epoch": 7,
             "state_dict": dict(self.state_dict),

@@ -1,4 +1,4 @@
-"""Checkpoints in the published format beyond the five published networks: each loads, whatever its trainer saved."""
+"""Checkpoints in the published format beyond the five published networks load and fold."""
 
 from pathlib import Path
 

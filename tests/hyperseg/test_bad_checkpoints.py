@@ -1,4 +1,4 @@
-"""Bad checkpoints end in a CheckpointError of one sentence, and nothing in them runs."""
+"""Bad checkpoints raise a CheckpointError of one sentence, and no code in them runs."""
 
 import os
 import pickle
@@ -10,6 +10,7 @@ import torch
 import hyperseg
 from hyperseg import CheckpointError
 from hyperseg.checkpoint.arch import configs_from_arch, parse_arch
+from hyperseg.checkpoint.names import published_names
 
 ARCH = (
     "hyperseg.models.hyperseg_v1_0.hyperseg_efficientnet('efficientnet-b1',pretrained=True,levels=2,"
@@ -19,7 +20,7 @@ ARCH = (
 
 
 class Hostile:
-    """Unpickled carelessly, it makes a file."""
+    """Creates a file when it is unpickled without restrictions."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -112,9 +113,9 @@ def test_truncated(write, camvid_s, tmp_path, keep):
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_no_checkpoint(tmp_path, content, suffix):
-    path = tmp_path / f"picture{suffix}"
+    path = tmp_path / f"image{suffix}"
     path.write_bytes(content)
-    assert "picture" in message(path)
+    assert "image" in message(path)
 
 
 def test_not_there(tmp_path):
@@ -127,11 +128,28 @@ def test_other_data(write, content):
     assert "state_dict" in message(write(content))
 
 
+def test_negative_variances_of_our_files_and_of_backbone_weights(tmp_path):
+    model = hyperseg.create(hyperseg.preset("camvid-lite").replace(backbone="efficientnet-lite0"))
+    for name in ("backbone.stem.norm.running_var", "decoder.levels.4.norms.1.running_var"):
+        variance = model.state_dict()[name]
+        kept = variance.clone()
+        variance[3] = -0.5
+        hyperseg.save(model, tmp_path / "negative.pth")
+        assert f"{name} has negative values" in message(tmp_path / "negative.pth")
+        variance.copy_(kept)
+    names = published_names(model.config, model.state_dict())
+    entries = {names[name].removeprefix("backbone."): value for name, value in model.state_dict().items()}
+    torch.save({**entries, "_bn0.running_var": torch.full((32,), -0.5)}, tmp_path / "imagenet.pth")
+    with pytest.raises(CheckpointError, match=r"imagenet\.pth: entry _bn0\.running_var has negative values"):
+        hyperseg.load_backbone_weights(model, tmp_path / "imagenet.pth")
+
+
 def test_missing_arch(write):
     assert "arch" in message(write({"state_dict": {}}))
 
 
 STEM = "backbone._conv_stem.weight"
+VARIANCE = "backbone._bn0.running_var"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +162,9 @@ STEM = "backbone._conv_stem.weight"
         ({STEM: torch.full((32, 3, 3, 3), float("nan"))}, STEM),
         ({STEM: torch.full((32, 3, 3, 3), float("inf"))}, STEM),
         ({STEM: "weights"}, STEM),
+        ({STEM: torch.full((32, 3, 3, 3), 1e300, dtype=torch.float64)}, STEM),
+        ({VARIANCE: torch.full((32,), -1e-9)}, f"{VARIANCE} has negative values"),
+        ({VARIANCE: torch.full((32,), float("nan"))}, VARIANCE),
     ],
 )
 def test_bad_entries_are_named(camvid_s, write, change, named):

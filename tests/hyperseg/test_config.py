@@ -1,4 +1,4 @@
-"""Configurations: the published tables, the paper's division of the signal, JSON."""
+"""Configurations: published tables, division of the signal, JSON."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 import hyperseg
 from hyperseg.backbones.catalogue import BACKBONES
 from hyperseg.checkpoint.arch import configs_from_arch
-from hyperseg.signal import SignalSplit, divide_channels
+from hyperseg.shapes import SignalSplit, divide_channels
 
 # preset: per level (inputs, hidden, outputs, weights per patch), per weight mapper (signal channels, groups, start)
 TABLE = {
@@ -137,7 +137,7 @@ def test_impossible_configurations(change, said):
         hyperseg.preset("camvid-s").replace(**change)
 
 
-def test_unknown_preset_is_answered_with_the_known():
+def test_unknown_preset_lists_the_known():
     with pytest.raises(ValueError, match="camvid-s, camvid-l"):
         hyperseg.preset("camvid-xl")
 

@@ -1,4 +1,4 @@
-"""The networks: sizes, parameters, costs, training, backbones."""
+"""Networks: sizes, parameters, costs, folding, training, backbones."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ import hyperseg
 from hyperseg import CheckpointError
 from hyperseg.backbones.efficientnet import EfficientNet
 from hyperseg.checkpoint.names import published_names, resnet_name
-from hyperseg.layers.convolution import same_padding
+from hyperseg.layers import same_padding
 
 # parameters; MMAC in total, backbone, context head, w_i, DPWConv
 COSTS = {
@@ -112,6 +112,17 @@ def _assert_folds(model, images):
     with torch.inference_mode():
         folded, logits = hyperseg.fold(model)(images), model(images)
     assert_explained("folded network", folded, logits, model, lambda each: each(images))
+
+
+@torch.inference_mode()
+def test_networks_with_synchronised_batchnorm_run_in_eval_mode():
+    """As validation does during training on several GPUs."""
+    model = randomise(tiny()).eval()
+    images = torch.randn(1, 3, 64, 64)
+    logits = model(images)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in synchronised.modules())
+    assert torch.equal(synchronised(images), logits)
 
 
 def test_halos_differ():

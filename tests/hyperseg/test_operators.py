@@ -1,4 +1,4 @@
-"""torch.ops.hyperseg.*: the shared vectors, the published formulation and its gradients, PyTorch's own checks."""
+"""torch.ops.hyperseg.*: shared test vectors, the published formulation with gradients, PyTorch's opcheck."""
 
 from dataclasses import dataclass
 

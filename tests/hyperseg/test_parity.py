@@ -1,4 +1,4 @@
-"""Published checkpoints give the published code's logits."""
+"""Parity: published checkpoints give the logits of the published code."""
 
 import json
 import sys
@@ -13,10 +13,10 @@ from explained import assert_explained
 from torch import nn
 
 import hyperseg
-from hyperseg.signal import SignalSplit
+from hyperseg.shapes import SignalSplit
 
 PROMISED = 1e-4
-"""However much a network amplifies rounding: at these small sizes none does by more."""
+"""Bound on the absolute difference of logits at these small sizes, however much a network amplifies rounding."""
 STEP = 11
 SHARED = Path(__file__).parents[3] / "shared" / "parity"
 
@@ -60,7 +60,7 @@ def test_fold_keeps_logits_and_leaves_no_batchnorm(case, saved):
 
 @pytest.mark.numerics
 @torch.inference_mode()
-def test_pictures_of_a_batch_do_not_influence_each_other(camvid_s, saved):
+def test_images_of_a_batch_do_not_influence_each_other(camvid_s, saved):
     model = hyperseg.load(saved(camvid_s.checkpoint()))
     alone = torch.cat([model(image[None]) for image in camvid_s.images])
     _assert_same(model(camvid_s.images), alone, model, camvid_s.images)
@@ -130,7 +130,7 @@ def test_v0_2_differs_from_v1_0_by_its_division_only(camvid_s, saved):
     _assert_same(model(camvid_s.images)[:, :, ::STEP, ::STEP], camvid_s.logits, model, camvid_s.images)
 
 
-def test_v0_2_division_is_told_by_the_shapes(camvid_s, saved):
+def test_v0_2_division_is_found_from_the_shapes(camvid_s, saved):
     arch = camvid_s.arch.replace("hyperseg_v1_0.", "hyperseg_v0_2.")
     entries = {**camvid_s.state_dict, "decoder.level_2.0.0.signal2weights.weight": torch.rand(704, 2, 1, 1)}
     model = hyperseg.load(saved(camvid_s.checkpoint(arch=arch, state_dict=entries)))

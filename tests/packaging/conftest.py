@@ -37,7 +37,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, commands: dict[str, st
         script = folder / name
         script.write_text(f'#!/bin/sh\nexec {program} "$@"\n')
         script.chmod(0o755)
-    paths = [str(ROOT), str(ROOT / "export"), str(ROOT / "runtime")]
+    paths = [str(ROOT), str(ROOT / "export"), str(ROOT / "runtime"), str(ROOT / "street")]
     return {
         **os.environ,
         "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),

@@ -92,10 +92,11 @@ def test_the_wheel_carries_libraries_model_and_types_in_30_megabytes(wheel: Path
         names = archive.namelist()
     assert "hyperseg_runtime/lib/libhyperseg_ort.so" in names
     assert any(name.startswith("hyperseg_runtime/models/") and name.endswith(".onnx") for name in names)
-    for package in ("hyperseg", "hyperseg_export", "hyperseg_runtime"):
+    packages = {"hyperseg", "hyperseg_export", "hyperseg_runtime", "hyperseg_street"}
+    for package in packages:
         assert f"{package}/py.typed" in names
         assert f"{package}/__init__.py" in names
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"hyperseg", "hyperseg_export", "hyperseg_runtime"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == packages
     assert wheel.stat().st_size < 30 * MEGABYTE
 
 

@@ -33,7 +33,7 @@ def python(code: str, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("package", ["hyperseg", "hyperseg_export", "hyperseg_runtime"])
+@pytest.mark.parametrize("package", ["hyperseg", "hyperseg_export", "hyperseg_runtime", "hyperseg_street"])
 def test_importing_a_package_loads_nothing_heavy(package: str, environment: dict[str, str]) -> None:
     loaded = python(f"import sys, {package}; print(*(m for m in {HEAVY!r} if m in sys.modules))", environment)
     assert loaded.split() == []
@@ -82,6 +82,8 @@ def test_an_unknown_option_is_a_usage_error_without_traceback(command: str, envi
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("package", ["hyperseg", "export/hyperseg_export", "runtime/hyperseg_runtime"])
+@pytest.mark.parametrize(
+    "package", ["hyperseg", "export/hyperseg_export", "runtime/hyperseg_runtime", "street/hyperseg_street"]
+)
 def test_packages_carry_type_information(package: str, root: Path) -> None:
     assert (root / package / "py.typed").exists()

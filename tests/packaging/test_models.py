@@ -13,8 +13,7 @@ from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import Metadata, Precision
 from hyperseg_runtime.onnx_file import read_properties
-
-from hyperseg.street.street import Street
+from hyperseg_street.street import Street
 
 MODELS = [path for path in PACKAGED_MODELS.glob("*.onnx") if not path.name.endswith(PORTABLE_SUFFIX)]
 

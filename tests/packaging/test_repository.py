@@ -52,7 +52,7 @@ def test_pinned_versions_lie_in_the_ranges_of_the_package(root: Path) -> None:
 
 
 def test_import_directions(root: Path) -> None:
-    """hyperseg_export -> hyperseg and hyperseg_runtime; these know nothing of each other, and the runtime no torch."""
+    """hyperseg_export -> hyperseg, hyperseg_runtime and hyperseg_street, which do not import each other."""
     linter = Path(sys.executable).with_name("lint-imports")
     if not linter.exists():
         pytest.skip("import-linter is not installed (requirements/pinned.txt)")

@@ -1,4 +1,4 @@
-"""The rendered street: deterministic, and labelled as it is drawn."""
+"""Street renderer: deterministic frames, exact labels, clips and datasets."""
 
 import subprocess
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hyperseg_street import Label, Street
+from hyperseg_street.clip import Drive, write_clip, write_dataset
 
 from hyperseg.data import CAMVID_11, Layout, open_split
-from hyperseg.street import Label, Street
-from hyperseg.street.clip import Drive, write_clip, write_dataset
 
 SIZE = (96, 128)
 
@@ -35,7 +35,7 @@ def test_labels_name_the_classes_of_camvid() -> None:
     assert [label.name.lower() for label in Label] == list(CAMVID_11.names)
 
 
-def test_the_street_looks_as_its_labels_say() -> None:
+def test_images_agree_with_their_labels() -> None:
     """Sky over road, and the sky the brightest: a swap of channels or rows would show."""
     frame = Street(1, *SIZE).frame(0.0)
     rows = {name: np.mean(np.nonzero(frame.label == name)[0]) for name in (Label.SKY, Label.ROAD)}
@@ -53,17 +53,44 @@ def test_a_clip_has_its_frames_and_labels(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "labels"]
 
 
-def test_a_data_set_opens_as_camvid(tmp_path: Path) -> None:
+def test_a_dataset_opens_as_camvid(tmp_path: Path) -> None:
     write_dataset(tmp_path, {"train": 2, "val": 1}, SIZE, 5, lambda _: None)
     train = open_split(Layout.CAMVID, tmp_path, "train")
     assert len(train) == 2 and np.array_equal(train[0].label, Street(5, *SIZE).frame(1.0).label)
+
+
+def test_every_module_imports_without_torch_and_the_other_packages() -> None:
+    code = """
+import importlib, pkgutil, sys
+for name in ("torch", "hyperseg", "hyperseg_export", "hyperseg_runtime"):
+    sys.modules[name] = None  # any import of it raises
+import hyperseg_street
+for module in pkgutil.walk_packages(hyperseg_street.__path__, "hyperseg_street."):
+    importlib.import_module(module.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=_environment())
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_failure_keeps_the_previous_clip_and_leaves_no_draft(tmp_path: Path) -> None:
+    clip = tmp_path / f"{'c' * 251}.mp4"  # as long as names may be
+    clip.write_bytes(b"previous")
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_clip(Drive(Street(0, *SIZE), 3, 10.0), clip, None, interrupted)
+    assert [path.name for path in tmp_path.iterdir()] == [clip.name] and clip.read_bytes() == b"previous"
+    write_clip(Drive(Street(0, *SIZE), 1, 10.0), clip, None, lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == [clip.name] and clip.read_bytes() != b"previous"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "give either a CLIP"),
-        (["there.mp4"], "exists already"),
+        (["there.mp4"], "exists and was kept"),
         (["--size", "9x", "x.mp4"], "HEIGHTxWIDTH"),
         (["folder/there.mp4/clip.mp4"], "error:"),
     ],
@@ -72,7 +99,7 @@ def test_wrong_usage_ends_in_a_message(tmp_path: Path, arguments: list[str], mes
     (tmp_path / "there.mp4").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "there.mp4").touch()
-    command = [sys.executable, "-m", "hyperseg.cli.street", *arguments]
+    command = [sys.executable, "-m", "hyperseg_street.cli", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=_environment())
     assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
 

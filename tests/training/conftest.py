@@ -1,13 +1,13 @@
-"""A small network, a small street, and a recipe for both."""
+"""Fixtures: a small rendered dataset, and a recipe that trains a small network on it."""
 
 import json
 from pathlib import Path
 
 import pytest
+from hyperseg_street import Street
+from hyperseg_street.clip import write_image
 
 import hyperseg
-from hyperseg.street import Street
-from hyperseg.street.clip import write_picture
 
 SIZE = (128, 192)
 
@@ -48,7 +48,7 @@ rotation = 5.0
 
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 rendered pictures to train on, 8 of other streets to score, in CamVid's folders."""
+    """Dataset in CamVid's layout: 40 rendered training images, and 8 validation images of other streets."""
     root = tmp_path_factory.mktemp("street")
     for split, seeds, times in (("train", range(5), range(8)), ("val", range(100, 102), range(4))):
         for folder in (split, f"{split}annot"):
@@ -56,14 +56,14 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in seeds:
             for time in times:
                 frame = Street(seed, *SIZE).frame(3.0 * time)
-                write_picture(root / split / f"{seed}-{time}.png", frame.image[..., ::-1].copy())
-                write_picture(root / f"{split}annot" / f"{seed}-{time}.png", frame.label)
+                write_image(root / split / f"{seed}-{time}.png", frame.image[..., ::-1].copy())
+                write_image(root / f"{split}annot" / f"{seed}-{time}.png", frame.label)
     return root
 
 
 @pytest.fixture(scope="session")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe for twelve iterations of a small network, in float32."""
+    """Recipe of twelve iterations of a small network, in float32."""
     folder = tmp_path_factory.mktemp("recipe")
     config = hyperseg.preset("camvid-lite").replace(backbone="efficientnet-lite0", resolution=SIZE)
     (folder / "network.json").write_text(json.dumps(config.to_dict()))

@@ -1,4 +1,4 @@
-"""`hyperseg-train` from first weights that are off by rounding, as a process: python disturbed.py ARGUMENTS."""
+"""Script that runs `hyperseg-train` with initial weights perturbed by rounding: python disturbed.py ARGUMENTS."""
 
 from hyperseg_export.rounding import disturbed
 

@@ -1,4 +1,4 @@
-"""Small data sets on disk, in every layout."""
+"""Small datasets on disk."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def write(path: Path, pixels: Pixels) -> Path:
     return path
 
 
-def picture(height: int = 12, width: int = 16) -> Pixels:
+def image(height: int = 12, width: int = 16) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -26,6 +26,6 @@ def labels(*values: int, height: int = 12, width: int = 16) -> Pixels:
 
 def camvid(root: Path, count: int = 2) -> Path:
     for index in range(count):
-        write(root / "train" / f"{index}.png", picture())
+        write(root / "train" / f"{index}.png", image())
         write(root / "trainannot" / f"{index}.png", labels(0, 5, 10, 11, 255))
     return root

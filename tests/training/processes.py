@@ -1,4 +1,4 @@
-"""`hyperseg-train` as a process of its own."""
+"""Helpers that run `hyperseg-train` as a subprocess."""
 
 import json
 import os

@@ -1,11 +1,11 @@
-"""Run in two processes: prints how far the gradients are from those of one process with the whole batch, in float64."""
+"""Script for two processes: prints how far their gradients are from those of the whole batch, in float64."""
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from hyperseg.layers.convolution import ConvBN
-from hyperseg.training.distributed import join_team, synchronise_norms
+from hyperseg.layers import ConvBN
+from hyperseg.training.distributed import distributed_context, synchronise_batchnorm
 
 
 def network() -> nn.Module:
@@ -19,14 +19,16 @@ def gradients(model: nn.Module, images: torch.Tensor, weights: torch.Tensor) -> 
     return torch.cat([value.grad.flatten() for value in model.parameters() if value.grad is not None])
 
 
-with join_team("cpu") as team:
+with distributed_context("cpu") as context:
     plain = network()
     torch.manual_seed(1)
     images = torch.randn(4, 3, 12, 12, dtype=torch.float64)
     weights = torch.randn_like(plain(images))
-    part = slice(2 * team.rank, 2 * team.rank + 2)
-    shared = gradients(synchronise_norms(network(), team), images[part], weights[part])
+    part = slice(2 * context.rank, 2 * context.rank + 2)
+    synchronised = network()
+    synchronise_batchnorm(synchronised, context)
+    shared = gradients(synchronised, images[part], weights[part])
     dist.all_reduce(shared)
-    if team.leads:
+    if context.is_main:
         whole = gradients(network(), images, weights)
-        print(float((shared / team.world - whole).norm() / whole.norm()))
+        print(float((shared / context.world_size - whole).norm() / whole.norm()))

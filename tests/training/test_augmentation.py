@@ -1,4 +1,4 @@
-"""Picture and label go through one warp, and batches are a function of seed and iteration."""
+"""Augmentation warps image and label alike, and batches are a function of seed and iteration."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from hyperseg.data import (
     CAMVID_11,
     VOID,
     Augmentation,
+    BatchSampler,
+    BatchSource,
     Classes,
     Crop,
-    Plan,
     Sample,
     ScaleOf,
-    Source,
-    prefetched,
+    prefetch,
 )
 from hyperseg.data.augment import warp_image, warp_label
 
@@ -21,13 +21,13 @@ STRONG = Augmentation(scale=(0.6, 1.8), scale_of=ScaleOf.EVALUATION, aspect=0.1,
 
 
 def _sample(height: int = 60, width: int = 80) -> Sample:
-    """A label in blocks, and a picture that shows the label as its brightness."""
+    """A label of blocks, and an image whose brightness is the label."""
     label = np.kron(np.arange(12).reshape(3, 4) % 11, np.ones((height // 3, width // 4))).astype(np.uint8)
     image = np.repeat((label * 20 + 20)[..., None], 3, axis=2).astype(np.uint8)
     return Sample("blocks", image, label)
 
 
-def test_picture_and_label_stay_together() -> None:
+def test_image_and_label_stay_aligned() -> None:
     for seed in range(8):
         image, label = STRONG(_sample(), (64, 96), (60, 80), np.random.default_rng(seed))
         inside = label != VOID
@@ -43,7 +43,7 @@ def test_the_identity_changes_nothing() -> None:
     assert np.array_equal(image, sample.image) and np.array_equal(label, sample.label)
 
 
-def test_a_doubled_picture_is_aligned_by_pixel_edges() -> None:
+def test_a_doubled_image_is_aligned_by_pixel_edges() -> None:
     label = np.arange(16, dtype=np.uint8).reshape(4, 4)
     doubled = warp_label(label, np.array([[2.0, 0, 0], [0, 2.0, 0]]), (8, 8))
     assert np.array_equal(doubled, np.kron(label, np.ones((2, 2), np.uint8)))
@@ -56,7 +56,7 @@ def test_shrinking_averages_and_does_not_skip() -> None:
     assert np.abs(small.astype(int) - 100).max() <= 2
 
 
-def test_what_lies_outside_is_void() -> None:
+def test_pixels_outside_the_image_are_void() -> None:
     _, label = Augmentation()(_sample(), (100, 120), (60, 80), np.random.default_rng(0))
     assert (label == VOID).sum() == 100 * 120 - 60 * 80
 
@@ -81,7 +81,7 @@ def test_crops_of_a_single_class_are_drawn_again() -> None:
 
 
 class Numbers:
-    """Pictures that show their own index."""
+    """Dataset of images whose pixels are their index."""
 
     classes: Classes = CAMVID_11
 
@@ -92,12 +92,12 @@ class Numbers:
         return Sample(str(index), np.full((16, 16, 3), index, np.uint8), np.zeros((16, 16), np.uint8))
 
 
-def _source(batch: int, rank: int = 0, world: int = 1) -> Source:
-    plan = Plan(3, batch, (Crop(8, 8, 0.5), Crop(8, 12, 0.5)), rank, world)
-    return Source(plan, Augmentation(flip=True), (16, 16), lambda _: Numbers())
+def _source(batch: int, rank: int = 0, world_size: int = 1) -> BatchSource:
+    sampler = BatchSampler(3, batch, (Crop(8, 8, 0.5), Crop(8, 12, 0.5)), rank, world_size)
+    return BatchSource(sampler, Augmentation(flip=True), (16, 16), lambda _: Numbers())
 
 
-def test_every_epoch_takes_every_picture_once() -> None:
+def test_every_epoch_takes_every_image_once() -> None:
     source = _source(1)
     seen = [int(source.batch(i).images[0, 0, 0, 0]) for i in range(10)]
     assert sorted(seen[:5]) == sorted(seen[5:]) == [0, 1, 2, 3, 4]
@@ -110,15 +110,15 @@ def test_two_processes_take_the_halves_of_one_batch() -> None:
         assert np.array_equal(whole.images, np.concatenate([half.images for half in halves]))
 
 
-def test_batches_made_ahead_are_the_batches() -> None:
-    for index, batch in enumerate(prefetched(_source(2), 4, 12, workers=2)):
+def test_prefetched_batches_are_the_batches() -> None:
+    for index, batch in enumerate(prefetch(_source(2), 4, 12, workers=2)):
         assert np.array_equal(batch.images, _source(2).batch(4 + index).images)
 
 
-def test_an_error_while_making_batches_reaches_the_caller() -> None:
+def test_an_error_in_a_prefetching_thread_reaches_the_caller() -> None:
     def broken(_: int) -> Numbers:
         raise OSError("the disk is gone")
 
-    source = Source(Plan(0, 1, (Crop(8, 8),)), Augmentation(), (16, 16), broken)
+    source = BatchSource(BatchSampler(0, 1, (Crop(8, 8),)), Augmentation(), (16, 16), broken)
     with pytest.raises(OSError, match="disk is gone"):
-        list(prefetched(source, 0, 3))
+        list(prefetch(source, 0, 3))

@@ -1,4 +1,4 @@
-"""Two processes compute what one with the doubled batch computes."""
+"""Distributed training: two processes compute the same as one with the doubled batch."""
 
 import socket
 from pathlib import Path

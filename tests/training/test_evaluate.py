@@ -1,4 +1,4 @@
-"""`hyperseg-evaluate`: one metric, and errors in one line."""
+"""`hyperseg-evaluate`: the metric is that of the network, and errors are one line."""
 
 import json
 import subprocess
@@ -35,8 +35,8 @@ def _evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_scores_are_those_of_the_network(checkpoint: Path, street: Path, tmp_path: Path) -> None:
-    pictures = ("--confusion", tmp_path / "confusion.png", "--worst", tmp_path / "worst.png")
-    done = _evaluate(checkpoint, "--data", street, "--split", "val", "--json", *pictures)
+    images = ("--confusion", tmp_path / "confusion.png", "--worst", tmp_path / "worst.png")
+    done = _evaluate(checkpoint, "--data", street, "--split", "val", "--json", *images)
     assert done.returncode == 0, done.stderr
     (shown,) = json.loads(done.stdout)["models"]
     model, data = hyperseg.load(checkpoint), open_split(Layout.CAMVID, street, "val")

@@ -1,4 +1,4 @@
-"""The loss against its definition (HyperSeg, Sec. 4.1)."""
+"""Training loss against its definition (paper, Sec. 4.1)."""
 
 import numpy as np
 import pytest
@@ -9,15 +9,15 @@ from hyperseg.data import VOID
 from hyperseg.training.loss import SegmentationLoss, bootstrapped, soft_jaccard
 
 
-def test_bootstrapping_takes_the_hard_pixels_but_at_least_so_many() -> None:
+def test_bootstrapping_takes_the_hard_pixels_but_at_least_the_minimum() -> None:
     losses = torch.tensor([[[0.1, 0.2, 0.5, 0.9]], [[0.1, 0.1, 0.2, 0.4]]])
     valid = torch.ones_like(losses, dtype=torch.bool)
-    # First picture: 0.5 and 0.9 are over the threshold. Second: only 0.4 is, so the two largest count.
+    # First image: 0.5 and 0.9 are over the threshold. Second: only 0.4 is, so the two largest count.
     expected = ((0.5 + 0.9) / 2 + (0.4 + 0.2) / 2) / 2
     assert bootstrapped(losses, valid, 0.3, 2) == pytest.approx(expected)
 
 
-def test_void_pixels_and_void_pictures_count_nothing() -> None:
+def test_void_pixels_and_void_images_do_not_count() -> None:
     losses = torch.tensor([[[0.5, 9.0]], [[9.0, 9.0]]])
     valid = torch.tensor([[[True, False]], [[False, False]]])
     assert bootstrapped(losses, valid, 0.3, 4) == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""The confusion matrix against scores counted by hand."""
+"""Metrics from the confusion matrix, against values counted by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from hyperseg.metrics import Confusion
 
 
-def test_scores_of_a_small_picture() -> None:
+def test_scores_of_a_small_image() -> None:
     confusion = Confusion(3)
     confusion.add(np.array([[0, 0, 1], [1, 255, 2]], np.uint8), np.array([[0, 1, 1], [1, 0, 3]], np.uint8))
     # Class 0: 1 of 2; class 1: 2 of 3; class 2: predicted as no class, 0 of 1. Void is not counted.
@@ -15,7 +15,7 @@ def test_scores_of_a_small_picture() -> None:
     assert confusion.pixel_accuracy == pytest.approx(3 / 5)
 
 
-def test_the_mean_is_over_one_matrix_and_not_over_pictures() -> None:
+def test_the_mean_is_over_one_matrix_and_not_over_images() -> None:
     first, second, both = Confusion(2), Confusion(2), Confusion(2)
     pairs = [(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])), (np.array([1]), np.array([0]))]
     for one, (truth, prediction) in zip((first, second), pairs, strict=True):

@@ -1,12 +1,19 @@
-"""Recipes are typed, checked, and hold the paper's numbers."""
+"""Training recipes: types, checks, and the paper's hyperparameters."""
 
 from pathlib import Path
 
 import pytest
 
 import hyperseg
-from hyperseg.training.recipe import Algorithm, Precision, RecipeError
-from hyperseg.training.recipe_file import load_recipe, parse_recipe, recipe_table, recipes
+from hyperseg.training.recipe import (
+    Algorithm,
+    Precision,
+    RecipeError,
+    load_recipe,
+    parse_recipe,
+    recipe_table,
+    recipes,
+)
 
 # Paper, Tab. 1: batch, initial learning rate, power, iterations.
 PAPER = {

@@ -1,4 +1,4 @@
-"""A run that was killed ends as one that was not; a full disk costs nothing that was saved."""
+"""Resuming: a killed run ends with the same state as an uninterrupted one; a full disk keeps the previous state."""
 
 import resource
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from hyperseg.training.checkpoint_file import StateError, read_state, write_atomically
+from hyperseg.training.checkpoint import StateError, read_state, write_state
 from training.processes import command, environment, train
 
 
@@ -70,10 +70,10 @@ def full_disk() -> Iterator[None]:
 
 def test_a_full_disk_leaves_the_previous_state(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path = tmp_path / "last.pt"
-    write_atomically({"iteration": 1}, path)
+    write_state({"iteration": 1}, path)
     request.getfixturevalue("full_disk")
     with pytest.raises(StateError, match=r"last.pt could not be written .*; the previous one is kept"):
-        write_atomically({"iteration": 2, "model": torch.zeros(1 << 16)}, path)
+        write_state({"iteration": 2, "model": torch.zeros(1 << 16)}, path)
     assert read_state(path) == {"iteration": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 

@@ -1,4 +1,4 @@
-"""What training must show: it learns, it notices when it cannot, and its faster steps compute the same."""
+"""Training: it learns, reports divergence, and its faster layers compute the same function."""
 
 import dataclasses
 import time
@@ -12,21 +12,25 @@ from torch import nn
 from torch.nn import functional
 
 import hyperseg
-from hyperseg.data import Cached, DataSet, Layout, Sample, open_split
-from hyperseg.data.classes import Classes
-from hyperseg.layers.convolution import ConvBN
-from hyperseg.training.distributed import DistributedContext
-from hyperseg.training.fast_layers import FrozenUnit, suit_to_device, weight_gradient_by_tiles
-from hyperseg.training.recipe import Recipe
-from hyperseg.training.recipe_file import load_recipe
-from hyperseg.training.schedule import Schedule
-from hyperseg.training.trainer import Pictures, Trainer, TrainingError
-from hyperseg.training.validate import score
+from hyperseg.data import CachedDataset, Classes, Dataset, Layout, Sample, open_split
+from hyperseg.layers import ConvBN
+from hyperseg.training.distributed import DistributedContext, SyncBatchNorm, synchronise_batchnorm
+from hyperseg.training.fast_layers import (
+    FrozenConvBN,
+    MixedDepthwiseConv,
+    freeze_batchnorm,
+    optimise_for_device,
+    weight_gradient_by_tiles,
+)
+from hyperseg.training.optimiser import Schedule
+from hyperseg.training.recipe import Recipe, load_recipe
+from hyperseg.training.trainer import Trainer, TrainingData, TrainingError
+from hyperseg.training.validation import score
 
 ALONE = DistributedContext(0, 1, torch.device("cpu"))
 ITERATIONS = 60
 SECONDS = 90.0
-"""Of one thread's work: what other processes do meanwhile does not count."""
+"""Limit in CPU seconds of one thread."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +42,10 @@ def one_thread() -> Iterator[None]:
 
 
 class Shuffled:
-    """Pictures with the labels of other pictures, each rolled to another height: not even that roads lie below can be
-    learnt, only how frequent the classes are."""
+    """Dataset with labels of other images, each rolled to another height: only class frequencies can be learnt, not
+    even that roads lie below."""
 
-    def __init__(self, data: DataSet) -> None:
+    def __init__(self, data: Dataset) -> None:
         self._data = data
 
     @property
@@ -62,7 +66,7 @@ def _gradient(value: torch.Tensor) -> torch.Tensor:
     return value.grad.clone()
 
 
-def _trainer(recipe: Path, train: DataSet, val: DataSet, out: Path, overrides: Sequence[str]) -> Trainer:
+def _trainer(recipe: Path, train: Dataset, val: Dataset, out: Path, overrides: Sequence[str]) -> Trainer:
     loaded: Recipe = load_recipe(str(recipe), overrides)
     torch.manual_seed(0)
     preset = hyperseg.preset("camvid-lite")
@@ -70,12 +74,12 @@ def _trainer(recipe: Path, train: DataSet, val: DataSet, out: Path, overrides: S
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1  # EfficientNet's 0.01 is for runs of many thousand iterations
-    return Trainer(loaded, model, (), Pictures(train, train, val), out, ALONE)
+    return Trainer(loaded, model, (), TrainingData(train, train, val), out, ALONE)
 
 
 @pytest.mark.slow
 def test_a_small_network_learns_the_street(recipe: Path, street: Path, tmp_path: Path) -> None:
-    train, val = (Cached(open_split(Layout.CAMVID, street, split)) for split in ("train", "val"))
+    train, val = (CachedDataset(open_split(Layout.CAMVID, street, split)) for split in ("train", "val"))
     rates = ["optimiser.learning_rate=5e-3", "optimiser.backbone_learning_rate=5e-3", "average=0.0"]
     settings = [
         f"optimiser.iterations={ITERATIONS}",
@@ -95,12 +99,12 @@ def test_a_small_network_learns_the_street(recipe: Path, street: Path, tmp_path:
         started = time.process_time()
         trainer.run(None, stop)
         assert time.process_time() - started < SECONDS
-        scores[name] = score(trainer.step, val, (128, 192), ALONE).mean_iou
+        scores[name] = score(trainer.forward_loss, val, (128, 192), ALONE).mean_iou
     assert scores["trained"] > 0.2 > max(scores["untrained"], scores["shuffled"]) + 0.05, scores
 
 
 def test_training_that_diverges_stops_with_a_message(recipe: Path, street: Path, tmp_path: Path) -> None:
-    data = Cached(open_split(Layout.CAMVID, street, "val"))
+    data = CachedDataset(open_split(Layout.CAMVID, street, "val"))
     settings = ["optimiser.learning_rate=1e30", "optimiser.warmup=0", "optimiser.iterations=40", "batch=2"]
     trainer = _trainer(recipe, data, data, tmp_path, settings)
     with pytest.raises(TrainingError, match="the gradient was not finite in 20 iterations in a row"):
@@ -108,7 +112,7 @@ def test_training_that_diverges_stops_with_a_message(recipe: Path, street: Path,
 
 
 def test_a_bad_gradient_changes_nothing(recipe: Path, street: Path, tmp_path: Path) -> None:
-    data = Cached(open_split(Layout.CAMVID, street, "val"))
+    data = CachedDataset(open_split(Layout.CAMVID, street, "val"))
     trainer = _trainer(recipe, data, data, tmp_path, ["batch=2"])
     trainer.run(None, 2)
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
@@ -118,22 +122,34 @@ def test_a_bad_gradient_changes_nothing(recipe: Path, street: Path, tmp_path: Pa
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.named_parameters())
 
 
-def test_frozen_units_have_the_outputs_and_gradients_of_the_layers() -> None:
+def test_frozen_batchnorm_has_the_outputs_and_gradients_of_separate_layers() -> None:
     torch.manual_seed(0)
     plain = ConvBN(6, 8, 3, 2, padding=(0, 1, 0, 1), activation=nn.ReLU6).double()
     for value in (plain.norm.running_mean, plain.norm.running_var, plain.norm.weight, plain.norm.bias):
         assert isinstance(value, torch.Tensor)
         nn.init.uniform_(value, 0.5, 1.5)
     results = []
-    for kind in (ConvBN, FrozenUnit):
-        plain.__class__ = kind
-        plain.eval().zero_grad()
+    for unit in (plain.eval(), FrozenConvBN(plain)):
+        unit.zero_grad()
         x = torch.arange(6.0 * 64, dtype=torch.float64).view(1, 6, 8, 8).div(400).requires_grad_()
-        result = plain(x)
+        result = unit(x)
         result.square().sum().backward()
-        results.append([result, x.grad, *(_gradient(parameter) for parameter in plain.parameters())])
+        results.append([result, x.grad, *(_gradient(parameter) for parameter in unit.parameters())])
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_replaced_layers_keep_names_and_parameters_of_the_network() -> None:
+    model = hyperseg.create(hyperseg.preset("camvid-lite").replace(backbone="efficientnet-lite0"))
+    before, classes = model.state_dict(), {type(module) for module in model.modules()}
+    parameters = list(model.parameters())
+    freeze_batchnorm(model, {name for name in before if name.startswith("backbone.")})
+    synchronise_batchnorm(model, DistributedContext(0, 2, torch.device("cpu")))
+    optimise_for_device(model, torch.device("cpu"), torch.bfloat16)
+    assert {FrozenConvBN, MixedDepthwiseConv, SyncBatchNorm} <= {type(module) for module in model.modules()} - classes
+    assert not any(type(module) is nn.BatchNorm2d for module in model.modules())
+    assert list(model.state_dict()) == list(before)
+    assert all(one is other for one, other in zip(model.parameters(), parameters, strict=True))
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (5, 2)])
@@ -145,7 +161,7 @@ def test_mixed_depthwise_convolutions_are_close_to_float32(kernel: int, stride: 
     results = []
     for compute in (torch.float32, torch.bfloat16):
         unit.zero_grad()
-        suit_to_device(unit, torch.device("cpu"), compute)
+        optimise_for_device(unit, torch.device("cpu"), compute)
         given = x.clone().requires_grad_()
         with torch.autocast("cpu", compute, enabled=compute == torch.bfloat16):
             result = unit(given)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gpu_check.stage import ROOT, Context, Reporter, Run, SkipStageError, Stage, stage_named
 
-_OWN = (".", "export", "runtime", "tests", "tools")
+_OWN = (".", "export", "runtime", "street", "tests", "tools")
 """Where the modules of the project lie."""
 
 
@@ -44,7 +44,7 @@ def _imported(stage: Stage) -> Run:
         if missing.name is None or any((ROOT / folder / missing.name.partition(".")[0]).exists() for folder in _OWN):
             raise
         raise SkipStageError(f"the Python package {missing.name} is not installed for {sys.executable}") from None
-    for name in ("hyperseg", "hyperseg_export", "hyperseg_runtime", "vectors"):
+    for name in ("hyperseg", "hyperseg_export", "hyperseg_runtime", "hyperseg_street", "vectors"):
         file = getattr(sys.modules.get(name), "__file__", None)
         if file and ROOT not in Path(file).resolve().parents:
             raise ImportError(f"{name} is that of {file}, not of {ROOT}: remove it from PYTHONPATH")

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from hyperseg.data import DataError, DataSet, Layout, open_splits
-from hyperseg.data.sample import Pixels
+from hyperseg.data import DataError, Dataset, Layout, open_splits
+from hyperseg.data.dataset import Pixels
 from hyperseg.errors import CheckpointError
 from hyperseg_export.evaluation.plots import confusion_image, worst_sheet
 from hyperseg_export.evaluation.predictors import Predictor, open_predictor
@@ -62,7 +62,7 @@ class EvaluateSession:
         self._tell(evaluations)
         return 0
 
-    def _open_data(self) -> DataSet:
+    def _open_data(self) -> Dataset:
         try:
             return open_splits(Layout(self.layout), self.data, self.split.split("+"))
         except DataError as error:
@@ -82,7 +82,7 @@ class EvaluateSession:
         except CheckpointError as error:
             raise ModelError(str(error)) from error
 
-    def _score(self, model: Path, predictor: Predictor, data: DataSet) -> Evaluation:
+    def _score(self, model: Path, predictor: Predictor, data: Dataset) -> Evaluation:
         classes, given = len(data.classes), predictor.facts.num_classes
         if given not in (classes, classes + 1):
             raise ModelError(f"{model} has {given} classes, the labels of {self.layout} have {classes}; see --layout")

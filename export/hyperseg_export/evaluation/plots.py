@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hyperseg.data import DataSet
-from hyperseg.data.sample import Pixels
+from hyperseg.data import Dataset, Pixels
 from hyperseg.metrics import Confusion
 from hyperseg_export.evaluation.predictors import Predictor
 
@@ -36,10 +35,10 @@ def confusion_image(confusion: Confusion, names: Sequence[str]) -> Pixels:
     return image
 
 
-def worst_sheet(data: DataSet, predictor: Predictor, indices: Sequence[int], scores: Sequence[float]) -> Pixels:
+def worst_sheet(data: Dataset, predictor: Predictor, indices: Sequence[int], scores: Sequence[float]) -> Pixels:
     """One row per image, BGR uint8: the image, its labels, the prediction."""
     palette = np.zeros((256, 3), np.uint8)
-    palette[: len(data.classes)] = data.classes.colours
+    palette[: len(data.classes)] = data.classes.palette
     rows = []
     for index in indices:
         sample = data[index]

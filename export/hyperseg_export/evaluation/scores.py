@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg.data import DataSet
+from hyperseg.data import Dataset
 from hyperseg.metrics import Confusion
 from hyperseg_export.evaluation.predictors import Facts, Predictor
 
@@ -54,7 +54,7 @@ class Evaluation:
         }
 
 
-def evaluate(model: Path, predictor: Predictor, data: DataSet, progress: Progress = lambda _: None) -> Evaluation:
+def evaluate(model: Path, predictor: Predictor, data: Dataset, progress: Progress = lambda _: None) -> Evaluation:
     """Score a predictor on every image of a data set.
 
     Raises:

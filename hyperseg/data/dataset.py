@@ -1,0 +1,184 @@
+"""Labelled images: samples, the dataset protocol, and datasets that read pairs of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.data.classes import VOID, Classes
+from hyperseg.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labelled image: `image` uint8 [H, W, 3] RGB, `label` uint8 [H, W] of class indices or `VOID`."""
+
+    name: str
+    image: Pixels
+    label: Pixels
+
+
+class Dataset(Protocol):
+    """A sequence of labelled images."""
+
+    @property
+    def classes(self) -> Classes: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Image file and label file of one sample."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+LabelDecoder = Callable[[Pixels, Path], Pixels]
+"""Maps the pixels of a label file (uint8 [H, W] or BGR [H, W, 3]) to class indices; `DataError` on unknown values."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Dataset of image and label files, with the decoder of its labels."""
+
+    classes: Classes
+    pairs: Sequence[Pair]
+    decode: LabelDecoder
+    label_flags: int = field(default=cv2.IMREAD_UNCHANGED)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        pair = self.pairs[index]
+        image = cv2.cvtColor(read_pixels(pair.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        label = self.decode(read_pixels(pair.label, self.label_flags), pair.label)
+        if image.shape[:2] != label.shape[:2]:
+            raise DataError(
+                f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
+                f"{label.shape[1]}x{label.shape[0]}; both must be the same size"
+            )
+        return Sample(pair.name, np.asarray(image, np.uint8), label)
+
+
+def read_pixels(path: Path, flags: int) -> Pixels:
+    """Read an image file, or raise a `DataError` that names it."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
+    if pixels is None:
+        raise DataError(f"{path} is not a readable image; fetch it again")
+    return np.asarray(pixels, np.uint8)
+
+
+def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
+    """Create a decoder of single-channel labels: `table` (256 entries) maps file values to class indices.
+
+    Entries that are neither a class nor `VOID` mark values that must not occur.
+    """
+
+    def decode(pixels: Pixels, path: Path) -> Pixels:
+        if pixels.ndim != 2:
+            raise DataError(f"{path} has {pixels.shape[2]} channels; labels must be one channel of class indices")
+        label = np.asarray(table[pixels], np.uint8)
+        wrong = (label >= num_classes) & (label != VOID)
+        if wrong.any():
+            raise DataError(
+                f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this data set"
+            )
+        return label
+
+    return decode
+
+
+class CachedDataset:
+    """Dataset that caches decoded samples in memory, up to `limit_bytes`; the others are read each time."""
+
+    def __init__(self, source: Dataset, limit_bytes: int = 4 << 30) -> None:
+        self._source = source
+        self._room = limit_bytes
+        self._samples: dict[int, Sample] = {}
+
+    @property
+    def classes(self) -> Classes:
+        return self._source.classes
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Sample:
+        found = self._samples.get(index)
+        if found is not None:
+            return found
+        sample = self._source[index]
+        size = sample.image.nbytes + sample.label.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._samples[index] = sample
+        return sample
+
+
+@dataclass(frozen=True)
+class ConcatDataset:
+    """Concatenation of datasets with the same classes."""
+
+    parts: tuple[Dataset, ...]
+
+    @property
+    def classes(self) -> Classes:
+        return self.parts[0].classes
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> Sample:
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+
+def require_folder(folder: Path) -> Path:
+    """Return the folder, or raise a `DataError` that names the missing part of the path."""
+    if folder.is_dir():
+        return folder
+    first = folder
+    while not first.parent.is_dir():
+        first = first.parent
+    raise DataError(f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)"))
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """List the image files of a folder by name without suffix, sorted."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return {path.stem: path for path in found}
+
+
+def pair_files(images: dict[str, Path], labels: dict[str, Path], label_suffix: str = "") -> list[Pair]:
+    """Pair images with labels of the same name (plus `label_suffix`); raises `DataError` if one has no counterpart."""
+    by_image = {name.removesuffix(label_suffix): path for name, path in labels.items()}
+    unlabelled = [path for name, path in images.items() if name not in by_image]
+    if unlabelled:
+        raise DataError(f"{len(unlabelled)} of {len(images)} images have no label, {unlabelled[0]} first")
+    orphans = [path for name, path in by_image.items() if name not in images]
+    if orphans:
+        raise DataError(f"{len(orphans)} of {len(labels)} labels have no image, {orphans[0]} first")
+    return [Pair(name, path, by_image[name]) for name, path in images.items()]
