@@ -12,11 +12,11 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-from hyperseg_runtime.classes import class_set
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
 from hyperseg_runtime.output_files import check_target, replacing
 
 import hyperseg
+from hyperseg.data.classes import class_set
 from hyperseg.presets import preset, presets
 from hyperseg_export.errors import ExportError
 from hyperseg_export.graph import finish
