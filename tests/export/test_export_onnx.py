@@ -23,9 +23,10 @@ from hyperseg_export import (
 )
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.samples import random_network
-from hyperseg_runtime.classes import CAMVID
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Precision, Verification
+
+from hyperseg.data.classes import CAMVID_12
 
 from .in_openvino import compiled
 
@@ -185,7 +186,7 @@ def test_metadata_describes_the_model(exported: Any) -> None:
     model, _ = exported("half")
     metadata = Metadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
     assert metadata.preset == "camvid-lite"
-    assert metadata.class_names == CAMVID.names[:11]
+    assert metadata.class_names == CAMVID_12.names[:11]
     assert (metadata.input.height, metadata.input.width, metadata.input.multiple) == (64, 128, 64)
     assert metadata.precision is Precision.FLOAT16
     assert {entry.key for entry in model.metadata_props} == {KEY}

@@ -8,7 +8,6 @@ from typing import Any
 
 import onnx
 import pytest
-from hyperseg_runtime.classes import CAMVID, CITYSCAPES, VOC, class_set
 from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError
 from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Verification
 from hyperseg_runtime.onnx_file import read_node_names, read_properties
@@ -122,13 +121,3 @@ def test_foreign_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match="not written by hyperseg-export"):
         Metadata.from_properties({"other": "{}"}, "m.onnx")
     assert KEY == "hyperseg"
-
-
-def test_class_sets() -> None:
-    assert (len(CAMVID), len(CITYSCAPES), len(VOC)) == (12, 19, 21)
-    assert VOC.palette[1] == (128, 0, 0)
-    assert VOC.palette[15] == (192, 128, 128)  # person, in every PASCAL tool
-    assert class_set("camvid", 11).names == CAMVID.names[:11]
-    assert class_set(None, 3).names == ("class 0", "class 1", "class 2")
-    for classes in (CAMVID, CITYSCAPES, VOC):
-        assert len(set(classes.palette)) == len(set(classes.names)) == len(classes)
