@@ -9,7 +9,7 @@
 namespace hyperseg {
 
 /// Where the pieces of theta lie if its rows [N, T, N_h, N_w, :] are wider than they: as TensorRT engines have them,
-/// see export/hyperseg_export/engine/placement.py.
+/// see export/hyperseg_export/passes/plugin_layouts.py.
 struct PieceRows {
   int begin = 0;
   int length = 0;  ///< L; 0: whole rows
