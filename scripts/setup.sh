@@ -34,7 +34,7 @@ build_native() {
   if nvidia-smi -L > /dev/null 2>&1; then architectures=native; fi
   # The tests build the same sources again, in copies of the repository: what is compiled here is kept for them.
   cmake -S "$root" -B "$root/build/dev" -G Ninja -DCMAKE_CUDA_ARCHITECTURES="$architectures" \
-    -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tests/compile_once.py" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tools/compile_once.py" \
     ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
     || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
   sed -n '/What the native operators are built with/,/ CUDA:/p' "$root/build/dev.log"

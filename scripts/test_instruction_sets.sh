@@ -8,4 +8,4 @@ case ${1:-} in -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 [ -x "$root/.venv/bin/python" ] || die "no .venv with the tools; run scripts/setup.sh first"
 cd "$root"
-exec .venv/bin/python tests/instruction_sets.py "$@"
+exec .venv/bin/python tools/instruction_sets.py "$@"

@@ -48,4 +48,4 @@ def environment(tmp_path_factory: pytest.TempPathFactory, commands: dict[str, st
 @pytest.fixture(scope="session")
 def compiler_launcher(root: Path) -> dict[str, str]:
     """For CMake: builds of the same sources in other folders share their objects."""
-    return {"CMAKE_CXX_COMPILER_LAUNCHER": f"{sys.executable};{root / 'tests/compile_once.py'}"}
+    return {"CMAKE_CXX_COMPILER_LAUNCHER": f"{sys.executable};{root / 'tools/compile_once.py'}"}

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cuda_kernels.build import require_toolchain
 from gpu_check import command
 from gpu_check.report import REHEARSED, SKIPPED, Report, StageResult
 from gpu_check.stage import ROOT, STAGES
+from toolchain import require_cuda_on_cpu
 
 pytest.importorskip("torch")
 
@@ -35,7 +35,7 @@ def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
 
 @pytest.mark.slow
 def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
-    require_toolchain()
+    require_cuda_on_cpu()
     done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run beside it
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "gpu-check.json").read_text())
@@ -69,7 +69,7 @@ def test_what_travels_is_small() -> None:
 
 
 def test_too_little_time_is_said_for_each_stage(tmp_path: Path) -> None:
-    require_toolchain()
+    require_cuda_on_cpu()
     done = _run("--host", "--out", tmp_path, "--minutes", "0.001")
     assert done.returncode == 3, "nothing was checked"
     stages = json.loads((tmp_path / "gpu-check.json").read_text())["stages"]
@@ -118,7 +118,7 @@ def test_a_full_disk_keeps_what_was_measured(
 
 def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     """By a terminal that closes, in the middle of a stage."""
-    require_toolchain()
+    require_cuda_on_cpu()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": str(temporary)}
@@ -155,7 +155,7 @@ def test_a_run_that_starts_removes_it(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("variable", ["CDPATH", "PYTHONOPTIMIZE", "PYTHONPATH"])
 def test_the_environment_changes_nothing(variable: str, tmp_path: Path) -> None:
     """Modules of other trees, a search path of cd, and a Python without assertions."""
-    require_toolchain()
+    require_cuda_on_cpu()
     for name in ("hyperseg", "vectors", "worst", "platform"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n")
     value = {"CDPATH": ".", "PYTHONOPTIMIZE": "1", "PYTHONPATH": str(tmp_path)}[variable]

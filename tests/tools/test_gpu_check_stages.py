@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cuda_kernels.build import compile_for_cpu
-from cuda_kernels.kernels import Kernels
-from cuda_kernels.resources import read_committed, readable
+from cuda_on_cpu.build import compile_for_cpu
+from cuda_on_cpu.kernels import Kernels
 from gpu_check.report import CUT_SHORT, FAILED, PASSED, SKIPPED, StageResult
 from gpu_check.run import listen
 from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
+from kernel_cost.resources import read_committed, readable
 
 pytest.importorskip("torch")
 

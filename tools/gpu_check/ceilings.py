@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from cuda_kernels.cost import compulsory
+from kernel_cost.cost import compulsory
 from vectors import DPWConvCase, DPWInvertedResidualCase
 
 from gpu_check.torch_device import PRECISIONS, TorchDevice

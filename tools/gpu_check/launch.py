@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("tools", "tests", "benchmarks", "", "export", "runtime")
+FOLDERS = ("tools", "benchmarks", "", "export", "runtime")
 
 
 def interrupt(*_: object) -> None:

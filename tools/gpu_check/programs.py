@@ -43,7 +43,7 @@ def build_for_device(work: Path, nvcc: str, capability: tuple[int, int], seconds
 
 def build_for_host(work: Path) -> None:
     """The same sources through trt_plugins/tests/cuda_on_cpu."""
-    from cuda_kernels.build import OPTIMISED, compile_for_cpu, toolkit_include
+    from cuda_on_cpu.build import OPTIMISED, CompileError, compile_for_cpu, toolkit_include
 
     if shutil.which("g++") is None:
         raise BuildError("g++ was not found, which --host compiles the kernels with: install it")
@@ -52,7 +52,7 @@ def build_for_host(work: Path) -> None:
     try:
         compile_for_cpu(work / LIBRARY, "library.cpp", [*OPTIMISED, "-shared"])
         compile_for_cpu(work / "run_requests", "run_requests.cpp", list(OPTIMISED))
-    except AssertionError as error:
+    except CompileError as error:
         raise BuildError(f"g++ could not compile {error}; its messages are above") from None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gpu_check.stage import ROOT, Context, Reporter, Run, SkipStageError, Stage, stage_named
 
-_OWN = (".", "export", "runtime", "tests", "tools")
+_OWN = (".", "export", "runtime", "tools")
 """Where the modules of the project lie."""
 
 

@@ -44,7 +44,7 @@ class TorchDevice:
     def _redirected(self, context: Context) -> Any:
         if not self.host:
             return nullcontext()
-        from cuda_kernels.torch_on_kernels import kernels_for_cpu_tensors
+        from cuda_on_cpu.torch_operators import kernels_for_cpu_tensors
 
         return kernels_for_cpu_tensors(Path(context.work))
 

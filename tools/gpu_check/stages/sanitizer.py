@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cuda_kernels.kernels import write_request
+from cuda_on_cpu.kernels import write_request
 from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase
 
 from gpu_check.processes import run_limited

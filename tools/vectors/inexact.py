@@ -132,7 +132,7 @@ class Inexact:
         return self + -self._lift(other)
 
     def __rsub__(self, other: Any) -> Inexact:
-        return -self + other
+        return -self + self._lift(other)
 
     def mean(self, axis: Any, keepdims: bool = False) -> Inexact:
         a = self.finished()
@@ -162,14 +162,16 @@ class Inexact:
             return Inexact(np.exp(a.value), self.arithmetic, np.exp(a.value) * relative)
         if ufunc is np.true_divide and np.isscalar(inputs[0]):
             a = self.finished()
-            value = inputs[0] / a.value
+            numerator: Any = inputs[0]
+            value = np.asarray(numerator / a.value)
             relative = a.error / (np.abs(a.value) - a.error) + _RECIPROCAL
             return Inexact(value, self.arithmetic, np.abs(value) * relative)
         swapped = {np.add: self.__radd__, np.multiply: self.__rmul__, np.subtract: self.__rsub__}
         return swapped[ufunc](inputs[0]) if ufunc in swapped else NotImplemented
 
     def __rtruediv__(self, other: float) -> Any:
-        return np.true_divide(other, self)
+        result: Any = self.__array_ufunc__(np.true_divide, "__call__", other, self)
+        return result
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         if function is np.einsum:

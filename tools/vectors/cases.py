@@ -223,7 +223,7 @@ class UpsampleArgmaxCase:
 
 
 @dataclass(frozen=True)
-class InvertedResidualCase:
+class MBConvCase:
     """The encoder's block: on the CPU, and as the standard operators that it replaces."""
 
     operator: ClassVar[str] = "MBConv"
@@ -290,5 +290,5 @@ class InvertedResidualCase:
 Case: TypeAlias = DPWConvCase | DPWInvertedResidualCase | UpsampleArgmaxCase
 """Of the operators that every backend has."""
 
-AnyCase: TypeAlias = Case | FusedMapperDPWConvCase | InvertedResidualCase
+AnyCase: TypeAlias = Case | FusedMapperDPWConvCase | MBConvCase
 """And of those for the CPU only."""
