@@ -16,7 +16,7 @@ KERNELS = PLUGINS / "cuda"
 HARNESS = PLUGINS / "tests" / "cuda"
 
 OPTIMISED = ("-O2", "-fPIC")
-ADDRESS_SANITIZER = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+ADDRESS_SANITIZER = ("-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 THREAD_SANITIZER = ("-O1", "-g1", "-fsanitize=thread")
 
 _FLAGS = ("-x", "c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing",
