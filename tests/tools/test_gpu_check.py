@@ -1,4 +1,4 @@
-"""scripts/gpu_check.sh: rehearsed whole on the CPU, and what it says where something is missing or breaks."""
+"""scripts/gpu_check.sh as a whole: a rehearsal on the CPU, and its messages when something is missing or fails."""
 
 from __future__ import annotations
 

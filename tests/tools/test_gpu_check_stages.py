@@ -1,4 +1,4 @@
-"""The stages of scripts/gpu_check.sh: how one ends, and what they make of what programs say."""
+"""The stages of scripts/gpu_check.sh: their status, and how they parse the output of programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _listen(tmp_path: Path, *command: str, seconds: float = 60.0, host: bool = T
 
 
 def _says(tmp_path: Path, program: str, seconds: float = 60.0) -> StageResult:
-    """What comes of a stage that runs these lines; `say(MESSAGE)` sends a message."""
+    """The result of a stage that runs these lines; `say(MESSAGE)` sends a message."""
     head = "import os, sys, time\nsay = lambda text: os.write(int(sys.argv[-1]), (text + '\\n').encode())\n"
     return _listen(tmp_path, "-c", head + program, seconds=seconds)
 

@@ -1,4 +1,4 @@
-"""What the GPU at hand reaches, measured, and the floors that follow from it."""
+"""Measured peak rates of the GPU, and the lower bounds on time that follow from them (a roofline model)."""
 
 from __future__ import annotations
 

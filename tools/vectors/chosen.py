@@ -122,7 +122,7 @@ def _preset_cases() -> Iterator[Case]:
 
 
 def _variant_cases() -> Iterator[DPWInvertedResidualCase]:
-    """What starts the CUDA kernels that no other vector reaches: more output channels, and inputs too wide for the
+    """Shapes for the CUDA kernels that no other vector reaches: more output channels, and inputs too wide for the
     largest tile."""
 
     def case(name: str, x_channels: int, out: int, patch: int) -> DPWInvertedResidualCase:

@@ -1,4 +1,4 @@
-"""Every level of every preset as one launch: its time in a CUDA graph beside its floor, and six of them under ncu."""
+"""Times each level of each preset in a CUDA graph, beside its lower bound, and profiles six launches with ncu."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every test vector of every CUDA operator in every placement, launched three times, against the float64 reference.
+"""Runs each test vector of the CUDA operators in each placement three times, and compares with the float64 reference.
 
 Inputs and outputs are allocations of exactly their size, outputs filled with 0xff before every launch.
 """
