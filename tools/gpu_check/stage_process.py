@@ -37,7 +37,7 @@ def run_stage(name: str, context_file: str, descriptor: int) -> int:
 
 
 def _imported(stage: Stage) -> Run:
-    """Imports a stage. Raises SkipStageError without a third-party package, ImportError if ours are of another checkout."""
+    """Imports a stage. Raises SkipStageError if a package is missing, ImportError if ours are of another checkout."""
     try:
         run: Run = import_module(f"gpu_check.stages.{stage.module}").run
     except ModuleNotFoundError as missing:
