@@ -1,4 +1,4 @@
-# Sourced by the other scripts: finds a Python, makes virtual environments, and skips work whose inputs did not change.
+# Sourced by the other scripts: finds Python, creates virtual environments, and skips work whose inputs are unchanged.
 
 root=$(CDPATH= cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# From nothing to a segmented video: makes a virtual environment, builds the native operators, and runs the model that
-# ships with the package on a clip, on the CPU. PyTorch is not needed. Without a clip, it renders one: a drive through
-# a street.
+# From nothing to a segmented video: creates a virtual environment, builds the native operators, and runs the shipped
+# model on a clip, on the CPU, without PyTorch. If no clip is given, it renders one, of a drive through a street.
 #
 #   scripts/demo.sh [CLIP] [OPTION OF hyperseg-run]...
 set -euo pipefail
-case ${1:-} in -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 clip=
 case ${1:-} in ''|-*) ;; *) clip=$1; shift ;; esac

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Put the headers that the native build needs and no Python wheel carries into build/headers/:
+# Fetch the headers of the native build that no Python wheel has into build/headers/:
 #   onnxruntime  ONNX Runtime's C++ headers      (Debian's libonnxruntime-dev)
 #   highway      Google Highway and its library  (Debian's libhwy-dev)
 #   tensorrt     TensorRT's C++ headers          (only with --tensorrt; for continuous integration)
-# Nothing is installed and no root is needed: packages are unpacked. What the system already has is not fetched; what
-# cannot be fetched is left out with a message, and CMake then tries the official releases.
+# Packages are unpacked, not installed, so root is not needed. Headers that the system already has are not fetched; for
+# those that cannot be fetched a message is printed, and CMake then tries the official releases.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,7 +23,7 @@ has_header() {  # has_header PATTERN PART: among the system's headers, or fetche
 }
 
 apt_ready=false
-prepare_apt() {  # package lists of our own, so that the system's stay untouched
+prepare_apt() {  # separate package lists: the system's are not changed
   $apt_ready && return
   command -v apt-get > /dev/null && command -v dpkg > /dev/null || return 1
   local keyring=/usr/share/keyrings/debian-archive-keyring.gpg

@@ -1,11 +1,11 @@
-# Sourced by setup.sh --gpu: what the tests of a GPU need beside the tested versions. What cannot be installed is said,
-# and the tests that need it are skipped.
+# Sourced by setup.sh --gpu: installs the packages of the GPU tests. Packages that cannot be installed are reported, and
+# the tests that need them are skipped.
 
 gpu_of_this_machine() {  # prints "9.0 NVIDIA H100 …"; fails, with the reason on stderr, where there is none
   PYTHONPATH="$root/tools" "$(find_python)" -m gpu_check.driver
 }
 
-attempt() {  # attempt PIP WHAT REQUIREMENT...: installs, or says what is missing
+attempt() {  # attempt PIP WHAT REQUIREMENT...: installs, or prints why not
   local pip=$1 what=$2 log
   shift 2
   log=$(mktemp)
@@ -18,7 +18,7 @@ attempt() {  # attempt PIP WHAT REQUIREMENT...: installs, or says what is missin
   return 1
 }
 
-supported_by_rtx() {  # supported_by_rtx CAPABILITY: of TensorRT for RTX, as its support matrix has it
+supported_by_rtx() {  # supported_by_rtx CAPABILITY: according to the support matrix of TensorRT for RTX
   case $1 in 7.5|8.6|8.9|12.*) ;; *) return 1 ;; esac
 }
 

@@ -2,7 +2,7 @@
 # Format and lint: ruff, mypy --strict, import-linter, clang-format. Needs scripts/setup.sh (or scripts/test.sh) first.
 #
 #   scripts/lint.sh          check only
-#   scripts/lint.sh --fix    format, and mend what can be mended
+#   scripts/lint.sh --fix    format, and fix what ruff can fix
 set -uo pipefail
 case ${1:-} in -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"

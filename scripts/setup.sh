@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Make .venv with everything that development needs, and build the native operators into the source tree
+# Create .venv with the development dependencies, and build the native operators into the source tree
 # (runtime/hyperseg_runtime/lib). Fast when repeated.
 #
 #   scripts/setup.sh [--gpu]
 #
-# --gpu makes .venv-gpu instead: with PyTorch, ONNX Runtime and TensorRT for the NVIDIA GPU at hand, as far as they can
-# be installed.
+# --gpu creates .venv-gpu instead, with PyTorch, ONNX Runtime and TensorRT for this machine's NVIDIA GPU, as far as they
+# can be installed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 venv=$root/.venv
@@ -29,12 +29,12 @@ export PATH="$venv/bin:$PATH"
 build_native() {
   say "Native operators"
   "$root/scripts/fetch_headers.sh" --tensorrt
-  # For the GPU here, or for one architecture to see that everything compiles; `pip install .` builds for all of them.
+  # For this machine's GPU, or for one architecture as a check; `pip install .` builds for all of them.
   local architectures=86
   if PYTHONPATH="$root/tools" "$venv/bin/python" -m gpu_check.driver > /dev/null 2>&1; then architectures=native; fi
-  # The tests build the same sources again, in copies of the repository: what is compiled here is kept for them.
+  # The tests build the same sources again, in copies of the repository, and reuse the object files.
   cmake -S "$root" -B "$root/build/dev" -G Ninja -DCMAKE_CUDA_ARCHITECTURES="$architectures" \
-    -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tests/compile_once.py" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tools/compile_once.py" \
     ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
     || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
   sed -n '/What the native operators are built with/,/ CUDA:/p' "$root/build/dev.log"

@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh [PYTEST ARGUMENT]...
 #
-# One process a core, four at most; -n 0 runs them all in one. With `-m gpu`, on a machine with an NVIDIA GPU, what
-# those tests need is installed into .venv-gpu, as far as that is possible; elsewhere they are skipped.
+# One process per core, at most four; -n 0 runs all in one. With `-m gpu`, on a machine with an NVIDIA GPU, their
+# dependencies are installed into .venv-gpu, as far as possible; elsewhere they are skipped.
 set -euo pipefail
 case ${1:-} in -h|--help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -1,4 +1,4 @@
-"""What a run of the tests leaves out unless it is asked for, and how several processes share it (pytest-xdist).
+"""Command-line options of the test suite, and its distribution over processes (pytest-xdist).
 
 A module's tests stay together, since they share its fixtures; long modules come first, so that all processes end soon.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 INDEPENDENT = ("tests/cuda_kernels/test_sanitizers.py",)
-"""Modules of few long tests that share nothing."""
+"""Modules of a few long tests without shared fixtures; each test is distributed separately."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each process with PyTorch threads for all cores would only take them from each other. Before torch is imported.
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _share(nodeid: str) -> str:
-    """What one process runs without interruption: a test, a module, or all that needs the only GPU."""
+    """The unit of distribution of a test: itself, its module, or all tests of the GPU."""
     module = nodeid.partition("::")[0]
     if module.startswith("tests/gpu/"):
         return "tests/gpu"

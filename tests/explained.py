@@ -1,4 +1,4 @@
-"""PyTorch tensors that two implementations of one network made, compared within what rounding explains."""
+"""Compares the outputs of two implementations of a network within the bound of their rounding errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 def assert_explained(
     kind: str, actual: Tensor, expected: Tensor, model: Any, run: Callable[[Any], Tensor], **options: Any
 ) -> None:
-    """Fails where `actual` is further from `expected` than rounding moves `run(model)`, the model's own result.
+    """Compares `actual` with `expected` within the distance that rounding moves `run(model)`, the model's own result.
 
     Args:
         kind: what is compared, for the table of the worst errors.

@@ -1,4 +1,4 @@
-"""The test vectors as PyTorch tensors, through `torch.ops.hyperseg.*`."""
+"""Runs the test vectors through `torch.ops.hyperseg.*`."""
 
 from __future__ import annotations
 

@@ -1,16 +1,18 @@
 from pathlib import Path
 
 import pytest
+from cuda_on_cpu.build import OPTIMISED, compile_for_cpu
+from cuda_on_cpu.kernels import Kernels
+from toolchain import require_cuda_on_cpu
 
-from .build import compile_for_cpu
-from .kernels import Kernels
+from hyperseg.cuda_library import FILE_NAME
 
 
 @pytest.fixture(scope="session")
 def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CUDA kernels, compiled for the CPU; their objects lie beside the library."""
-    folder: Path = tmp_path_factory.mktemp("cuda")
-    return compile_for_cpu(folder / "libhyperseg_cuda.so", "library.cpp", ["-O2", "-fPIC", "-shared"])
+    """The CUDA kernels, compiled for the CPU; their object files lie beside the library."""
+    require_cuda_on_cpu()
+    return compile_for_cpu(tmp_path_factory.mktemp("cuda") / FILE_NAME, "library.cpp", [*OPTIMISED, "-shared"])
 
 
 @pytest.fixture(scope="session")

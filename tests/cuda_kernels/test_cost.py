@@ -1,46 +1,53 @@
-"""What the kernels move and multiply, counted while they run on the CPU, against what the operators make necessary."""
+"""Bytes and multiply-adds of the kernels, counted while they run on the CPU, against what the operators need."""
 
 import pytest
-from vectors import DPWConvCase, DPWInvertedResidualCase, MapLayout, Placement, UpsampleArgmaxCase
-
-import hyperseg
-
-from .cost import (
+from cuda_on_cpu.kernels import Kernels
+from kernel_cost.cost import (
     GRIDS,
+    cast_costs,
     compulsory,
+    end_cost,
     executed,
     execution,
+    frame_costs,
+    level_costs,
     level_of,
+    mapper_costs,
     preset_cases,
     preset_of,
     products_on_tensor_cores,
+    theta_bytes,
     without_glue,
 )
-from .cost_frame import cast_costs, end_cost, frame_costs, level_costs, mapper_costs, theta_bytes
-from .gpus import GPUS, Multiprocessors
-from .kernels import Kernels
-from .latency import Occupancy, latency_floor, occupancy, waiting, waves
-from .resources import committed
-
-_LARGE_LEVELS = [*preset_cases("float32", first_level=3), *preset_cases("float16", first_level=3)]
-
-
-@pytest.mark.parametrize(
-    "placement",
-    [pytest.param(Placement(), id="planes"), pytest.param(Placement(MapLayout.PIXELS, behind=1), id="pixels")],
+from kernel_cost.gpus import GPUS, Multiprocessors, Occupancy, latency_floor, occupancy, waiting, waves
+from kernel_cost.resources import committed
+from vectors import (
+    DPWConvCase,
+    DPWInvertedResidualCase,
+    MapLayout,
+    Placement,
+    UpsampleArgmaxCase,
+    by_vector,
+    labelled,
 )
-@pytest.mark.parametrize("glue", [True, False], ids=["glue", "plain"])
-@pytest.mark.parametrize("case", _LARGE_LEVELS, ids=lambda case: case.name)
-def test_kernels_do_little_more_than_necessary(
-    case: DPWConvCase | DPWInvertedResidualCase, glue: bool, placement: Placement, kernels: Kernels
-) -> None:
-    if not glue:
-        case = without_glue(case)
-    necessary = compulsory(case)
-    done = executed(case, kernels, placement)
-    assert done.bytes <= 1.3 * necessary.bytes
-    on_tensor_cores = products_on_tensor_cores(case) if done.tensor_multiply_adds else 0
-    assert done.multiply_adds <= 1.15 * (necessary.multiply_adds - on_tensor_cores)
+
+import hyperseg
+
+_LARGE_LEVELS = by_vector([*preset_cases("float32", first_level=3), *preset_cases("float16", first_level=3)])
+_LAYOUTS = {"NCHW": Placement(), "NHWC": Placement(MapLayout.PIXELS, behind=1)}
+
+
+@pytest.mark.parametrize("level", _LARGE_LEVELS)
+def test_kernels_do_little_more_than_necessary(level: str, kernels: Kernels) -> None:
+    for whole in _LARGE_LEVELS[level]:
+        for glue, case in {"glue": whole, "no glue": without_glue(whole)}.items():
+            necessary = compulsory(case)
+            for layout, placement in _LAYOUTS.items():
+                with labelled(f"{case.dtype}, {glue}, {layout}"):
+                    done = executed(case, kernels, placement)
+                    assert done.bytes <= 1.3 * necessary.bytes
+                    on_tensor_cores = products_on_tensor_cores(case) if done.tensor_multiply_adds else 0
+                    assert done.multiply_adds <= 1.15 * (necessary.multiply_adds - on_tensor_cores)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -113,7 +120,7 @@ def test_an_end_of_few_tiles_stands_for_a_whole_one(kernels: Kernels) -> None:
     assert scaled.necessary.multiply_adds == scaled.done.multiply_adds
 
 
-def test_casts_move_whole_pictures() -> None:
+def test_casts_move_whole_images() -> None:
     image, labels = cast_costs("camvid-s", "float16")
     assert image.done.bytes == 576 * 768 * (3 + 3 * 2)
     assert labels.done.bytes == 576 * 768 * (4 + 1)

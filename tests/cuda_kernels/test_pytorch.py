@@ -1,4 +1,4 @@
-"""`torch.ops.hyperseg.*` as CUDA tensors take them: libhyperseg_cuda.so, with its kernels compiled for the CPU."""
+"""`torch.ops.hyperseg.*` on the code path of CUDA tensors, with the CUDA kernels compiled for the CPU."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vectors import CASES, Case, assert_matches, on_cuda
-
-from .build import compile_for_cpu
+from vectors import CASES, Case, assert_matches, by_operator, check_each, on_cuda
 
 torch = pytest.importorskip("torch")
 
+from cuda_on_cpu.torch_operators import kernels_for_cpu_tensors  # noqa: E402
 from explained import assert_explained  # noqa: E402
 from hyperseg_export.samples import random_network  # noqa: E402
 from torch_vectors import gradients, run, tensors  # noqa: E402
@@ -22,16 +21,13 @@ from torch_vectors import gradients, run, tensors  # noqa: E402
 from hyperseg.cuda_library import FILE_NAME, CudaLibraryError, open_library  # noqa: E402
 from hyperseg.operators import composite, cuda  # noqa: E402
 
-from .torch_on_kernels import kernels_for_cpu_tensors  # noqa: E402
-
+_OPERATORS = by_operator(CASES)
 PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 
 
-@pytest.fixture(scope="module")
-def library_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("kernels")
-    compile_for_cpu(folder / FILE_NAME, "library.cpp", ["-O2", "-fPIC", "-shared"])
-    return folder
+@pytest.fixture(scope="session")
+def library_folder(kernel_library: Path) -> Path:
+    return kernel_library.parent
 
 
 @pytest.fixture
@@ -42,9 +38,9 @@ def on_kernels(library_folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("on_kernels")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_operators_match_the_reference(case: Case) -> None:
-    assert_matches(case, run(case, tensors(case)).numpy(), on_cuda(case))
+@pytest.mark.parametrize("operator", _OPERATORS)
+def test_operators_match_the_reference(operator: str) -> None:
+    check_each(_OPERATORS[operator], lambda case: assert_matches(case, run(case, tensors(case)).numpy(), on_cuda(case)))
 
 
 _SHAPES = [case for case in CASES if any(f"-{name}-float" in case.name for name in ("glue", "residual-glue", "scale2"))]

@@ -1,10 +1,9 @@
-"""Static gates: what the compiler makes of the kernels on every architecture."""
+"""Limits on registers, spills and shared memory of the compiled kernels, on every architecture."""
 
 import shutil
 
 import pytest
-
-from . import resources
+from kernel_cost import resources
 
 _ARCHITECTURES = [
     architecture if architecture == 86 else pytest.param(architecture, marks=pytest.mark.exhaustive)
@@ -32,5 +31,5 @@ def test_kernels_stay_within_their_resources(architecture: int) -> None:
         assert (row.tensor_instructions > 0) == ("Tensor" in row.kernel), row
     release, committed = resources.read_committed()
     if release == resources.compiler_release():
-        remedy = "if that is intended, run `PYTHONPATH=tests python -m cuda_kernels.resources --write`"
+        remedy = "if that is intended, run `PYTHONPATH=tools python -m kernel_cost.resources --write`"
         assert table == [row for row in committed if row.architecture == architecture], remedy

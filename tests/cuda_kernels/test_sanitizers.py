@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cuda_on_cpu.build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
+from cuda_on_cpu.kernels import read_output, write_request
+from toolchain import require_cuda_on_cpu
 from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
-
-from .build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
-from .kernels import read_output, write_request
 
 _FLAGS = {"address": ADDRESS_SANITIZER, "thread": THREAD_SANITIZER}
 
@@ -43,6 +43,7 @@ def _named(cases: list[Case], names: tuple[str, ...]) -> list[Case]:
 @pytest.mark.slow
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_kernels_are_clean(sanitizer: str, tmp_path: Path) -> None:
+    require_cuda_on_cpu()
     program = compile_for_cpu(tmp_path / "run_requests", "run_requests.cpp", _FLAGS[sanitizer])
     cases = _chosen(sanitizer)
     files = [tmp_path / f"{case.name}-{placement.x_layout.name}.request" for case, placement in cases]

@@ -1,6 +1,6 @@
 """Writes docs/gpu-layouts.md: what TensorRT for RTX copies around our plugins, without and with placed inputs.
 
-PYTHONPATH=tests python -m engines.copies > docs/gpu-layouts.md
+PYTHONPATH=tests:tools python -m engines.copies > docs/gpu-layouts.md
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from math import prod
 from pathlib import Path
 from unittest import mock
 
-from cuda_kernels.cost import GRIDS, compulsory, preset_cases, preset_of
 from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine.report import Audit, Layer, Tensor
 from hyperseg_export.passes import targets
+from kernel_cost.cost import GRIDS, compulsory, preset_cases, preset_of
 from vectors import MapLayout, Placement
 
 import hyperseg
@@ -28,10 +28,10 @@ _BYTES = {"Half": 2, "Float": 4}
 _INTRODUCTION = f"""\
 # Where the plug-ins' inputs lie
 
-Made by `PYTHONPATH=tests python -m engines.copies > docs/gpu-layouts.md`: layers of real engines (TensorRT for RTX,
-compute capability {_CAPABILITY}, published resolutions) that only move values and stand at a plug-in, and the bytes
-that they read and write. Nothing was timed. Beside them the bytes that the decoder's operators have to move at least,
-from the [cost sheet](gpu-cost.md).
+Made by `PYTHONPATH=tests:tools python -m engines.copies > docs/gpu-layouts.md`: layers of real engines (TensorRT
+for RTX, compute capability {_CAPABILITY}, published resolutions) that only move values and stand at a plug-in, and
+the bytes that they read and write. Nothing was timed. Beside them the bytes that the decoder's operators have to move
+at least, from the [cost sheet](gpu-cost.md).
 
 - *as the contract has them*: X is NCHW, theta [N, T, N_h, N_w, L]. TensorRT for RTX makes convolutions channels last
   and transposes X before the plug-in. It makes theta's product with an even number of columns, and one product

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from cuda_kernels.build import KERNELS, PLUGINS, ROOT, compile_object, link
+from cuda_on_cpu.build import KERNELS, PLUGINS, ROOT, compile_object, link
+from toolchain import require_cuda_on_cpu
 
 HARNESS = PLUGINS / "tests" / "tensorrt"
 
@@ -26,6 +27,7 @@ def tensorrt_include() -> Path:
 
 def compile_plugin_runner(output: Path, flags: Sequence[str]) -> Path:
     """Builds run_plugins: plugins, kernels and harness in one program."""
+    require_cuda_on_cpu()
     headers = tensorrt_include()
     kernels, plugins = sorted(KERNELS.glob("*.cu")), sorted((PLUGINS / "tensorrt").glob("*.cpp"))
     objects = []

@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_kernels.build import ADDRESS_SANITIZER, OPTIMISED
+from cuda_on_cpu.build import ADDRESS_SANITIZER, OPTIMISED
 from numpy.typing import NDArray
 from vectors import (
     CASES,
     PADDED_ROWS,
-    Case,
     MapLayout,
     Placement,
     UpsampleArgmaxCase,
     assert_matches,
+    by_vector,
+    labelled,
     on_cuda,
 )
 
 from engines.plugin_build import compile_plugin_runner
 from engines.plugin_requests import run_requests, run_written, write_request
 
+_VECTORS = by_vector(CASES)
 _EXAMPLE = next(case for case in CASES if case.name == "DPWConv-glue-float32")
 # Every operator, type and optional input; the kernels go through all cases in tests/cuda_kernels/test_sanitizers.py.
 _SANITIZED = [case for case in CASES if any(part in case.name for part in ("camvid-s-level", "glue", "odd", "scale"))]
@@ -39,35 +41,38 @@ def outputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return run_requests(program, CASES, tmp_path_factory.mktemp("requests"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_vector(case: Case, outputs: dict[str, NDArray[Any]]) -> None:
-    assert_matches(case, outputs[case.name], on_cuda(case))
-
-
-_PLACED = [case for case in CASES if not isinstance(case, UpsampleArgmaxCase)]
-
-
-@pytest.fixture(scope="module", params=["asked for", "offered"])
-def placed_outputs(
-    request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, NDArray[Any]]:
+@pytest.fixture(scope="module")
+def outputs_channels_last(
+    program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, NDArray[Any]]]:
     """With X channels last: as kHWC because the node says so, or padded, where the type has that, because TensorRT
     chose it. Theta's pieces lie in wider rows."""
-    folder = tmp_path_factory.mktemp("requests")
-    requests = {}
-    for case in _PLACED:
-        if request.param == "asked for":
-            placement = PADDED_ROWS
-        else:
-            layout = MapLayout.PIXELS8 if case.dtype == "float16" else MapLayout.PIXELS
-            placement = Placement(layout, before=3, behind=2)
-        requests[case] = write_request(case, folder, placement, channels_last=request.param == "asked for")
-    return run_written(program, requests)
+    outputs = {}
+    for request in ("asked for", "offered"):
+        folder = tmp_path_factory.mktemp("requests")
+        requests = {}
+        for case in CASES:
+            if isinstance(case, UpsampleArgmaxCase):
+                continue
+            if request == "asked for":
+                placement = PADDED_ROWS
+            else:
+                layout = MapLayout.PIXELS8 if case.dtype == "float16" else MapLayout.PIXELS
+                placement = Placement(layout, before=3, behind=2)
+            requests[case] = write_request(case, folder, placement, channels_last=request == "asked for")
+        outputs[f"channels last {request}"] = run_written(program, requests)
+    return outputs
 
 
-@pytest.mark.parametrize("case", _PLACED, ids=lambda case: case.name)
-def test_vector_in_other_places(case: Case, placed_outputs: dict[str, NDArray[Any]]) -> None:
-    assert_matches(case, placed_outputs[case.name], on_cuda(case))
+@pytest.mark.parametrize("vector", _VECTORS)
+def test_vector(
+    vector: str, outputs: dict[str, NDArray[Any]], outputs_channels_last: dict[str, dict[str, NDArray[Any]]]
+) -> None:
+    for case in _VECTORS[vector]:
+        for layout, found in {"NCHW": outputs, **outputs_channels_last}.items():
+            if layout == "NCHW" or not isinstance(case, UpsampleArgmaxCase):
+                with labelled(f"{case.dtype}, {layout}"):
+                    assert_matches(case, found[case.name], on_cuda(case))
 
 
 @pytest.mark.slow

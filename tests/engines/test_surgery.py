@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from hyperseg_export.passes.surgery import matmul_to_conv
 from onnx import TensorProto, helper, numpy_helper
-from vectors import ENCODER_CASES, InvertedResidualCase, assert_matches, assert_within, inexact
+from vectors import MBCONV_CASES, MBConvCase, assert_matches, assert_within, inexact
 
 from .graphs import OPSET, edited, for_tensorrt
 
@@ -65,8 +65,8 @@ def test_graphs_that_cast_first_stay_as_they_are() -> None:
     assert list(rewritten.graph.initializer) == list(model.graph.initializer)
 
 
-@pytest.mark.parametrize("case", [case for case in ENCODER_CASES if case.batch == 1][:6], ids=lambda case: case.name)
-def test_operators_of_the_cpu_become_standard_ones(case: InvertedResidualCase) -> None:
+@pytest.mark.parametrize("case", [case for case in MBCONV_CASES if case.batch == 1][:6], ids=lambda case: case.name)
+def test_operators_of_the_cpu_become_standard_ones(case: MBConvCase) -> None:
     inputs = {name: value for name, value in case.inputs().items() if value is not None}
     x = inputs.pop("X")
     names = [name if value is not None else "" for name, value in case.inputs().items()]

@@ -19,19 +19,19 @@ from hyperseg_export.passes.standard_operators import to_standard_operators
 from native.graphs import one_node_model
 from onnx_ir.passes import common
 from vectors import (
-    ENCODER_CASES,
-    MAPPED_CASES,
+    FUSED_MAPPER_CASES,
+    MBCONV_CASES,
     META_BLOCK_CASES,
     DPWMetaBlockCase,
     FusedMapperDPWConvCase,
-    InvertedResidualCase,
+    MBConvCase,
     assert_matches,
     assert_within,
     inexact,
 )
 
 
-def _model(case: InvertedResidualCase) -> ir.Model:
+def _model(case: MBConvCase) -> ir.Model:
     """One block whose weights are constants of the graph."""
     register()
     proto = one_node_model(case.operator, case.inputs(), case.attributes)
@@ -43,8 +43,8 @@ def _model(case: InvertedResidualCase) -> ir.Model:
     return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
 
 
-@pytest.mark.parametrize("case", ENCODER_CASES, ids=lambda case: case.name)
-def test_lowered_block_is_the_block(case: InvertedResidualCase) -> None:
+@pytest.mark.parametrize("case", MBCONV_CASES, ids=lambda case: case.name)
+def test_lowered_block_is_the_block(case: MBConvCase) -> None:
     model = _model(case)
     assert to_standard_operators(model) == 1
     proto = ir.to_proto(model)
@@ -53,8 +53,8 @@ def test_lowered_block_is_the_block(case: InvertedResidualCase) -> None:
     assert_matches(case, session.run(None, {"X": case.inputs()["X"]})[0])
 
 
-@pytest.mark.parametrize("case", ENCODER_CASES, ids=lambda case: case.name)
-def test_fusion_undoes_lowering(case: InvertedResidualCase) -> None:
+@pytest.mark.parametrize("case", MBCONV_CASES, ids=lambda case: case.name)
+def test_fusion_undoes_lowering(case: MBConvCase) -> None:
     model = _model(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
     to_standard_operators(model)
@@ -69,7 +69,7 @@ def test_fusion_undoes_lowering(case: InvertedResidualCase) -> None:
 
 @pytest.mark.parametrize("part", ["Sigmoid", "ReduceMean", "Mul"])
 def test_an_intermediate_that_others_read_keeps_the_block(part: str) -> None:
-    model = _model(ENCODER_CASES[0])
+    model = _model(MBCONV_CASES[0])
     to_standard_operators(model)
     join_means(model)
     node = next(node for node in model.graph if node.op_type == part)
@@ -94,7 +94,7 @@ def _fed(case: DPWMetaBlockCase | FusedMapperDPWConvCase) -> dict[str, Any]:
     return {name: value for name, value in case.inputs().items() if value is not None and name != "mapper"}
 
 
-@pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", FUSED_MAPPER_CASES, ids=lambda case: case.name)
 def test_lowered_mapped_convolution_is_the_convolution(case: FusedMapperDPWConvCase) -> None:
     model = _patchwise(case)
     assert to_standard_operators(model) == 1
@@ -102,7 +102,7 @@ def test_lowered_mapped_convolution_is_the_convolution(case: FusedMapperDPWConvC
     assert_matches(case, session.run(None, _fed(case))[0])
 
 
-@pytest.mark.parametrize("case", MAPPED_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", FUSED_MAPPER_CASES, ids=lambda case: case.name)
 def test_small_patches_get_their_mapper_again(case: FusedMapperDPWConvCase) -> None:
     model = _patchwise(case)
     attributes = {name: attribute.value for name, attribute in next(iter(model.graph)).attributes.items()}
@@ -120,7 +120,7 @@ def test_small_patches_get_their_mapper_again(case: FusedMapperDPWConvCase) -> N
 
 
 def test_weights_that_others_read_are_still_made() -> None:
-    model = _patchwise(MAPPED_CASES[0])
+    model = _patchwise(FUSED_MAPPER_CASES[0])
     to_standard_operators(model, keep=["DPWConv"])
     theta = next(iter(reversed(model.graph))).inputs[1]
     assert theta is not None

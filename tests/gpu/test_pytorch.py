@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from vectors import CASES, Case, assert_matches, on_cuda
+from vectors import CASES, Case, assert_matches, by_operator, check_each, on_cuda
 
 torch = pytest.importorskip("torch")
 
@@ -15,6 +15,8 @@ from hyperseg.operators import composite, cuda  # noqa: E402
 
 # What the kernels refuse would run as PyTorch functions, and prove nothing.
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("error:.*runs as PyTorch functions:RuntimeWarning")]
+
+_OPERATORS = by_operator(CASES)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -27,9 +29,12 @@ def kernels() -> None:
             pytest.skip("libhyperseg_cuda.so is not built")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_operators_match_the_reference(case: Case) -> None:
-    assert_matches(case, run(case, tensors(case, "cuda")).cpu().numpy(), on_cuda(case))
+@pytest.mark.parametrize("operator", _OPERATORS)
+def test_operators_match_the_reference(operator: str) -> None:
+    def check(case: Case) -> None:
+        assert_matches(case, run(case, tensors(case, "cuda")).cpu().numpy(), on_cuda(case))
+
+    check_each(_OPERATORS[operator], check)
 
 
 def test_the_current_stream_and_graphs() -> None:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.library import opcheck
 from torch.nn import functional as F
-from vectors import CASES
-from vectors.compare import assert_matches
+from vectors import CASES, assert_matches, by_operator, check_each
 
 import hyperseg.operators  # noqa: F401  registers the operators
 
@@ -19,9 +18,12 @@ ops = torch.ops.hyperseg
 
 
 @pytest.mark.numerics
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_shared_vectors(case):
-    assert_matches(case, torch_vectors.run(case, torch_vectors.tensors(case)).numpy())
+@pytest.mark.parametrize("operator", by_operator(CASES))
+def test_shared_vectors(operator):
+    check_each(
+        by_operator(CASES)[operator],
+        lambda case: assert_matches(case, torch_vectors.run(case, torch_vectors.tensors(case)).numpy()),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One-node models of the operators, and sessions that run them."""
+"""ONNX models of one operator, and the sessions that run them."""
 
 from __future__ import annotations
 

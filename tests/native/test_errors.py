@@ -1,4 +1,4 @@
-"""What is wrong with a graph comes back as ONNX Runtime's error that names operator, node and values."""
+"""Errors of the CPU operators: they name the node, the operator and the wrong values."""
 
 from pathlib import Path
 from typing import Any

@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 from hyperseg_runtime.libraries import cpu_isa
 from native.graphs import model_of, run, session
-from vectors import CASES, ENCODER_CASES, assert_matches
+from vectors import CASES, MBCONV_CASES, assert_matches
 
-for case in (CASES[40], ENCODER_CASES[0]):
+for case in (CASES[40], MBCONV_CASES[0]):
     assert_matches(case, run(session(model_of(case), Path(sys.argv[1])), case.inputs())[0])
 print(cpu_isa())
 """

@@ -1,6 +1,6 @@
-"""The library in the oldest onnxruntime that it supports: vectors and errors again, in an environment of its own.
+"""The CPU operators in the oldest onnxruntime that they support, in a separate environment: vectors and errors.
 
-That is made once with
+The environment is created once with
     python -m venv build/onnxruntime-1.17
     build/onnxruntime-1.17/bin/pip install onnxruntime==1.17.3 "numpy<2" onnx==1.16.2 pytest
 or anywhere else, with HYPERSEG_OLDEST_ONNXRUNTIME naming its python.
@@ -27,7 +27,7 @@ def test_vectors_and_errors_in_the_oldest_version(library: Path) -> None:
     result = subprocess.run(
         [PYTHON, "-m", "pytest", "-q", "--import-mode=importlib", "-c", os.devnull, "--rootdir", ROOT,
          "-p", "no:cacheprovider", ROOT / "tests/native/test_vectors.py", ROOT / "tests/native/test_errors.py"],
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'runtime'}",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("tests", "tools", "runtime")),
              "HYPERSEG_LIBRARY_DIR": str(library.parent)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

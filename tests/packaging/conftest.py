@@ -1,4 +1,4 @@
-"""What the tests of the package as a whole share: the repository, its commands, and a folder to run them in."""
+"""Fixtures of the packaging tests: the repository, its commands, and an environment to run them in."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def environment(tmp_path_factory: pytest.TempPathFactory, commands: dict[str, st
 
 @pytest.fixture(scope="session")
 def compiler_launcher(root: Path) -> dict[str, str]:
-    """For CMake: builds of the same sources in other folders share their objects."""
-    return {"CMAKE_CXX_COMPILER_LAUNCHER": f"{sys.executable};{root / 'tests/compile_once.py'}"}
+    """Environment of CMake that caches object files between builds in different folders."""
+    return {"CMAKE_CXX_COMPILER_LAUNCHER": f"{sys.executable};{root / 'tools/compile_once.py'}"}

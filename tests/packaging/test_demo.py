@@ -1,4 +1,4 @@
-"""The README's first command, from nothing to a playable video, in a copy of the repository."""
+"""The README's first command in a fresh clone: from nothing to a playable video."""
 
 from __future__ import annotations
 

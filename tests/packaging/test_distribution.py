@@ -1,4 +1,4 @@
-"""The wheel and the source distribution: contents, size, and a clean environment that runs them without torch."""
+"""Wheel and source distribution: contents, size, and installation into a clean environment without torch."""
 
 from __future__ import annotations
 

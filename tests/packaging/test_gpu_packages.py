@@ -1,4 +1,4 @@
-"""`scripts/setup.sh --gpu`: what it installs for which GPU, and what it says where something cannot be had."""
+"""`scripts/setup.sh --gpu`: the packages that it installs for a GPU, and its messages for unavailable ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runtime and the command lines do without torch, and answer at once."""
+"""Imports: the runtime and the commands work without torch, and --help is fast."""
 
 from __future__ import annotations
 

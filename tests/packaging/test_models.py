@@ -1,4 +1,4 @@
-"""The shipped model and its portable twin: python -m hyperseg_export.shipped_model MODEL, after every new model."""
+"""The shipped model and its portable twin. A new model needs: python -m hyperseg_export.shipped_model MODEL"""
 
 from __future__ import annotations
 

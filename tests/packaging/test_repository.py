@@ -1,4 +1,4 @@
-"""Claims that several files make agree with each other, and links lead somewhere."""
+"""Consistency of the repository: versions agree, links resolve, imports point in the allowed directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scripts/gpu_check.sh: rehearsed whole on the CPU, and what it says where something is missing or breaks."""
+"""scripts/gpu_check.sh as a whole: a rehearsal on the CPU, and its messages when something is missing or fails."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cuda_kernels.build import require_toolchain
 from gpu_check import command
 from gpu_check.report import REHEARSED, SKIPPED, Report, StageResult
 from gpu_check.stage import ROOT, STAGES
+from toolchain import require_cuda_on_cpu
 
 pytest.importorskip("torch")
 
@@ -35,7 +35,7 @@ def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
 
 @pytest.mark.slow
 def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
-    require_toolchain()
+    require_cuda_on_cpu()
     done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run beside it
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "gpu-check.json").read_text())
@@ -69,7 +69,7 @@ def test_what_travels_is_small() -> None:
 
 
 def test_too_little_time_is_said_for_each_stage(tmp_path: Path) -> None:
-    require_toolchain()
+    require_cuda_on_cpu()
     done = _run("--host", "--out", tmp_path, "--minutes", "0.001")
     assert done.returncode == 3, "nothing was checked"
     stages = json.loads((tmp_path / "gpu-check.json").read_text())["stages"]
@@ -118,7 +118,7 @@ def test_a_full_disk_keeps_what_was_measured(
 
 def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     """By a terminal that closes, in the middle of a stage."""
-    require_toolchain()
+    require_cuda_on_cpu()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": str(temporary)}
@@ -152,19 +152,21 @@ def test_a_run_that_starts_removes_it(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [path.name for path in tmp_path.iterdir()] == ["gpu-check.log"]
 
 
-@pytest.mark.parametrize("variable", ["CDPATH", "PYTHONOPTIMIZE", "PYTHONPATH"])
-def test_the_environment_changes_nothing(variable: str, tmp_path: Path) -> None:
+def test_the_environment_changes_nothing(tmp_path: Path) -> None:
     """Modules of other trees, a search path of cd, and a Python without assertions."""
-    require_toolchain()
-    for name in ("hyperseg", "vectors", "worst", "platform"):
-        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n")
-    value = {"CDPATH": ".", "PYTHONOPTIMIZE": "1", "PYTHONPATH": str(tmp_path)}[variable]
-    if variable == "PYTHONPATH":
-        (tmp_path / "platform.py").unlink()  # the standard library's own comes after PYTHONPATH for every program
+    require_cuda_on_cpu()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("hyperseg", "vectors", "worst"):
+        for folder in (tmp_path, elsewhere):
+            (folder / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n")
+    hostile = {"CDPATH": ".", "PYTHONOPTIMIZE": "1", "PYTHONPATH": str(tmp_path)}
+    # Only in the working folder: on PYTHONPATH it would come before the standard library's for every program.
+    (elsewhere / "platform.py").write_text("raise RuntimeError('the wrong one')\n")
     done = subprocess.run(
         [_SCRIPT, "--host", "--only", "sanitizer", "--out", tmp_path / "out"],
-        env={**os.environ, "PYTHON": sys.executable, variable: value},
-        cwd=tmp_path,
+        env={**os.environ, "PYTHON": sys.executable, **hostile},
+        cwd=elsewhere,
         capture_output=True,
         text=True,
         check=False,

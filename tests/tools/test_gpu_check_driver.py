@@ -1,5 +1,4 @@
-"""What scripts/gpu_check.sh asks of driver and compiler, on doubles of them: libcuda as in cuda.h, and an nvcc that
-only tells what it is."""
+"""The queries of scripts/gpu_check.sh to driver and compiler, with fakes of libcuda and nvcc."""
 
 from __future__ import annotations
 
@@ -88,7 +87,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyte
 
 
 def _compiler(folder: Path, release: str, architectures: str) -> str:
-    """An nvcc that only tells what it is."""
+    """A fake nvcc that reports its release and architectures."""
     path = folder / "nvcc"
     path.write_text(
         f'#!/bin/sh\ncase $1 in --version) echo "Cuda compilation tools, release {release}, V{release}.1";;\n'

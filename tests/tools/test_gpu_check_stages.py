@@ -1,4 +1,4 @@
-"""The stages of scripts/gpu_check.sh: how one ends, and what they make of what programs say."""
+"""The stages of scripts/gpu_check.sh: their status, and how they parse the output of programs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cuda_kernels.build import compile_for_cpu
-from cuda_kernels.kernels import Kernels
-from cuda_kernels.resources import read_committed, readable
+from cuda_on_cpu.build import compile_for_cpu
+from cuda_on_cpu.kernels import Kernels
 from gpu_check.report import CUT_SHORT, FAILED, PASSED, SKIPPED, StageResult
 from gpu_check.run import listen
 from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
+from kernel_cost.resources import read_committed, readable
 
 pytest.importorskip("torch")
 
@@ -32,7 +32,7 @@ def _listen(tmp_path: Path, *command: str, seconds: float = 60.0, host: bool = T
 
 
 def _says(tmp_path: Path, program: str, seconds: float = 60.0) -> StageResult:
-    """What comes of a stage that runs these lines; `say(MESSAGE)` sends a message."""
+    """The result of a stage that runs these lines; `say(MESSAGE)` sends a message."""
     head = "import os, sys, time\nsay = lambda text: os.write(int(sys.argv[-1]), (text + '\\n').encode())\n"
     return _listen(tmp_path, "-c", head + program, seconds=seconds)
 

@@ -1,4 +1,4 @@
-"""What the GPU at hand reaches, measured, and the floors that follow from it."""
+"""Measured peak rates of the GPU, and the lower bounds on time that follow from them (a roofline model)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from cuda_kernels.cost import compulsory
+from kernel_cost.cost import compulsory
 from vectors import DPWConvCase, DPWInvertedResidualCase
 
 from gpu_check.torch_device import PRECISIONS, TorchDevice

@@ -1,7 +1,7 @@
 """Checks and measures the kernels on the NVIDIA GPU at hand, with the python3 that is there: nothing is installed.
 
-The stages run in the order of their worth, each in a process of its own. What one finds is written to gpu-check.json
-and gpu-check.md at once, so whatever ends the run, the figures until then are kept.
+The stages run in order of importance, each in a separate process. Results are written to gpu-check.json and
+gpu-check.md at once, so they are kept however the run ends.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _open_folder(out: Path) -> IO[str]:
 
 
 def _remove_earlier(out: Path, log: IO[str]) -> None:
-    """What an earlier run left, once this one can start."""
+    """Removes the files of an earlier run."""
     log.truncate(0)
     for pattern in _OF_EARLIER_RUNS:
         for path in out.glob(pattern):
@@ -127,7 +127,7 @@ def _facts() -> dict[str, Any]:
 
 
 def _build(work: Path, report: Report, *, host: bool, seconds: float) -> None:
-    """The programs for the machine at hand, which the report then describes. Raises NoGpuError and BuildError."""
+    """Builds the programs, and adds the machine to the report. Raises NoGpuError and BuildError."""
     started = time.monotonic()
     if host:
         _say("building the kernels for the CPU")
@@ -152,7 +152,7 @@ def _cannot_write(error: OSError, out: Path, report: Report) -> int:
 
 
 def _say(line: str) -> None:
-    """A closed or full stdout ends no measurement: the report has it all."""
+    """Prints a line. A closed or full stdout does not end the run: the report has everything."""
     try:
         print(line, flush=True)
     except OSError:

@@ -1,6 +1,6 @@
-"""The GPU of this machine, asked of libcuda, which Jetsons have too (they may have no nvidia-smi).
+"""Queries the GPU through libcuda: a Jetson has that library and may have no nvidia-smi.
 
-This does not use hyperseg_runtime's query: setup.sh runs it with a plain Python, before anything is installed.
+Separate from hyperseg_runtime's query, since setup.sh runs it with a plain Python before anything is installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class NoGpuError(Exception):
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU that CUDA_VISIBLE_DEVICES lets through."""
+    """The first GPU that CUDA_VISIBLE_DEVICES allows."""
 
     name: str
     capability: tuple[int, int]
@@ -91,7 +91,7 @@ def _first_gpu(cuda: ctypes.CDLL) -> Gpu:
 
 
 def check_compiler(gpu: Gpu, nvcc: str) -> str:
-    """nvcc's release. Raises NoGpuError where this nvcc cannot make code that the driver and the GPU run."""
+    """nvcc's release. Raises NoGpuError if its code would not run with the driver or on the GPU."""
     said = _output(nvcc, "--version")
     found = re.search(r"release (\d+)\.(\d+)", said)
     if found is None:
@@ -126,7 +126,7 @@ def require_nvcc() -> str:
 
 
 def state(gpu: Gpu) -> dict[str, str]:
-    """Clocks, temperature and power at this moment; empty where no nvidia-smi tells them."""
+    """Current clocks, temperature and power; empty without nvidia-smi."""
     fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu,power.draw,clocks_throttle_reasons.active"
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", f"--id={gpu.pci_bus_id}"]
     try:

@@ -1,4 +1,4 @@
-"""Starts the check, or one of its stages, with the modules of this checkout, whatever else python3 would find.
+"""Starts the check, or one of its stages, with the modules of this checkout only.
 
 python3 launch.py ARGUMENT...                     the check
 python3 launch.py --stage NAME CONTEXT_FILE FD    a stage, which writes its messages to the file descriptor
@@ -11,18 +11,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("tools", "tests", "benchmarks", "", "export", "runtime", "street")
+FOLDERS = ("tools", "benchmarks", "", "export", "runtime", "street")
 
 
 def interrupt(*_: object) -> None:
-    """A time limit from outside or a lost terminal end the run as Ctrl-C does; cleaning up is not interrupted again."""
+    """Handles an external time limit or a lost terminal as Ctrl-C; further signals do not interrupt the cleanup."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt
 
 
 def prepare() -> None:
-    """This checkout's modules first: not those of an editable installation, nor of the working folder."""
+    """Puts this checkout's modules first, before those of an editable installation or the working folder."""
     os.environ.pop("PYTHONOPTIMIZE", None)
     if not __debug__:  # the tests judge with assertions
         os.execv(sys.executable, [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Programs with a time limit, of which nothing is left when it is over."""
+"""Runs programs with a time limit, and ends all their processes when it is over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_limited(command: Sequence[str], seconds: float) -> tuple[int | None, str
 
 
 def run_together(commands: Sequence[Sequence[str]], seconds: float, folder: Path) -> list[tuple[int | None, str]]:
-    """As `run_limited`, all at a time. Their output is kept in `folder` meanwhile."""
+    """As `run_limited`, for several commands in parallel. Their output is kept in `folder` meanwhile."""
     logs = [folder / f"command-{index}.log" for index in range(len(commands))]
     running: list[subprocess.Popen[bytes]] = []
     until = time.monotonic() + seconds
@@ -65,7 +65,7 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def _session(leader: int) -> list[int]:
-    """The processes of a session that are not dead already."""
+    """The live processes of a session."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError):  # gone meanwhile
@@ -76,7 +76,7 @@ def _session(leader: int) -> list[int]:
 
 
 def _start(command: Sequence[str], output: int | IO[bytes]) -> subprocess.Popen[bytes]:
-    """In a group of its own, within the session of the stage."""
+    """Starts a process group within the session of the stage."""
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The programs of the check: `run_requests` and libhyperseg_cuda.so, for the GPU by nvcc or for the CPU by g++."""
+"""Builds `run_requests` and libhyperseg_cuda.so: for the GPU with nvcc, or for the CPU with g++."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BuildError(Exception):
 
 
 def build_for_device(work: Path, nvcc: str, capability: tuple[int, int], seconds: float) -> None:
-    """Machine code for this GPU alone; line information for the profiler and the sanitizer costs no speed."""
+    """Builds for this GPU's architecture only, with line information for the profiler and the sanitizer."""
     if set(",'\"") & set(str(work)):
         raise BuildError(f"{work.parent} has a comma or a quote in its name, which nvcc does not take; set TMPDIR")
     include = [flag for folder in ("", "include", "cuda") for flag in ("-I", str(PLUGINS / folder))]
@@ -42,8 +42,8 @@ def build_for_device(work: Path, nvcc: str, capability: tuple[int, int], seconds
 
 
 def build_for_host(work: Path) -> None:
-    """The same sources through trt_plugins/tests/cuda_on_cpu."""
-    from cuda_kernels.build import OPTIMISED, compile_for_cpu, toolkit_include
+    """Builds the same sources through trt_plugins/tests/cuda_on_cpu. Raises BuildError."""
+    from cuda_on_cpu.build import OPTIMISED, CompileError, compile_for_cpu, toolkit_include
 
     if shutil.which("g++") is None:
         raise BuildError("g++ was not found, which --host compiles the kernels with: install it")
@@ -52,7 +52,7 @@ def build_for_host(work: Path) -> None:
     try:
         compile_for_cpu(work / LIBRARY, "library.cpp", [*OPTIMISED, "-shared"])
         compile_for_cpu(work / "run_requests", "run_requests.cpp", list(OPTIMISED))
-    except AssertionError as error:
+    except CompileError as error:
         raise BuildError(f"g++ could not compile {error}; its messages are above") from None
 
 

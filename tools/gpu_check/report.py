@@ -1,4 +1,4 @@
-"""What was found: gpu-check.json for programs, and a page of Markdown for people."""
+"""The report: gpu-check.json, and gpu-check.md for reading."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REHEARSED = "rehearsed"
 
 @dataclass
 class StageResult:
-    """One stage: how it ended, and the rows of its tables as they came. It has passed once it said that it is done."""
+    """Result of a stage: its status and the rows of its tables. A stage passes only by sending "done"."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ class StageResult:
     """With --host: what only a GPU can show."""
 
     def add(self, message: dict[str, Any]) -> None:
-        """A message of the stage's process. Raises KeyError where it is none."""
+        """Adds a message of the stage's process. Raises KeyError for an invalid one."""
         kind = message["kind"]
         if kind == "row":
             self.tables.setdefault(message["table"], []).append(message["row"])
@@ -49,7 +49,7 @@ class StageResult:
             self.status = REHEARSED if self.unreached else PASSED
 
     def failed_rows(self) -> str:
-        """How many, and what the first one says."""
+        """The number of failed rows, and the text of the first."""
         rows = [row for table in self.tables.values() for row in table if row.get("ok") is False]
         first = next(
             (str(row[key]) for row in rows for key in ("problem", "found", "note", "text") if row.get(key)), ""
@@ -68,11 +68,11 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether anything did."""
+        """Whether any stage passed."""
         return any(stage.status in (PASSED, REHEARSED) for stage in self.stages)
 
     def write(self, folder: Path) -> None:
-        """Both files, each whole or not at all. Raises OSError."""
+        """Writes both files atomically. Raises OSError."""
         _replace(folder / "gpu-check.json", json.dumps(asdict(self), indent=1) + "\n")
         _replace(folder / "gpu-check.md", self.markdown())
 
@@ -104,7 +104,7 @@ def _section(stage: StageResult) -> list[str]:
 
 
 def markdown_table(rows: Iterable[Row]) -> list[str]:
-    """A column for every key, in the order in which they first appear."""
+    """Formats rows as a table with a column for each key, in order of first appearance."""
     rows = list(rows)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

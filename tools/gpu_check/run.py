@@ -1,4 +1,4 @@
-"""One run of the check: every stage in a process of its own, within the time that is left."""
+"""Runs the stages of the check, each in a separate process and within the remaining time."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run_stages(
 def listen(
     command: Sequence[str], log: IO[str], context: Context, result: StageResult, changed: Callable[[], None]
 ) -> None:
-    """Runs a stage's process and takes its messages until it ends or its time is over; then nothing of it is left. The
+    """Runs a stage's process and receives its messages until it ends or its time is over, then ends its session. The
     process gets the descriptor for its messages as its last argument."""
     read_end, write_end = os.pipe()
     process = subprocess.Popen(

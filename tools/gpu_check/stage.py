@@ -1,4 +1,4 @@
-"""The stages, what one is given, and how it reports."""
+"""The list of stages, a stage's context, and its reporter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SkipStageError(Exception):
 
 @dataclass(frozen=True)
 class Context:
-    """Where a stage runs.
+    """Context of a stage.
 
     host: without a GPU, on the kernels compiled for the CPU.
     work: a folder for files that need not be kept; programs are in it.
@@ -48,7 +48,7 @@ class Context:
 
 
 class Reporter:
-    """Sends what a stage finds to the process that writes the report, one JSON message a line, at once."""
+    """Sends the results of a stage to the process that writes the report, as JSON lines, unbuffered."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -67,11 +67,11 @@ class Reporter:
         self._send(kind="fail", reason=reason)
 
     def cut(self, reason: str) -> None:
-        """The time was over; what was found until then stands."""
+        """Reports that the time is over; results until then are kept."""
         self._send(kind="cut", reason=reason)
 
     def done(self) -> None:
-        """Nothing more will come; without it a stage has not passed."""
+        """Ends the messages; a stage passes only with it."""
         self._send(kind="done")
 
     def _send(self, **message: Any) -> None:
@@ -79,7 +79,7 @@ class Reporter:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: null is for what could not be measured."""
+    """Replaces NaN and infinity, which JSON lacks, with null."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -109,7 +109,7 @@ class Stage:
     packages: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
-        """Why it cannot run with this python3, as one line."""
+        """Why it cannot run with this python3, in one line; None if it can."""
         for package in self.packages:
             names = package.split("|")
             if not any(_installed(name) for name in names):
@@ -152,7 +152,7 @@ STAGES = (
           "TensorRT and pycuda: the suite is collected, and skipped",
           ("pytest", "pycuda", "tensorrt|tensorrt-rtx")),
 )  # fmt: skip
-"""In the order of their worth."""
+"""In order of importance."""
 
 
 def stage_named(name: str) -> Stage:

@@ -1,4 +1,4 @@
-"""One stage in a process of its own, so that a crash or a lost device ends nothing but it."""
+"""Runs a stage in a separate process, so that a crash or a lost device ends only that stage."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from gpu_check.stage import ROOT, Context, Reporter, Run, SkipStageError, Stage, stage_named
 
-_OWN = (".", "export", "runtime", "street", "tests", "tools")
-"""Where the modules of the project lie."""
+_OWN = (".", "export", "runtime", "street", "tools")
+"""Folders with the project's modules."""
 
 
 def run_stage(name: str, context_file: str, descriptor: int) -> int:
-    """The process's exit code. Messages go to the descriptor; what is printed, to the log."""
+    """Runs a stage and returns the exit code. Messages go to the descriptor, printed text to the log."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the process that started it ends it
         signal.signal(number, signal.SIG_DFL)
     os.set_inheritable(descriptor, False)
@@ -37,7 +37,7 @@ def run_stage(name: str, context_file: str, descriptor: int) -> int:
 
 
 def _imported(stage: Stage) -> Run:
-    """Raises SkipStageError where a package of others is missing, and ImportError where ours come from elsewhere."""
+    """Imports a stage. Raises SkipStageError if a package is missing, ImportError if ours are of another checkout."""
     try:
         run: Run = import_module(f"gpu_check.stages.{stage.module}").run
     except ModuleNotFoundError as missing:

@@ -1,4 +1,4 @@
-"""PyTorch on the GPU, or on the kernels compiled for the CPU where there is none: what the stages need of either."""
+"""PyTorch on the GPU, or with --host on the kernels compiled for the CPU, behind one interface for the stages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TorchDevice:
     def _redirected(self, context: Context) -> Any:
         if not self.host:
             return nullcontext()
-        from cuda_kernels.torch_on_kernels import kernels_for_cpu_tensors
+        from cuda_on_cpu.torch_operators import kernels_for_cpu_tensors
 
         return kernels_for_cpu_tensors(Path(context.work))
 
@@ -97,7 +97,7 @@ class TorchDevice:
 
 
 class CountingLibrary(CudaLibrary):
-    """The loaded kernels, counting their launches."""
+    """A loaded kernel library that counts launches."""
 
     def __init__(self, library: CudaLibrary) -> None:
         self.__dict__.update(library.__dict__)
@@ -110,7 +110,7 @@ class CountingLibrary(CudaLibrary):
 
 @contextmanager
 def counted_launches() -> Iterator[CountingLibrary]:
-    """Counts what `torch.ops.hyperseg` launches within it."""
+    """Counts the launches of `torch.ops.hyperseg` within the context."""
     loaded = cuda_operators.library()
     assert loaded is not None
     counting = CountingLibrary(loaded)

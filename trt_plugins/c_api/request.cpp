@@ -20,13 +20,13 @@ hyperseg::cuda::MapLayout layout_of(const HyperSegRequest& request) {
   return static_cast<hyperseg::cuda::MapLayout>(request.x_layout);
 }
 
-/// What became of a request.
+/// Result of a request.
 struct Outcome {
   HyperSegResult result = kLaunched;
   std::string reason;
 };
 
-/// Errors that say that this device or this shape is not for the kernels, rather than that something broke.
+/// Errors for a device or shape that the kernels do not support, as opposed to failures.
 bool refuses(cudaError_t error) {
   switch (error) {
     case cudaErrorNoKernelImageForDevice:
@@ -73,7 +73,7 @@ std::string read(const HyperSegRequest& request, hyperseg::DPWInvertedResidualPa
                   shape_of(inputs[4]), shape_of(inputs[5]), params);
 }
 
-/// What to say where the current device has less shared memory than a thread block needs; empty where it has enough.
+/// Error message if the current device has less shared memory than a thread block needs; empty if it has enough.
 std::string exceeds_device(std::size_t shared_bytes) {
   constexpr std::size_t kEverywhere = 64 << 10;  // on every architecture from sm_75 on
   if (shared_bytes <= kEverywhere) return {};
@@ -86,7 +86,7 @@ std::string exceeds_device(std::size_t shared_bytes) {
          " bytes of shared memory for these channels, the device has " + std::to_string(largest);
 }
 
-/// Reads a level's request. Returns why it is not for the kernels or the device; empty where it is.
+/// Reads a level's request. Returns why the kernels or the device do not support it; empty if they do.
 template <typename Params>
 std::string prepare(const HyperSegRequest& request, hyperseg::cuda::DataType type, Params* params) {
   const std::string error = read(request, params);

@@ -40,7 +40,7 @@ HWY_INLINE float load_one(const float* from) {
   return *from;
 }
 
-// Before F16C, Highway's own conversions cut off what does not fit, and know neither infinity nor NaN.
+// Without F16C, Highway's own conversions truncate, and do not handle infinity or NaN.
 #undef HYPERSEG_OWN_HALVES
 #if HWY_ARCH_X86 && HWY_TARGET >= HWY_SSE4
 #define HYPERSEG_OWN_HALVES 1

@@ -1,5 +1,5 @@
-// DPWConv on the CPU: one task per patch. A task gathers its patch's weights, composes the window that they see and
-// multiplies the two; a patch of a few pixels is instead a handful of scalar products along the input channels.
+// DPWConv on the CPU: one task per patch. A task gathers its patch's weights, composes their input window and
+// multiplies the two; a patch of a few pixels is computed as scalar products along the input channels instead.
 
 #include "cpu/targets.h"
 //
@@ -37,7 +37,7 @@ struct ConvInputs {
   const T* previous;
 };
 
-/// What all patches of one call share.
+/// State shared by all patches of a call.
 struct ConvPlan {
   DPWConvParams params;
   WindowSource source;

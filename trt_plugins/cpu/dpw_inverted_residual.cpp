@@ -1,5 +1,5 @@
 // DPWInvertedResidual on the CPU: one task per patch. A task composes the patch's window, expands all of it (the halo
-// with this patch's weights, as the operator wants it), and then goes over the patch in short runs of pixels, so that
+// with this patch's weights, as the operator defines it), and then goes over the patch in short runs of pixels, so that
 // the depth-wise result stays in the first-level cache until the projection has read it.
 
 #include "cpu/targets.h"
@@ -24,7 +24,7 @@
 
 namespace hyperseg::cpu {
 
-/// What all patches of one call share.
+/// State shared by all patches of a call.
 struct ResidualPlan {
   /// Pixels of a run: a few blocks of the product, a few kilobytes of depth-wise results.
   static constexpr std::size_t kRun = 96;

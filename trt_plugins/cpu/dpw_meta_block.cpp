@@ -1,7 +1,7 @@
 // DPWMetaBlock on the CPU: one task per row of patches. A task goes down its image rows: each is composed, expanded
-// patch by patch, and kept until the depth-wise convolution has seen it as bottom, middle and top row; what that makes
-// is projected at once. Hidden maps, the largest of the decoder, never leave the cache; only the two rows of hidden
-// values that the patches above and below share are made twice.
+// patch by patch, and kept until the depth-wise convolution has read it as bottom, middle and top row; the result is
+// projected at once. Hidden maps, the largest of the decoder, never leave the cache; only the two rows of hidden
+// values shared with the patches above and below are computed twice.
 
 #include "cpu/targets.h"
 //
@@ -25,7 +25,7 @@
 
 namespace hyperseg::cpu {
 
-/// What all rows of patches share.
+/// State shared by all rows of patches.
 struct MetaPlan {
   DPWInvertedResidualParams params;
   std::vector<float> across;          ///< the x-coordinate of every column
@@ -39,7 +39,7 @@ struct MetaPlan {
   }
 
   /// Floats between two channels of a row: halo, overrun of a vector, and an odd number of cache lines, since with a
-  /// power of two all channels of a pixel would compete for the same few places of the cache.
+  /// power of two all channels of a pixel would map to the same few cache sets.
   std::size_t row_stride() const { return ((params.input.width + 2 + 16) / 16 + 1 | 1) * 16; }
 };
 
@@ -102,7 +102,7 @@ HWY_INLINE void gather_expansions(const MetaPlan& plan, const float* theta, int 
   for (; patch.j < layout.grid_width; ++patch.j, to += count) gather_weights(layout, theta, patch, 0, count, to);
 }
 
-/// Hidden values of the composed row. Patches run over into their right neighbours, who come later.
+/// Hidden values of the composed row. Vectors run over into the right neighbour, which is written later.
 HWY_INLINE void expand_row(const MetaPlan& plan, const float* bias, const MetaBuffers& buffers, float* hidden) {
   const DPWInvertedResidualParams& params = plan.params;
   const size_t width = params.input.width;

@@ -2,7 +2,7 @@
 //
 //   out[n] = clamp(bias + sum_uv weights[3 * u + v] * rows[u][v + n])
 //
-// As in product-inl.h a tap is a constant shift of the plane, and a row's last two results belong to nobody.
+// As in product-inl.h a tap is a constant shift of the plane, and a row's last two results are unused.
 
 #if defined(HYPERSEG_CPU_FILTER_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HYPERSEG_CPU_FILTER_INL_H_

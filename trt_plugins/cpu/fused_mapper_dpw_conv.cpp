@@ -1,6 +1,6 @@
 // FusedMapperDPWConv on the CPU: one task per row of patches. A task composes its input, applies the mapper to it as
 // dense products, one for each stretch of weights that a piece has for an output channel, and sums the results weighted
-// by the signal. The weights of a patch are never made.
+// by the signal. The weights of a patch are never computed.
 
 #include "cpu/targets.h"
 //
@@ -32,7 +32,7 @@ struct Stretch {
   int count;
 };
 
-/// What all rows of patches of one call share.
+/// State shared by all rows of patches of a call.
 struct FusedMapperPlan {
   FusedMapperDPWConvParams params;
   WindowSource source;  ///< a window is a whole row of patches
@@ -76,7 +76,7 @@ struct MappedBuffers {
   UpsampleBuffers upsample;
 };
 
-/// Repeats the signal of a row of patches for every pixel of theirs.
+/// Repeats the signal of a row of patches for each of their pixels.
 HWY_INLINE void spread_signal(const FusedMapperPlan& plan, const float* signal, const PatchIndex& row, float* to) {
   const DPWConvParams& conv = plan.params.conv;
   const int columns = conv.theta.grid_width, repeat = conv.patch_width();

@@ -12,7 +12,7 @@
 
 /// The operators on the CPU. Contracts are in hyperseg/*.h; parameters come from `validate`, pointers are to dense
 /// row-major tensors of the shapes given there. Optional inputs are null where absent.
-/// They may throw std::bad_alloc, from within a worker's task too.
+/// They may throw std::bad_alloc, also from within a worker's task.
 namespace hyperseg::cpu {
 
 void dpw_conv(const DPWConvParams& params, const float* x, const float* theta, const float* bias, const float* previous,
@@ -48,7 +48,7 @@ void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInv
 void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<Half>& inputs,
                            Half* y, const Workers& workers);
 
-/// The meta block whose halo the neighbours make (DPWMetaBlock).
+/// DPWMetaBlock: the halo of a patch is computed with its neighbours' weights.
 void dpw_meta_block(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<float>& inputs, float* y,
                     const Workers& workers);
 

@@ -1,6 +1,6 @@
 // MBConv on the CPU, in two passes with the squeeze-excite gates between them. The expanded map, six times
-// the size of its input, never exists: a task of the first pass expands a few channels over a strip of rows, filters
-// them, and leaves the filtered map and its sums. The second pass multiplies gates and projection in.
+// the size of its input, is never stored: a task of the first pass expands a few channels over a strip of rows, filters
+// them, and writes the filtered map and its sums. The second pass applies the gates and the projection.
 
 #include "cpu/targets.h"
 //
@@ -27,7 +27,7 @@ namespace hyperseg::cpu {
 
 constexpr float kUnbounded = std::numeric_limits<float>::infinity();
 
-/// The rows of a strip: what it makes, and what it reads of the image.
+/// The rows of a strip: output rows, and the input rows that they need.
 struct Strip {
   int out_begin;
   int out_rows;
@@ -45,7 +45,7 @@ struct Strip {
   }
 };
 
-/// What the second pass reads of one image.
+/// Inputs of the second pass for one image.
 struct ProjectionInputs {
   const float* x;  ///< null without a residual
   const float* filtered;
@@ -78,8 +78,8 @@ HWY_INLINE void multiply_exact(Product product, float* HWY_RESTRICT copy, const 
   multiply(product);
 }
 
-/// Where a padded row's columns lie: all in one plane, or the even and the odd ones apart, so that a filter of stride 2
-/// reads whole vectors too.
+/// Layout of a padded row's columns: contiguous, or even and odd columns separate, so that a filter of stride 2 also
+/// reads whole vectors.
 struct PaddedRows {
   float* even;
   float* odd;  // stride 2 only
@@ -187,7 +187,7 @@ void filter_strip(const MBConvPlan& plan, const MBConvInputs& inputs, const floa
   PaddedRows rows{nullptr, nullptr, plan.row_stride()};
   Scratch::Layout memory(Scratch::of_this_thread());
   memory.add(&expanded, count * expanded_stride);
-  memory.add(&copy, params.in_channels * MBConvPlan::kNHWC);
+  memory.add(&copy, params.in_channels * MBConvPlan::kPixels);
   memory.add(&rows.even, plan.input_rows() * rows.stride);
   memory.add(&rows.odd, plan.input_rows() * rows.stride);
   memory.commit();
@@ -277,7 +277,7 @@ HWY_INLINE void scale(const float* HWY_RESTRICT from, float factor, size_t count
 void project_run(const MBConvPlan& plan, const MBConvInputs& inputs, const ProjectionInputs& second, float* y,
                  size_t task) {
   const size_t lanes = hn::Lanes(hn::ScalableTag<float>());
-  constexpr size_t kNHWC = MBConvPlan::kNHWC;
+  constexpr size_t kPixels = MBConvPlan::kPixels;
   const MBConvParams& params = plan.params;
   const size_t begin = task / plan.row_blocks * plan.run;
   const size_t first = task % plan.row_blocks * plan.row_block;
@@ -299,13 +299,13 @@ void project_run(const MBConvPlan& plan, const MBConvInputs& inputs, const Proje
   float* packed = nullptr;
   float* rest = nullptr;
   Scratch::Layout memory(Scratch::of_this_thread());
-  memory.add(&packed, params.hidden_channels * kNHWC);
+  memory.add(&packed, params.hidden_channels * kPixels);
   memory.add(&rest, product.rows * lanes);
   memory.commit();
   if (!plan.scales_weights()) {
     // Runs over the channel's end; behind the last channel the working memory has room for that.
     for (int c = 0; c < params.hidden_channels; ++c) {
-      scale(second.filtered + c * plane + begin, second.gate[c], count, packed + c * kNHWC);
+      scale(second.filtered + c * plane + begin, second.gate[c], count, packed + c * kPixels);
     }
     product.window = packed;
   }
@@ -341,7 +341,7 @@ HWY_EXPORT(gates);
 HWY_EXPORT(project_run);
 
 std::size_t working_floats(const MBConvParams& params) {
-  return static_cast<std::size_t>(params.hidden_channels) * params.out_height * params.out_width + MBConvPlan::kNHWC;
+  return static_cast<std::size_t>(params.hidden_channels) * params.out_height * params.out_width + MBConvPlan::kPixels;
 }
 
 void mbconv(const MBConvParams& params, const MBConvInputs& inputs, float* working, float* y, const Workers& workers) {

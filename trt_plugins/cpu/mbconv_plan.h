@@ -9,16 +9,16 @@
 
 namespace hyperseg::cpu {
 
-/// How an encoder block is cut into tasks, chosen so that what a task works on stays in the second-level cache.
+/// Tiling of an MBConv block into tasks, chosen so that a task's working set stays in the L2 cache.
 ///
 /// First pass: a task expands some channels over a strip of rows (and the rows around it that the kernel sees) and
 /// filters them. Narrow strips recompute the rows that they share; few channels read the input more often.
 /// Second pass: a task projects a run of pixels.
 struct MBConvPlan {
   static constexpr int kVector = 16;                        ///< floats of the widest vector
-  static constexpr int kNHWC = 48;                          ///< of a run of the second pass
-  static constexpr std::size_t kExpandedFloats = 64 << 10;  ///< of a task's expanded channels
-  static constexpr std::size_t kInputFloats = 96 << 10;     ///< of the input that a strip reads
+  static constexpr int kPixels = 48;                        ///< pixels of a run of the second pass
+  static constexpr std::size_t kExpandedFloats = 64 << 10;  ///< floats of a task's expanded channels
+  static constexpr std::size_t kInputFloats = 96 << 10;     ///< floats of the input that a strip reads
 
   MBConvParams params;
   int strip_rows = 1;  ///< output rows of a strip
@@ -27,7 +27,7 @@ struct MBConvPlan {
   int blocks = 1;
   int row_block = 1;  ///< output channels of a task of the second pass
   int row_blocks = 1;
-  int run = kNHWC;  ///< pixels of a task of the second pass
+  int run = kPixels;  ///< pixels of a task of the second pass
   int runs = 1;
   std::vector<std::int32_t> input_offsets;    ///< of each channel of X
   std::vector<std::int32_t> project_offsets;  ///< of each hidden channel of what the second pass reads
@@ -50,22 +50,22 @@ struct MBConvPlan {
     block = std::min(block, p.hidden_channels);
     blocks = (p.hidden_channels + block - 1) / block;
 
-    run = scales_weights() ? 16 * kNHWC : kNHWC;
+    run = scales_weights() ? 16 * kPixels : kPixels;
     runs = (pixels() + run - 1) / run;
     row_block = runs < 64 ? std::min(p.out_channels, 96) : p.out_channels;
     row_blocks = (p.out_channels + row_block - 1) / row_block;
 
     for (int c = 0; c < p.in_channels; ++c) {
       input_offsets.push_back(c * p.height * p.width);
-      copy_offsets.push_back(c * kNHWC);
+      copy_offsets.push_back(c * kPixels);
     }
     for (int c = 0; c < p.hidden_channels; ++c) {
-      project_offsets.push_back(c * (scales_weights() ? pixels() : kNHWC));
+      project_offsets.push_back(c * (scales_weights() ? pixels() : kPixels));
     }
   }
 
-  /// Whether gates are multiplied into the projection's weights, so that it reads the filtered map where it lies. With
-  /// more output channels than one register block takes, a run is read so often that a packed and scaled copy pays.
+  /// Whether the gates are multiplied into the projection's weights, so that the filtered map is read in place. With
+  /// more output channels than fit a register block, a run is read often enough for a packed, scaled copy to pay off.
   bool scales_weights() const { return params.out_channels <= 24 && pixels() >= 4096; }
   int pixels() const { return params.out_height * params.out_width; }
   /// Input rows that a strip sees, padding included.
@@ -76,7 +76,7 @@ struct MBConvPlan {
   }
 
  private:
-  /// Small maps are not cut: eight channels of all their rows fit.
+  /// Small maps are not split: eight channels of all their rows fit.
   bool whole_map_fits() const { return static_cast<std::size_t>(params.height) * params.width * 8 <= kExpandedFloats; }
 };
 

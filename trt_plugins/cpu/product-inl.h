@@ -1,10 +1,10 @@
-// The one inner loop of all convolutions: a matrix product whose right-hand rows lie anywhere in a window.
+// The inner loop of all convolutions: a matrix product whose right-hand rows are at arbitrary offsets in a window.
 //
 //   out[m][n] = clamp(addend[m][n] + bias[m] + sum_k weights[m * weights_stride + k] * window[offsets[k] + n])
 //
 // A 1x1 convolution has one row per input channel. A KxK one has K*K rows per channel, each the same plane shifted by
 // its tap: with the window's rows stored one after the other, a tap is a constant shift, and the values that wrap
-// around a row's end fall into the columns of the padding, which nobody reads.
+// around a row's end fall into the padding columns, which are never read.
 
 #if defined(HYPERSEG_CPU_PRODUCT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HYPERSEG_CPU_PRODUCT_INL_H_
@@ -65,7 +65,7 @@ HWY_INLINE void multiply_block(const Product& p, size_t row, size_t column) {
     V x[kVectors];
     for (size_t v = 0; v < kVectors; ++v) {
       x[v] = hn::LoadU(d, source + v * lanes);
-      // More rows than the hardware follows streams; the block's first rows meet them cold.
+      // More rows than the hardware prefetcher tracks: prefetch those that the block's first rows would miss.
       if (row == 0) hwy::Prefetch(source + (kVectors + v) * lanes);
     }
     for (size_t m = 0; m < kRows; ++m) {

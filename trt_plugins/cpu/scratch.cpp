@@ -35,7 +35,7 @@ void Scratch::Layout::commit() {
     scratch_.floats_ = 0;
     scratch_.block_.reset(static_cast<float*>(::operator new[](floats_ * sizeof(float), std::align_val_t{kAlignment})));
     scratch_.floats_ = floats_;
-    // Vectors read past an array's valid part; what they find there is never used, but must not be slow denormals.
+    // Vectors read past an array's valid part; these values are never used, but must not be (slow) denormals.
     std::fill_n(scratch_.block_.get(), floats_, 0.0f);
   }
   for (int i = 0; i < count_; ++i) *arrays_[i] = scratch_.block_.get() + begins_[i];

@@ -5,17 +5,17 @@
 
 namespace hyperseg::cpu {
 
-/// A thread's working memory: one aligned block that grows to the largest task it has seen and is then reused.
+/// Thread-local working memory: one aligned block that grows to the largest task so far and is reused.
 class Scratch {
  public:
-  /// Divides the block into consecutive aligned arrays.
+  /// Partitions the block into consecutive aligned arrays.
   class Layout {
    public:
     explicit Layout(Scratch& scratch) : scratch_(scratch) {}
 
-    /// Plans an array of `floats`; the pointer is valid from `commit` on.
+    /// Adds an array of `floats`; the pointer is valid after `commit`.
     void add(float** array, std::size_t floats);
-    /// Makes the block large enough and sets the pointers.
+    /// Grows the block if necessary and sets the pointers.
     void commit();
 
    private:
@@ -27,7 +27,7 @@ class Scratch {
     std::size_t floats_ = 0;
   };
 
-  /// The calling thread's own.
+  /// The instance of the calling thread.
   static Scratch& of_this_thread();
 
  private:

@@ -1,6 +1,6 @@
 // UpsampleArgmax on the CPU: one task per output row. Each channel's two source rows are blended into one; then a
 // vector of source columns at a time runs through the channels, once for each of the `scale` positions between two
-// columns, with the largest value and its channel in registers. Nothing of the upsampled logits is ever written.
+// columns, with the largest value and its channel in registers. The upsampled logits are never stored.
 
 #include "cpu/targets.h"
 //

@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace hyperseg::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// A run of image columns and where it begins in a window's row. What lies outside the image is mirrored afterwards.
+/// A run of image columns and its position in a window's row. Columns outside the image are reflected afterwards.
 struct Columns {
   int begin;
   int end;
@@ -111,7 +111,7 @@ HWY_INLINE void upsample_window(const WindowSource& source, const T* previous, c
   }
 }
 
-/// Mirrors the columns outside the image, in every row of every channel.
+/// Reflects the columns outside the image, in every row of every channel.
 HWY_INLINE void mirror_columns(const WindowLayout& layout, const Columns& columns, int channels, float* window) {
   if (columns.inside) return;
   const int row_stride = layout.row_stride();

@@ -9,7 +9,7 @@
 
 namespace hyperseg::cpu {
 
-/// Tasks of a patch-wise operator.
+/// Number of tasks of a patch-wise operator: one per patch.
 inline std::size_t patches(const LevelInput& input, const Theta& theta) {
   return static_cast<std::size_t>(input.batch) * theta.grid_height * theta.grid_width;
 }
@@ -26,8 +26,7 @@ struct PatchIndex {
         j(static_cast<int>(task % theta.grid_width)) {}
 };
 
-/// How one patch and its reflect-padded surroundings lie in working memory: channels of rows, a row of the window
-/// directly behind the other.
+/// Layout of a patch's reflect-padded window in working memory: [channels][rows][columns], rows without gaps.
 struct WindowLayout {
   int padding = 0;
   int patch_height = 1;
@@ -35,27 +34,27 @@ struct WindowLayout {
 
   int rows() const { return patch_height + 2 * padding; }
   int row_stride() const { return patch_width + 2 * padding; }
-  /// Positions from the patch's first pixel to its last, those of the padding between its rows included.
+  /// Elements from the patch's first pixel to its last, including the padding between its rows.
   std::size_t span() const { return static_cast<std::size_t>(patch_height - 1) * row_stride() + patch_width; }
-  /// Distance of two channels. An odd number of cache lines: with a power of two, all channels of a pixel would
-  /// compete for the same few places of the cache.
+  /// Stride between channels: an odd number of cache lines. With a power of two, all channels of a pixel would map to
+  /// the same few cache sets.
   std::size_t plane() const {
     constexpr std::size_t kLine = 16;
     const std::size_t lines = (static_cast<std::size_t>(rows()) * row_stride() + kLine - 1) / kLine;
     return (lines | 1) * kLine;
   }
-  /// Floats that `channels` take, with room for vectors that run over the end.
+  /// Size of `channels` channels in floats, with room for vectors that run over the end.
   std::size_t size(int channels) const { return (channels + 1) * plane() + 2 * padding * (row_stride() + 1); }
 };
 
-/// What a row of a window reads.
+/// The source rows of one row of a window.
 struct MapRow {
-  int y;                   ///< of X; mirrored where the window's row lies outside the image
+  int y;                   ///< row of X; reflected where the window's row lies outside the image
   float coordinate;        ///< its y-coordinate
   Interpolation previous;  ///< the rows of `previous` that it is upsampled from
 };
 
-/// What composing the windows of one input needs and all patches share.
+/// State shared by all patches of one input for composing their windows.
 struct WindowSource {
   LevelInput input;
   WindowLayout layout;

@@ -5,7 +5,7 @@
 
 namespace hyperseg::cpu {
 
-/// Whoever runs a kernel's tasks: the kernels start no threads of their own.
+/// Parallel-for interface that runs a kernel's tasks; kernels start no threads themselves.
 class Workers {
  public:
   virtual ~Workers() = default;
@@ -15,7 +15,7 @@ class Workers {
   virtual void run(std::size_t tasks, const std::function<void(std::size_t)>& task) const = 0;
 };
 
-/// All tasks one after the other, on the calling thread.
+/// Runs the tasks sequentially on the calling thread.
 class SerialWorkers final : public Workers {
  public:
   void run(std::size_t tasks, const std::function<void(std::size_t)>& task) const override {

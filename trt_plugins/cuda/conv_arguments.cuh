@@ -8,7 +8,7 @@
 
 namespace hyperseg::cuda {
 
-/// What all kernels of DPWConv take.
+/// Arguments of all DPWConv kernels.
 template <typename T>
 struct ConvArguments {
   DPWConvParams params;

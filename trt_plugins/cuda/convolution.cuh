@@ -2,7 +2,7 @@
 
 #include "conv_arguments.cuh"
 
-// DPWConv of any kernel size, grouping and patch, for what no other kernel takes.
+// DPWConv of any kernel size, grouping and patch: the fallback for shapes that no other kernel supports.
 //
 // A thread block makes outs_per_block output channels of a patch. It reads their weights once, into shared memory; a
 // thread makes one output at a time and reads its input pixels through the cache.

@@ -22,7 +22,7 @@ namespace {
 //   convolution       anything else                                the patch
 constexpr std::size_t kSharedBytesEverywhere = 64 << 10;  // what a block may have on every architecture from sm_75 on
 
-/// A kernel, how patches are cut for it, and what a block of it needs.
+/// A kernel, its tiling of patches, and the resources of a block.
 template <typename T>
 struct Plan {
   void (*kernel)(ConvArguments<T>) = nullptr;

@@ -13,7 +13,7 @@
 // At the end the slices' sums are added through shared memory.
 //
 // Shared memory, in floats (C_in composed, C_h hidden channels):
-//   window  [C_in][kLeading]             composed input; at the end [kSlices - 1][kOuts][kNHWC], the slices' sums
+//   window  [C_in][kLeading]             composed input; at the end [kSlices - 1][kOuts][kPixels], the slices' sums
 //   expand  [C_in + 1][expand_leading]   pw1 transposed, then bias1
 //   filter  [C_h][12]                    dw's 9 weights, bias2, two unused
 //   project [C_h + 1][kOuts]             pw2 transposed, then bias3
@@ -28,12 +28,12 @@ struct FloatResidual {
   static constexpr int kChunk = kChunkChannels;
   static constexpr int kOuts = kOutChannels;
   static constexpr int kLeading = round_up(Shape::kWindow, 4);
-  static constexpr int kOwners = Shape::kNHWC / 2;
+  static constexpr int kOwners = Shape::kPixels / 2;
   static constexpr int kThreads = kOwners * kSlices;
   static constexpr int kBlocks = 512 / kThreads;  ///< a multiprocessor: 128 registers a thread
   static_assert(kChunk % 4 == 0 && kChunk % kSlices == 0 && kOuts % 4 == 0);
 
-  /// Where the parts of shared memory begin.
+  /// Offsets of the parts of shared memory.
   struct Map {
     int expand_leading;
     int expand;
@@ -48,7 +48,7 @@ struct FloatResidual {
       // An odd number of float4 a row: the transposed store then meets each bank at most four times.
       const int quads = (channels + 3) / 4;
       expand_leading = 4 * (quads + 1 - quads % 2);
-      expand = larger(in * kLeading, (kSlices - 1) * kOuts * Shape::kNHWC);
+      expand = larger(in * kLeading, (kSlices - 1) * kOuts * Shape::kPixels);
       filter = expand + (in + 1) * expand_leading;
       project = filter + channels * 12;
       hidden = project + (channels + 1) * kOuts;
@@ -212,8 +212,8 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
     if (slice > 0) {
 #pragma unroll
       for (int m = 0; m < kOuts; ++m) {
-        others[((slice - 1) * kOuts + m) * Shape::kNHWC] = sums[0][m];
-        others[((slice - 1) * kOuts + m) * Shape::kNHWC + Shape::kWidth] = sums[1][m];
+        others[((slice - 1) * kOuts + m) * Shape::kPixels] = sums[0][m];
+        others[((slice - 1) * kOuts + m) * Shape::kPixels + Shape::kWidth] = sums[1][m];
       }
     }
     __syncthreads();
@@ -229,7 +229,7 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
           if (row + p >= tile.height) break;
           float sum = sums[p][m];
           for (int s = 0; s < Variant::kSlices - 1; ++s) {
-            sum += others[(s * kOuts + m) * Shape::kNHWC + p * Shape::kWidth];
+            sum += others[(s * kOuts + m) * Shape::kPixels + p * Shape::kWidth];
           }
           store_one(target + p * params.input.width, sum);
         }

@@ -36,14 +36,14 @@ struct TensorResidual {
   static constexpr int kBlocks = 4;  ///< a multiprocessor: 128 registers a thread
   static constexpr int kWarps = kThreads / 32;
   static constexpr int kWindowTiles = round_up(Shape::kWindow, kSide) / kSide;
-  static constexpr int kPixelTiles = Shape::kNHWC / kSide;
+  static constexpr int kPixelTiles = Shape::kPixels / kSide;
   static constexpr int kWindowLeading = half_leading(kWindowTiles * kSide);
   /// Threads of a warp filter 4 channels x 8 columns: channels lie 8 banks apart.
   static constexpr int kHiddenLeading = round_up(kWindowTiles * kSide - 8, 32) + 8;
-  static constexpr int kFilteredLeading = half_leading(Shape::kNHWC);
+  static constexpr int kFilteredLeading = half_leading(Shape::kPixels);
   static constexpr int kColumnThreads = kThreads / kSide;
 
-  /// Where the parts of shared memory begin, in bytes.
+  /// Offsets of the parts of shared memory, in bytes.
   struct Map {
     int depth;  ///< rows of the window
     int hidden_rows;

@@ -9,7 +9,7 @@
 #include "hyperseg/dpw_inverted_residual.h"
 #include "hyperseg/upsample_argmax.h"
 
-/// The operators on the device. Every launch takes device pointers, parameters made by `validate`, and a stream; it
+/// Launch functions of the operators. Each takes device pointers, parameters made by `validate`, and a stream; it
 /// enqueues one kernel and returns the launch's error. Nothing is allocated, synchronised or created, so that a launch
 /// may be captured in a CUDA graph. All tensors are contiguous NCHW, but for X where its layout says otherwise and
 /// theta (see Theta), and begin at addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
@@ -18,7 +18,8 @@ namespace hyperseg::cuda {
 /// Storage type of X, theta, biases, previous and Y, all alike. Sums are in float32.
 enum class DataType : int { kFloat32 = 0, kFloat16 = 1 };
 
-/// How a map lies in memory: NCHW; channels last, NHWC; the same with pixels padded to a multiple of 8 channels.
+/// Memory layout of a feature map: NCHW (contiguous), NHWC (channels last), and NHWC with the channels padded to a
+/// multiple of 8. TensorRT's names for them are kLINEAR, kHWC and kHWC8.
 enum class MapLayout : int { kNCHW = 0, kNHWC = 1, kNHWC8 = 2 };
 
 struct DPWConvPointers {

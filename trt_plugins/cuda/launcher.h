@@ -12,13 +12,13 @@ struct LaunchShape {
   std::size_t shared_bytes;
 };
 
-/// Blocks that a grid can have along y.
+/// Maximum number of blocks of a grid along y.
 constexpr unsigned kGridSidesMax = 65535;
 
-/// Shared memory that a kernel may have without asking.
+/// Shared memory that a kernel may use without opting in.
 constexpr std::size_t kSharedBytesDefault = 48 << 10;
 
-/// The one place where kernels are started.
+/// Launches all kernels.
 template <typename... Parameters>
 cudaError_t launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
                    const Parameters&... arguments) {

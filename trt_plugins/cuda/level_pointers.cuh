@@ -22,7 +22,7 @@ struct LevelPointers {
         pixel(static_cast<unsigned>(x_layout == MapLayout::kNHWC8 ? round_up(input.x_channels, 8) : input.x_channels)) {
   }
 
-  /// Where image n of x begins.
+  /// Address of image n of x.
   __device__ __forceinline__ const T* x_image(const LevelInput& input, int n) const {
     return x + static_cast<std::int64_t>(n) * static_cast<int>(pixel.divisor) * input.height *
                    static_cast<std::int64_t>(input.width);

@@ -9,7 +9,7 @@
 //
 // Shared memory, in floats:
 //   weights [C_in + 1][weight_leading]                transposed, then the bias; other columns are zero
-//   window  [C_in][kNHWC]                           the tile's composed input
+//   window  [C_in][kPixels]                           the tile's composed input
 //   scratch [C_previous][Shape::kPreviousWindow]      the window of `previous`
 
 namespace hyperseg::cuda {
@@ -26,7 +26,7 @@ struct PointwiseFloat {
     return 4 * (quads + 1 - quads % 2);
   }
   static std::size_t shared_bytes(const DPWConvParams& params, int outs) {
-    const int columns = weight_leading(outs) + Shape::kNHWC;
+    const int columns = weight_leading(outs) + Shape::kPixels;
     return sizeof(float) * (params.in_channels() * columns + weight_leading(outs) +
                             params.input.previous_channels * Shape::kPreviousWindow);
   }
@@ -51,7 +51,7 @@ __device__ __forceinline__ void multiply_quads(const ConvArguments<float>& argum
 #pragma unroll 4
   for (int c = 0; c < in; ++c) {
     const auto weight = *reinterpret_cast<const Pack<float, kOuts>*>(weights + c * leading + first);
-    const float4 x = *reinterpret_cast<const float4*>(window + c * Shape::kNHWC + pixel);
+    const float4 x = *reinterpret_cast<const float4*>(window + c * Shape::kPixels + pixel);
     const float value[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
     for (int m = 0; m < kOuts; ++m) {
@@ -73,13 +73,13 @@ template <typename Variant>
 __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
     pointwise_float(const __grid_constant__ ConvArguments<float> arguments) {
   using Shape = typename Variant::Shape;
-  constexpr int kQuads = Shape::kNHWC / 4;
+  constexpr int kQuads = Shape::kPixels / 4;
   const int in = arguments.params.in_channels();
   const int outs = arguments.outs();
   const int leading = Variant::weight_leading(arguments.outs_per_block);
   float* weights = shared<float>();
   float* window = weights + (in + 1) * leading;
-  float* scratch = window + in * Shape::kNHWC;
+  float* scratch = window + in * Shape::kPixels;
 
   const PatchPlace patch(arguments.params.theta, arguments.tiling);
   arguments.for_weights(patch, [&](int m, int c, float weight) { weights[c * leading + m] = weight; });
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(Variant::kThreads, Variant::kBlocks)
   for (int index = patch.first_tile; index < last_tile; ++index) {
     const TilePlace tile(patch, arguments.tiling, index, Shape{});
     if (index > patch.first_tile) __syncthreads();
-    load_window<Shape>(arguments.params.input, arguments.level, tile, ChannelRange{0, in}, window, Shape::kNHWC,
+    load_window<Shape>(arguments.params.input, arguments.level, tile, ChannelRange{0, in}, window, Shape::kPixels,
                        scratch);
     __syncthreads();
     for (int item = threadIdx.x; item < kQuads * ((outs + 3) / 4); item += blockDim.x) {

@@ -17,14 +17,14 @@ namespace hyperseg::cuda {
 template <int kPatch>
 struct PointwiseSmall {
   using Shape = TileShape<kPatch, kPatch, 0>;
-  static constexpr int kNHWC = kPatch * kPatch;
+  static constexpr int kPixels = kPatch * kPatch;
   static constexpr int kLanes = 8;
   static constexpr int kThreadsMax = 256;
   static constexpr int kBlocks = 3;  ///< a multiprocessor; bounds the registers
   /// Lanes read channels that lie two apart; the padding keeps them off each other's banks.
-  static constexpr int kLeading = kNHWC == 16 ? 20 : kNHWC;
-  static constexpr int kFinished = kNHWC > kLanes ? kNHWC / kLanes : 1;
-  static constexpr int kLanesAPixel = kNHWC < kLanes ? kLanes / kNHWC : 1;
+  static constexpr int kLeading = kPixels == 16 ? 20 : kPixels;
+  static constexpr int kFinished = kPixels > kLanes ? kPixels / kLanes : 1;
+  static constexpr int kLanesAPixel = kPixels < kLanes ? kLanes / kPixels : 1;
 
   static std::size_t shared_bytes(const DPWConvParams& params, std::size_t element_bytes) {
     return sizeof(float) * params.in_channels() * kLeading +
@@ -35,9 +35,9 @@ struct PointwiseSmall {
 /// Adds `sums` over the lanes of a group. Every lane keeps the first Variant::kFinished, those of the pixels from the
 /// returned one on.
 template <typename Variant>
-__device__ __forceinline__ int add_over_lanes(float (&sums)[Variant::kNHWC]) {
+__device__ __forceinline__ int add_over_lanes(float (&sums)[Variant::kPixels]) {
   int first = 0;
-  int count = Variant::kNHWC;
+  int count = Variant::kPixels;
 #pragma unroll
   for (int distance = Variant::kLanes / 2; distance > 0; distance /= 2) {
     const bool upper = (threadIdx.x & distance) != 0;
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(PointwiseSmall<kPatch>::kThreadsMax, Pointwise
     pointwise_small(const __grid_constant__ ConvArguments<T> arguments) {
   using Variant = PointwiseSmall<kPatch>;
   using Shape = typename Variant::Shape;
-  constexpr int kNHWC = Variant::kNHWC;
+  constexpr int kPixels = Variant::kPixels;
   const int in = arguments.params.in_channels();
   const int outs = arguments.params.out_channels;
   float* window = shared<float>();
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(PointwiseSmall<kPatch>::kThreadsMax, Pointwise
   for (int begin = 0; begin < outs; begin += groups) {
     const int m = begin + threadIdx.x / Variant::kLanes;
     const int end = m < outs ? in : 0;
-    float sums[kNHWC] = {};
+    float sums[kPixels] = {};
 #pragma unroll 4
     for (int c = lane * kVector; c < end; c += Variant::kLanes * kVector) {
       const Pack<T, kVector> pack = load<kVector>(weights.at(m * in + c));
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(PointwiseSmall<kPatch>::kThreadsMax, Pointwise
         const float weight = to_float(pack.values[v]);
         const float* values = window + (c + v) * Variant::kLeading;
 #pragma unroll
-        for (int p = 0; p < kNHWC; ++p) sums[p] = multiply_add(weight, values[p], sums[p]);
+        for (int p = 0; p < kPixels; ++p) sums[p] = multiply_add(weight, values[p], sums[p]);
       }
     }
     const int first = add_over_lanes<Variant>(sums);

@@ -22,10 +22,10 @@ struct PointwiseTensor {
   static constexpr int kThreads = 128;
   static constexpr int kBlocks = 4;  ///< a multiprocessor; bounds the registers
   static constexpr int kWarps = kThreads / 32;
-  static constexpr int kPixelTiles = Shape::kNHWC / kSide;
-  static constexpr int kLeading = half_leading(Shape::kNHWC);
+  static constexpr int kPixelTiles = Shape::kPixels / kSide;
+  static constexpr int kLeading = half_leading(Shape::kPixels);
 
-  /// Where the parts of shared memory begin, in bytes.
+  /// Offsets of the parts of shared memory, in bytes.
   struct Map {
     int depth;
     int rows;

@@ -8,7 +8,7 @@
 
 namespace hyperseg::cuda {
 
-/// What both kernels of DPWInvertedResidual take.
+/// Arguments of both DPWInvertedResidual kernels.
 template <typename T>
 struct ResidualArguments {
   DPWInvertedResidualParams params;

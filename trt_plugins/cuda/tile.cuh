@@ -18,7 +18,7 @@ template <int kTileHeight, int kTileWidth, int kTileHalo>
 struct TileShape {
   static constexpr int kHeight = kTileHeight;
   static constexpr int kWidth = kTileWidth;
-  static constexpr int kNHWC = kHeight * kWidth;
+  static constexpr int kPixels = kHeight * kWidth;
   static constexpr int kHalo = kTileHalo;
   static constexpr int kRows = kHeight + 2 * kHalo;
   static constexpr int kColumns = kWidth + 2 * kHalo;
@@ -61,7 +61,7 @@ template <typename Shape>
 constexpr std::int64_t tile_elements(const LevelInput& input, int out_channels, Shape) {
   return std::int64_t{Shape::kWindow} * input.x_channels +
          std::int64_t{Shape::kPreviousRows} * Shape::kPreviousColumns * input.previous_channels +
-         std::int64_t{Shape::kNHWC} * out_channels;
+         std::int64_t{Shape::kPixels} * out_channels;
 }
 
 /// Thread blocks for all patches of the batch; 0 if there are more than a grid can have.

@@ -13,7 +13,7 @@ namespace hyperseg::ort {
 /// onnxruntime has is refused, so nothing beyond this one may be called.
 constexpr std::uint32_t kApiVersion = 17;
 
-/// Throws what ONNX Runtime reports. Exceptions end in `guarded`, at the border to ONNX Runtime.
+/// Throws errors that ONNX Runtime reports. `guarded` catches all exceptions at the boundary to ONNX Runtime.
 inline void check(const OrtApi& api, OrtStatus* status) {
   if (status == nullptr) return;
   const std::string message = api.GetErrorMessage(status);
@@ -21,7 +21,7 @@ inline void check(const OrtApi& api, OrtStatus* status) {
   throw std::runtime_error(message);
 }
 
-/// Runs `body` and turns what it throws into a status whose message begins with `where`.
+/// Runs `body` and converts its exceptions to a status whose message begins with `where`.
 template <typename Body>
 OrtStatus* guarded(const OrtApi& api, const std::string& where, const Body& body) noexcept {
   try {

@@ -89,7 +89,7 @@ class Call {
   const char* operation_;
 };
 
-/// The session's own threads.
+/// The session's thread pool.
 class SessionWorkers final : public cpu::Workers {
  public:
   explicit SessionWorkers(const Call& call) : call_(call) {}
@@ -115,7 +115,7 @@ class SessionWorkers final : public cpu::Workers {
   const Call& call_;
 };
 
-/// Memory of the session's own allocator for the duration of a call.
+/// Memory from the session's allocator for the duration of a call.
 class WorkingMemory {
  public:
   WorkingMemory(const Call& call, std::size_t bytes) : api_(call.api()) {
@@ -145,7 +145,7 @@ class WorkingMemory {
   void* data_ = nullptr;
 };
 
-/// Reports what `validate` found as a wrong argument.
+/// Throws an error of `validate` as std::invalid_argument.
 inline void require(const Error& error) {
   if (!error.empty()) throw std::invalid_argument(error);
 }

@@ -3,8 +3,8 @@
 #include "cpu/kernels.h"
 #include "onnxruntime/operators.h"
 
-/// The operators on ONNX Runtime's CPU provider, on the session's own threads; what fuses several of them for
-/// the caches is here only.
+/// The operators for ONNX Runtime's CPU provider, on the session's thread pool, and the fused operators that exist only
+/// on the CPU.
 namespace hyperseg::ort {
 
 struct CpuDevice {
@@ -67,7 +67,7 @@ class FusedMapperDPWConv {
   DPWConvAttributes attributes_;
 };
 
-/// The meta block whose halo the neighbours make; float only.
+/// The meta block whose halo is computed with the neighbours' weights; float only.
 class DPWMetaBlock {
  public:
   using Input = float;
@@ -92,7 +92,7 @@ class DPWMetaBlock {
   DPWInvertedResidualAttributes attributes_;
 };
 
-/// The encoder's block; float only.
+/// The encoder's MBConv block; float only.
 class MBConv {
  public:
   using Input = float;
@@ -123,7 +123,7 @@ class MBConv {
   MBConvAttributes attributes_;
 };
 
-/// The names that these operators had in files of version 0.1.0; such files keep loading.
+/// Aliases: the operators' names in files of version 0.1.0, which still load.
 struct MappedDPWConv : FusedMapperDPWConv {
   static constexpr const char* kName = "MappedDPWConv";
   using FusedMapperDPWConv::FusedMapperDPWConv;

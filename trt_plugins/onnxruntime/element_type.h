@@ -8,7 +8,7 @@
 
 namespace hyperseg::ort {
 
-/// How ONNX Runtime calls a tensor's element type.
+/// ONNX Runtime's enumerator for a tensor's element type.
 template <typename T>
 constexpr ONNXTensorElementDataType kElementType = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 template <>

@@ -9,7 +9,7 @@
 
 namespace hyperseg::ort {
 
-/// A graph's node when its kernel is made: name and attributes.
+/// A graph's node at kernel creation: name and attributes.
 class Node {
  public:
   Node(const OrtApi& api, const OrtKernelInfo* info, const char* operation)
@@ -26,7 +26,7 @@ class Node {
     return narrowed(attribute, value);
   }
 
-  /// As many integers as `fallback` has, which is what a node without the attribute gets.
+  /// As many integers as `fallback` has, which is the default.
   std::vector<int> integers(const char* attribute, const std::vector<int>& fallback) const {
     std::size_t count = 0;
     if (!found(attribute, api_.KernelInfoGetAttributeArray_int64(info_, attribute, nullptr, &count))) return fallback;

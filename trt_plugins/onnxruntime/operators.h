@@ -3,8 +3,8 @@
 #include "onnxruntime/call.h"
 #include "onnxruntime/node.h"
 
-/// The operators that every provider has, for one storage type each: attributes, shapes and tensors. The kernels are
-/// the Device's (cpu_operators.h, cuda_operators.h). Contracts are in hyperseg/*.h.
+/// The operators that all providers have, templates over the storage type: attributes, shapes and tensors. The kernels
+/// are those of the Device (cpu_operators.h, cuda_operators.h). Contracts are in hyperseg/*.h.
 namespace hyperseg::ort {
 
 inline DPWConvAttributes read_dpw_conv(const Node& node) {

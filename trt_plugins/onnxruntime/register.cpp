@@ -1,4 +1,4 @@
-// What a session calls when the library is registered with it: adds the domain `hyperseg` with all operators.
+// Entry point of the custom operator library: registers the domain `hyperseg` with all operators in a session.
 
 #include "cpu/isa.h"
 #include "onnxruntime/cpu_operators.h"
@@ -34,7 +34,7 @@ OrtCustomOpDomain* make_domain(const OrtApi& api) {
   return domain;
 }
 
-/// The choice of instructions is the process's, so it is made once. Returns what is wrong with it.
+/// Applies the instruction set cap, once per process. Returns its error, if any.
 const Error& limited_isa() {
   static const Error error = cpu::limit_isa();
   return error;
@@ -50,7 +50,7 @@ void register_operators(const OrtApi& api, OrtSessionOptions* options) {
 }  // namespace
 }  // namespace hyperseg::ort
 
-/// For hyperseg-doctor: the SIMD target of the CPU operators, or what is wrong with the one that was asked for.
+/// For hyperseg-doctor: the SIMD target of the CPU operators, or the error message for an invalid cap.
 extern "C" __attribute__((visibility("default"))) const char* hyperseg_cpu_isa() {
   const hyperseg::Error& error = hyperseg::ort::limited_isa();
   return error.empty() ? hyperseg::cpu::isa() : error.c_str();
@@ -60,7 +60,7 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
                                                                                const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(hyperseg::ort::kApiVersion);
   if (api == nullptr) {
-    // Without this version's table there is none to make a status with; every version has the first one.
+    // A status needs some version's API table; every release has that of version 1.
     return base->GetApi(1)->CreateStatus(ORT_FAIL, "hyperseg's operators need onnxruntime 1.17 or newer");
   }
   return hyperseg::ort::guarded(*api, "hyperseg: ", [&] { hyperseg::ort::register_operators(*api, options); });

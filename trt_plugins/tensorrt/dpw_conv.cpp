@@ -10,7 +10,7 @@ enum Input { kX = 0, kTheta = 1, kFirstOptional = 2 };
 
 constexpr int kAbsent = InputShapes::kMost;
 
-/// Where the optional inputs are.
+/// Positions of the optional inputs.
 struct Optional {
   int bias = kAbsent;
   int previous = kAbsent;
@@ -31,7 +31,7 @@ Error find_optional(const Shapes& inputs, Optional* found) {
   return {};
 }
 
-/// How many channels the weights from `offset` on allow, as the contract's `validate` computes it.
+/// Output channels that the weights from `offset` on allow, computed as in the contract's `validate`.
 SymbolicShapes::Extent channels_of_theta(const DPWConvAttributes& attributes, const SymbolicShapes& inputs,
                                          const Optional& optional) {
   SymbolicShapes::Extent channels = inputs.add(inputs.extent(kX, 1), inputs.number(attributes.coordinates ? 2 : 0));

@@ -11,7 +11,7 @@
 
 namespace hyperseg::tensorrt {
 
-/// Whether a plug-in can be made without a field. Optional fields keep the value that the attribute had before.
+/// Whether a field is required. An absent optional field keeps the attribute's previous value.
 enum class Presence { kRequired, kOptional };
 
 /// Reads an operator's attributes from the fields that TensorRT passes: typed by the ONNX parser (INT32, INT64, CHAR
@@ -29,7 +29,7 @@ class FieldReader {
 
   /// Keeps the first problem only.
   void fail(const std::string& message);
-  /// Call after the last field: fields that nobody asked for are a problem too.
+  /// Call after the last field: unknown fields are an error too.
   Error finish();
 
  private:

@@ -6,7 +6,7 @@
 
 namespace hyperseg::tensorrt {
 
-/// Where TensorRT told this library to log; set by `setLoggerFinder`. Without it messages go to stderr.
+/// TensorRT's logger, set by `setLoggerFinder`. Without it messages go to stderr.
 void set_logger_finder(nvinfer1::ILoggerFinder* finder);
 
 void log_error(const std::string& message) noexcept;

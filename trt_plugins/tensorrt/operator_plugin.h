@@ -18,7 +18,7 @@ namespace hyperseg::tensorrt {
 inline constexpr const char* kNamespace = "hyperseg";
 inline constexpr const char* kVersion = "1";
 
-/// The plug-in of one operator: TensorRT's four interfaces, once for all operators. `Operator` says what differs:
+/// Plug-in of an operator: TensorRT's four interfaces, implemented once for all operators. `Operator` provides
 ///
 ///   kName                                   the ONNX operator
 ///   Attributes, Params                      of trt_plugins/include/hyperseg
@@ -132,7 +132,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
 
   /// Tactics measured for these attributes hold wherever shapes and types are the same.
   const char* getTimingCacheID() noexcept override { return summary_.c_str(); }
-  /// What the engine inspector shows.
+  /// Text for the engine inspector.
   const char* getMetadataString() noexcept override { return summary_.c_str(); }
 
   // IPluginV3OneRuntime
@@ -183,7 +183,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
   const nvinfer1::PluginFieldCollection* getFieldsToSerialize() noexcept override { return fields_.collection(); }
 
  private:
-  /// What enqueue needs, made when shapes change.
+  /// State for enqueue, updated when shapes change.
   struct Ready {
     InputShapes shapes;
     Params params;

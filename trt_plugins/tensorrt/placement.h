@@ -10,8 +10,8 @@
 
 namespace hyperseg::tensorrt {
 
-/// An operator's attributes and where its inputs lie. hyperseg-build-engine knows what stands around a node and says
-/// so; no ONNX file has these fields.
+/// An operator's attributes and the memory layout of its inputs. hyperseg-build-engine sets these fields according to
+/// the surrounding nodes; no ONNX file has them.
 template <typename Attributes>
 struct Placed : Attributes {
   bool channels_last = false;  ///< X comes as kHWC and nothing else

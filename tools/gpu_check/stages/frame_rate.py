@@ -1,4 +1,4 @@
-"""Frames a second, batch 1, uint8 picture in and uint8 labels out: with transfers (protocol A) and on the device alone.
+"""Frames a second, batch 1, uint8 image in and uint8 labels out: with transfers (protocol A) and on the device alone.
 
 ours             the folded network (`hyperseg.fold`), its dynamic convolutions on our kernels
 published        the network in the published formulation: patches unfolded for one grouped convolution, BatchNorms as
@@ -39,7 +39,7 @@ _WARM_UP = 5
 
 @dataclass(frozen=True)
 class _Way:
-    """One way to run a network: `frame` with both transfers; `device`, for CUDA graphs, with the picture on the device.
+    """One way to run a network: `frame` with both transfers; `device`, for CUDA graphs, with the image on the device.
     Of eager ways the time between two events would be the time of launching."""
 
     name: str
@@ -50,7 +50,7 @@ class _Way:
 def run(context: Context, reporter: Reporter) -> None:
     device = TorchDevice(context)
     reporter.note(
-        "Medians. frames/s: wall-clock time from handing over a picture in pinned memory to having its labels; "
+        "Medians. frames/s: wall-clock time from handing over an image in pinned memory to having its labels; "
         "device ms: a CUDA graph between two events. TF32 as PyTorch has it: on for convolutions, off for products. A "
         "network's floor is its multiply-adds over the measured rate of a product of the type (float32: TF32)."
     )
@@ -89,7 +89,7 @@ _PUBLISHED_DECODER = "published decoder, CUDA graph"
 
 
 def _ways(preset: str, precision: str, device: TorchDevice, context: Context) -> Iterator[tuple[str, Any, bool]]:
-    """Name, module and whether it is run as a CUDA graph."""
+    """Name, module, and whether it runs as a CUDA graph."""
     model = network(preset, context)
     ours = _deployment(hyperseg.fold(model), precision, device)
     yield "ours", ours, False
@@ -106,8 +106,8 @@ def _ways(preset: str, precision: str, device: TorchDevice, context: Context) ->
 def _way(name: str, module: Any, graph: bool, device: TorchDevice, size: tuple[int, int]) -> _Way:
     shape = (1, *size, 3)
     random = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    picture = random if device.host else random.pin_memory()
-    on_device = picture.to(device.device)
+    image = random if device.host else random.pin_memory()
+    on_device = image.to(device.device)
     labels = torch.empty(shape[:3], dtype=torch.uint8, pin_memory=not device.host)
 
     def network_alone() -> Any:
@@ -116,7 +116,7 @@ def _way(name: str, module: Any, graph: bool, device: TorchDevice, size: tuple[i
     compute = device.captured(network_alone) if graph else network_alone
 
     def frame() -> None:
-        on_device.copy_(picture, non_blocking=True)
+        on_device.copy_(image, non_blocking=True)
         labels.copy_(compute(), non_blocking=True)
         device.synchronize()
 

@@ -1,4 +1,4 @@
-"""Every level of every preset as one launch: its time in a CUDA graph beside its floor, and six of them under ncu."""
+"""Times each level of each preset in a CUDA graph, beside its lower bound, and profiles six launches with ncu."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cuda_kernels.cost import GRIDS, compulsory, levels_of, preset_of
-from cuda_kernels.kernels import write_request
+from cuda_on_cpu.kernels import write_request
+from kernel_cost.cost import GRIDS, compulsory, levels_of, preset_of
 from vectors import CASES, DPWInvertedResidualCase, UpsampleArgmaxCase
 
 from gpu_check.ceilings import Ceilings, Level, graph_microseconds

@@ -1,4 +1,4 @@
-"""Every test vector of every CUDA operator in every placement, launched three times, against the float64 reference.
+"""Runs each test vector of the CUDA operators in each placement three times, and compares with the float64 reference.
 
 Inputs and outputs are allocations of exactly their size, outputs filled with 0xff before every launch.
 """
@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import worst
-from cuda_kernels.kernels import read_output, write_request
-from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+from cuda_on_cpu.kernels import read_output, write_request
+from vectors import CASES, PLACEMENTS, Case, assert_matches, on_cuda, placements_of
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import Context, Reporter
 
-PLACEMENTS = {
-    "NCHW": Placement(),
-    "NHWC, theta rows padded by 4": PADDED_ROWS,
-    "NHWC padded to 8 channels, theta rows padded unevenly": UNEVEN_ROWS,
-}
 _REPEATS = 3
 
 
@@ -44,9 +39,9 @@ def run(context: Context, reporter: Reporter) -> None:
     folder.mkdir(exist_ok=True)
     jobs = [
         (case, name, folder / f"{case.name}-{index}.request")
-        for index, (name, placement) in enumerate(PLACEMENTS.items())
+        for index, name in enumerate(PLACEMENTS)
         for case in CASES
-        if placement == Placement() or not isinstance(case, UpsampleArgmaxCase)
+        if name in placements_of(case)
     ]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(_write, jobs, chunksize=16))

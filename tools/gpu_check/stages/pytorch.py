@@ -32,8 +32,8 @@ def run(context: Context, reporter: Reporter) -> None:
 def _one_preset(preset: str, device: TorchDevice, context: Context, reporter: Reporter) -> None:
     model = network(preset, context)
     height, width = device.size(model.config)
-    picture = torch.from_numpy(sample_images(height, width, seed=3)[0][None].copy())
-    images = (picture.permute(0, 3, 1, 2).float() / 255.0 - 0.45) / 0.225
+    image = torch.from_numpy(sample_images(height, width, seed=3)[0][None].copy())
+    images = (image.permute(0, 3, 1, 2).float() / 255.0 - 0.45) / 0.225
     with torch.inference_mode():
         # By PyTorch's functions on the CPU, in a rehearsal too: our kernels come only after it.
         expected = model.forward_low(images)

@@ -1,4 +1,4 @@
-"""compute-sanitizer's four tools over test vectors that reach every kernel."""
+"""Runs compute-sanitizer's four tools on test vectors that reach every kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cuda_kernels.kernels import write_request
+from cuda_on_cpu.kernels import write_request
 from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase
 
 from gpu_check.processes import run_limited
@@ -30,11 +30,11 @@ _NAMES = (
 )  # fmt: skip
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 _FOUND = 97
-"""The exit code that compute-sanitizer is told to give where it finds something."""
+"""The exit code of compute-sanitizer for errors (--error-exitcode)."""
 
 
 def chosen() -> list[tuple[Case, Placement]]:
-    """Vectors that together start every kernel; levels of presets with two patches, since blocks do not meet."""
+    """Test vectors that together launch every kernel; preset levels have two patches, since blocks are independent."""
     cases = [case for case in CASES if any(f"-{name}-float" in case.name for name in _NAMES)]
     cases = [
         replace(case, grid=(1, 2)) if not isinstance(case, UpsampleArgmaxCase) and "level" in case.name else case
@@ -65,8 +65,10 @@ def command_line(tool: str, program: str, files: list[str]) -> list[str]:
 
 
 def errors_in(text: str) -> int | None:
-    """What the tool says that it found: "ERROR SUMMARY: 0 errors", or "RACECHECK SUMMARY: 0 hazards displayed (0
-    errors, 0 warnings)"; None where it says nothing."""
+    """The number of errors that the tool reports, None without a summary.
+
+    Of "ERROR SUMMARY: 0 errors", or "RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)".
+    """
     if found := re.search(r"RACECHECK SUMMARY: (\d+) hazards? displayed", text):
         return int(found.group(1))
     found = re.search(r"ERROR SUMMARY: (\d+) errors?", text)

@@ -7,7 +7,7 @@
 
 namespace hyperseg {
 
-/// What follows a convolution. The values are those that plug-ins serialise.
+/// Activation function of a convolution. Plug-ins serialise these values.
 enum class Activation : int { kNone = 0, kRelu = 1, kRelu6 = 2 };
 
 HYPERSEG_HOST_DEVICE inline float activate(float value, Activation activation) {

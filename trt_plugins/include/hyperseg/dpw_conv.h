@@ -32,7 +32,7 @@ struct DPWConvAttributes {
   PieceRows rows;
 };
 
-/// Everything a kernel needs beside the pointers. Made by `validate` only.
+/// Kernel parameters beside the pointers; created by `validate` only.
 struct DPWConvParams {
   LevelInput input;
   Theta theta;

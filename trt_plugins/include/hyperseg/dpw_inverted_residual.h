@@ -36,7 +36,7 @@ struct DPWInvertedResidualAttributes {
   PieceRows rows;
 };
 
-/// Everything a kernel needs beside the pointers. Made by `validate` only.
+/// Kernel parameters beside the pointers; created by `validate` only.
 struct DPWInvertedResidualParams {
   LevelInput input;
   Theta theta;

@@ -5,8 +5,8 @@
 
 #include "hyperseg/dpw_conv.h"
 
-/// FusedMapperDPWConv(X, signal, mapper, bias?, previous?) -> Y: a 1x1 DPWConv together with the weight mapper that
-/// makes its weights. On the CPU only, for patches of a few pixels; elsewhere it is lowered to the product and the
+/// FusedMapperDPWConv(X, signal, mapper, bias?, previous?) -> Y: a 1x1 DPWConv fused with the weight mapper that
+/// computes its weights. On the CPU only, for patches of a few pixels; elsewhere it is lowered to the product and the
 /// DPWConv.
 ///
 ///   X        [N, C_x, H, W], as DPWConv has it; bias and previous too
@@ -14,7 +14,7 @@
 ///   mapper   [T, K, L]
 ///   Y        [N, C_out, H, W]
 ///
-/// The weights are theta[n, t, i, j, :] = sum_k signal[n, t*K + k, i, j] * mapper[t, k, :]. They are never made: an
+/// The weights are theta[n, t, i, j, :] = sum_k signal[n, t*K + k, i, j] * mapper[t, k, :]. They are never computed: an
 /// output is linear in them, so the mapper is applied to X first, as one dense product over all pixels,
 ///
 ///   y[o] = bias[o] + sum_k signal[t*K + k] * (mapper[t, k, row o] . x)

@@ -43,7 +43,7 @@ struct MBConvShapes {
       gate_bias, project_weight, project_bias;
 };
 
-/// Everything a kernel needs beside the pointers. Made by `validate` only.
+/// Kernel parameters beside the pointers; created by `validate` only.
 struct MBConvParams {
   int batch = 1;
   int in_channels = 1;

@@ -7,7 +7,7 @@
 
 namespace hyperseg {
 
-/// What an operator finds wrong with its inputs, in one line; empty when nothing is.
+/// Error message of a validation, in one line; empty if the inputs are valid.
 using Error = std::string;
 
 /// A tensor's extents, outermost first. Rank 0 stands for an optional input that is absent.

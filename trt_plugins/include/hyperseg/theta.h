@@ -8,7 +8,7 @@
 
 namespace hyperseg {
 
-/// Where the pieces of theta lie if its rows [N, T, N_h, N_w, :] are wider than they: as TensorRT engines have them,
+/// Position of theta's pieces within rows [N, T, N_h, N_w, :] that are wider than the pieces, as in TensorRT engines;
 /// see export/hyperseg_export/passes/plugin_layouts.py.
 struct PieceRows {
   int begin = 0;
@@ -26,7 +26,7 @@ struct Theta {
   int piece_pitch = 0;  ///< length of the row that a piece lies in, L by default
   int piece_begin = 0;  ///< where in it
 
-  /// Where weight `k` (0 <= k < P) of patch (i, j) of image n lies, in elements.
+  /// Offset in elements of weight `k` (0 <= k < P) of patch (i, j) of image n.
   HYPERSEG_HOST_DEVICE std::int64_t index(int n, int i, int j, int k) const {
     const int q = offset + k;
     const std::int64_t piece = static_cast<std::int64_t>(n) * pieces + q / piece_length;
@@ -38,7 +38,7 @@ struct Theta {
     return static_cast<std::int64_t>(grid_height) * grid_width * piece_pitch;
   }
 
-  /// How many weights a patch has from `offset` on, padding included.
+  /// Number of weights of a patch from `offset` on, including padding.
   std::int64_t available() const { return static_cast<std::int64_t>(pieces) * piece_length - offset; }
 };
 

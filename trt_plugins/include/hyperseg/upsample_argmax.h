@@ -20,7 +20,7 @@ struct UpsampleArgmaxAttributes {
   int scale = 1;
 };
 
-/// Everything a kernel needs beside the pointers. Made by `validate` only.
+/// Kernel parameters beside the pointers; created by `validate` only.
 struct UpsampleArgmaxParams {
   int batch = 1;
   int channels = 1;

@@ -55,7 +55,7 @@ void test_dpw_conv(Random& random, Judge& judge) {
                y);
 }
 
-/// Against the DPWConv with the weights that the mapper makes.
+/// Compares with the DPWConv on the weights that the mapper computes.
 void test_mapped_dpw_conv(Random& random, Judge& judge) {
   DPWConvAttributes attributes;
   attributes.activation = static_cast<Activation>(random.between(0, 2));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-/// Numbers that know how far a computation in float32 may be from them: a running error analysis (Higham, Accuracy and
+/// Values with an error bound of their computation in float32: a running error analysis (Higham, Accuracy and
 /// Stability of Numerical Algorithms, 2nd ed., sections 3.1 to 3.4), which holds for every order of summation, with and
 /// without fused multiply-adds.
 ///

@@ -10,7 +10,7 @@
 #include "plain.h"
 #include "storage.h"
 
-/// Compares what kernels computed with the plain reference, within its bounds.
+/// Compares kernel results with the plain reference, within its error bounds.
 namespace hyperseg::test {
 
 using plain::Plant;
@@ -18,7 +18,7 @@ using plain::Plant;
 /// The reference for one shape, with a mistake planted or without.
 using Reference = std::function<plain::Values(Plant)>;
 
-/// What is judged: the operator's name, its shapes for a message, and the mistakes that would change its results.
+/// What is compared: the operator's name, its shapes for a message, and the mistakes that would change its results.
 struct Subject {
   std::string operation;
   std::string shapes;
@@ -28,13 +28,13 @@ struct Subject {
 
 [[noreturn]] void fail(const std::string& what);
 
-/// Fails where a result is further from the reference than its bound. To see that the bounds are as small as they have
-/// to be, mistakes can be planted into the reference: these must be found.
+/// Compares results with the reference, and fails on any beyond its bound. To check that the bounds are tight,
+/// mistakes can be planted in the reference: these must be found (mutation testing).
 class Judge {
  public:
   explicit Judge(std::vector<Plant> plants = {}) : plants_(std::move(plants)) {}
 
-  /// Results from here on are of this SIMD target.
+  /// Sets the SIMD target of the following results.
   void set_target(const std::string& target);
   const std::string& target() const { return target_; }
 
@@ -47,7 +47,7 @@ class Judge {
     judge_values(subject, values, half);
   }
 
-  /// Labels of what `subject` makes the logits of.
+  /// Compares labels; `subject` computes the logits.
   void labels(const Subject& subject, const UpsampleArgmaxParams& params, const std::vector<std::int32_t>& actual);
 
   /// Prints the largest error of each operator on this target in units of its bound.

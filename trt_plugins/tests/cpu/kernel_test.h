@@ -12,10 +12,10 @@
 #include "judge.h"
 #include "random.h"
 
-/// What the tests of all operators need.
+/// Environment shared by the tests of all operators.
 namespace hyperseg::test {
 
-/// Threads that take the next task until none is left.
+/// Runs tasks on several threads, dynamically scheduled.
 class ThreadWorkers final : public cpu::Workers {
  public:
   void run(std::size_t tasks, const std::function<void(std::size_t)>& task) const override {

@@ -8,12 +8,12 @@
 #include "hyperseg/upsample_argmax.h"
 #include "inexact.h"
 
-/// The operators in double precision, one output value at a time, each with the bound of what float32 makes of it.
+/// Reference implementation in double precision, one output value at a time, each with the error bound of float32.
 namespace hyperseg::plain {
 
 using Values = std::vector<Inexact>;
 
-/// A mistake made on purpose, to see that it is found.
+/// A mistake that is planted in the reference to check that it is found.
 enum class Plant {
   kNone,
   kWeight,  ///< one weight is a hundredth of the weights' standard deviation off; made by the caller

@@ -1,4 +1,4 @@
-// The CUDA kernels on the CPU as libhyperseg_cuda.so, with what they did.
+// libhyperseg_cuda.so with the kernels compiled for the CPU, plus counters and the last launch.
 
 #include <cuda_runtime.h>
 #include <dlfcn.h>
@@ -7,7 +7,7 @@
 
 CUDA_ON_CPU_SHARED_MEMORY(hyperseg::cuda, shared_memory)
 
-/// What the kernels have done since the last call.
+/// The counters since the last call.
 extern "C" void hyperseg_take_counters(cuda_on_cpu::Counters* counters) {
   *counters = cuda_on_cpu::total_counters().take();
 }

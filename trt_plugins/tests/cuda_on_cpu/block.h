@@ -19,7 +19,7 @@ enum class Order { kForward, kReverse, kShuffled };
 
 constexpr unsigned kWarp = 32;
 
-/// What the lanes of a warp hand each other. Two sets of slots, used in turn: a lane may publish its next value while
+/// Exchange slots of a warp's lanes. Two sets of slots, used in turn: a lane may publish its next value while
 /// slower lanes still read the last.
 struct WarpExchange {
   unsigned arrived = 0;

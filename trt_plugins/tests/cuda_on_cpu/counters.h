@@ -1,6 +1,6 @@
 #pragma once
 
-// What kernels did, counted through HYPERSEG_COUNT in trt_plugins/cuda/memory.cuh.
+// Counters of the kernels' work, updated through HYPERSEG_COUNT in trt_plugins/cuda/memory.cuh.
 
 #include <cstdint>
 #include <mutex>

@@ -1,6 +1,6 @@
 #pragma once
 
-// Stands before the toolkit's header of the same name, so that g++ compiles kernels for the CPU. See README.md.
+// Shadows the toolkit's header of the same name, so that g++ compiles kernels for the CPU. See README.md.
 
 #include_next <cuda_runtime.h>
 

@@ -37,7 +37,7 @@ inline unsigned workers_from_environment() {
   return text ? static_cast<unsigned>(std::atoi(text)) : std::max(1u, std::thread::hardware_concurrency());
 }
 
-/// What cudaFuncSetAttribute has allowed each kernel.
+/// Dynamic shared memory that each kernel may use, from cudaFuncSetAttribute.
 class SharedLimits {
  public:
   void set(const void* kernel, std::size_t bytes) {
@@ -101,7 +101,7 @@ inline cudaError_t run_grid(const cudaLaunchConfig_t& config, const std::functio
   return failed ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
-/// What was launched last, by any thread.
+/// The last launch, by any thread.
 struct Launch {
   const void* kernel = nullptr;
   std::size_t blocks = 0;

@@ -38,7 +38,7 @@ void for_elements(unsigned leading, bool column_major, Visit visit) {
   }
 }
 
-/// What the instructions ask of a tile: 32-byte alignment, rows of a multiple of 16 bytes.
+/// Requirements of the instructions on a tile: 32-byte alignment, rows of a multiple of 16 bytes.
 template <typename T>
 void check_tile(const T* tile, unsigned leading) {
   if (reinterpret_cast<std::uintptr_t>(tile) % 32 != 0 || leading * sizeof(T) % 16 != 0) {

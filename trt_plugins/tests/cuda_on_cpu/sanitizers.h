@@ -1,7 +1,7 @@
 #pragma once
 
-// What the sanitizers have to be told: ThreadSanitizer, that fibers are threads which only barriers order;
-// AddressSanitizer, which shared memory a block did not ask for.
+// Annotations for the sanitizers. ThreadSanitizer: fibers are threads, ordered by barriers only. AddressSanitizer: the
+// shared memory beyond what a block requested is poisoned.
 
 #include <cstddef>
 

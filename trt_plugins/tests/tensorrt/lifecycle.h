@@ -7,10 +7,10 @@
 
 namespace hyperseg::tests {
 
-/// Takes a plug-in through all that TensorRT does with it, on host memory: createPlugin, the build phase's questions,
+/// Runs a plug-in through its life cycle in TensorRT, on host memory: createPlugin, the build phase's questions,
 /// getFieldsToSerialize, createPlugin from these fields, attachToContext, onShapeChange, enqueue. Every object is
-/// deleted as soon as TensorRT may delete it. Returns the output. Throws std::runtime_error at the first answer that
-/// is not the contract's.
+/// deleted as soon as TensorRT may delete it. Returns the output. Throws std::runtime_error at the first
+/// violation of the contract.
 std::vector<std::byte> run_lifecycle(const Request& request);
 
 }  // namespace hyperseg::tests

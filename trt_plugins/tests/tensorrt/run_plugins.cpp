@@ -1,5 +1,5 @@
-// run_plugins FILE...: takes the plug-in of every request file (see request.h) through its life and writes the result
-// to FILE.out. Prints what went wrong, by file, and ends with the number of requests that failed.
+// run_plugins FILE...: runs the plug-in of each request file (see request.h) through its life cycle and writes the
+// result to FILE.out. Prints errors by file, and exits with the number of requests that failed.
 #include <cuda_runtime.h>
 
 #include <cstdio>

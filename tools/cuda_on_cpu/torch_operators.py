@@ -1,4 +1,4 @@
-"""PyTorch's operators on CPU tensors through CUDA kernels that were compiled for the CPU: the path of CUDA tensors."""
+"""Redirects PyTorch's operators on CPU tensors to the code path of CUDA tensors, with kernels compiled for the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays that know how far float32 arithmetic may be from them: a running error analysis of the reference.
+"""Arrays with an error bound for float32 arithmetic: a running error analysis of the reference.
 
 The reference computes in float64. Given `Inexact` inputs, the same lines also compute a bound on what any correct
 implementation may be off by: whatever the order of its sums, with or without fused multiply-add, on any processor.
@@ -35,7 +35,7 @@ _RECIPROCAL = 8 * FLOAT32
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What an implementation rounds beside its float32 sums.
+    """Roundings of an implementation beside its float32 sums.
 
     Attributes:
         every: relative error of storing the result of each operation; 0 keeps float32 in between.
@@ -59,7 +59,7 @@ def _gamma(roundings: int) -> float:
 
 
 class Inexact:
-    """float64 values, and how far from them a float32 implementation may be.
+    """float64 values with a bound on the error of a float32 implementation.
 
     Attributes:
         value: the exact result.
@@ -93,7 +93,7 @@ class Inexact:
         return len(self.value)
 
     def bound(self) -> Doubles:
-        """How far off a finished value may be."""
+        """The error bound of a finished value."""
         return np.asarray(self.error + _gamma(self.roundings) * self.terms)
 
     def finished(self) -> Inexact:
@@ -132,7 +132,7 @@ class Inexact:
         return self + -self._lift(other)
 
     def __rsub__(self, other: Any) -> Inexact:
-        return -self + other
+        return -self + self._lift(other)
 
     def mean(self, axis: Any, keepdims: bool = False) -> Inexact:
         a = self.finished()
@@ -162,14 +162,16 @@ class Inexact:
             return Inexact(np.exp(a.value), self.arithmetic, np.exp(a.value) * relative)
         if ufunc is np.true_divide and np.isscalar(inputs[0]):
             a = self.finished()
-            value = inputs[0] / a.value
+            numerator: Any = inputs[0]
+            value = np.asarray(numerator / a.value)
             relative = a.error / (np.abs(a.value) - a.error) + _RECIPROCAL
             return Inexact(value, self.arithmetic, np.abs(value) * relative)
         swapped = {np.add: self.__radd__, np.multiply: self.__rmul__, np.subtract: self.__rsub__}
         return swapped[ufunc](inputs[0]) if ufunc in swapped else NotImplemented
 
     def __rtruediv__(self, other: float) -> Any:
-        return np.true_divide(other, self)
+        result: Any = self.__array_ufunc__(np.true_divide, "__call__", other, self)
+        return result
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         if function is np.einsum:

@@ -1,13 +1,12 @@
-"""Removes every barrier of the kernels in turn and shows that a test notices.
+"""Mutation test of the barriers: removes each `__syncthreads()` of the kernels in turn; a test vector must then fail.
 
-    PYTHONPATH=tests python -m cuda_kernels.remove_barriers
-
-For each `__syncthreads()` the kernels are copied, that one is taken out, and the test vectors run on the CPU in
-forward, reverse and shuffled thread order. Exits with 1 if some removal changed no result.
+The kernels are copied without the barrier and run the test vectors on the CPU in forward, reverse and shuffled thread
+order. Exits with 1 if some removal changes no result.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -18,16 +17,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cuda_on_cpu.build import KERNELS, compile_for_cpu, compile_object, link
+from cuda_on_cpu.kernels import THREAD_ORDERS, Kernels, thread_order
 from vectors import CASES, Case, assert_matches, on_cuda
 
-from .build import KERNELS, compile_for_cpu, compile_object, link
-from .kernels import Kernels
+_EXAMPLES = """\
+examples:
+  PYTHONPATH=tools python -m kernel_cost.remove_barriers                              every barrier; takes many minutes
+  PYTHONPATH=tools python -m kernel_cost.remove_barriers --file upsample_argmax.cu    those of one file
+"""
 
 _FLAGS = ("-O0", "-fPIC", "-shared", "-Wno-empty-body")
-_ORDERS = ("forward", "reverse", "shuffled")
 _BARRIER = re.compile(r"__syncthreads\(\);")
 
-# Which kernels a file is part of: only they are compiled, and only their operators run.
+# The program that each file is part of: only it is compiled again, and only its operator runs.
 _USERS = {
     "dpw_conv.cu": ("pointwise_float.cuh", "pointwise_small.cuh", "pointwise_tensor.cuh", "depthwise.cuh",
                     "convolution.cuh", "level_window.cuh", "tensor_cores.cuh"),
@@ -48,11 +51,12 @@ class Barrier:
 
     @property
     def program(self) -> str:
-        """The .cu file through which its removal shows."""
+        """The .cu file that includes it."""
         return next(program for program, files in _USERS.items() if self.file in files)
 
 
 def barriers() -> Iterator[Barrier]:
+    """All of them, by file and line."""
     for path in sorted([*KERNELS.glob("*.cu"), *KERNELS.glob("*.cuh")]):
         for number, text in enumerate(path.read_text().splitlines(), start=1):
             if _BARRIER.search(text.split("//")[0]):
@@ -60,7 +64,7 @@ def barriers() -> Iterator[Barrier]:
 
 
 def _without(barrier: Barrier, folder: Path) -> Path:
-    """A copy of the kernels in which the barrier is an empty statement."""
+    """A copy of the kernels with an empty statement in place of the barrier."""
     kernels = folder / "kernels"
     shutil.copytree(KERNELS, kernels)
     path = kernels / barrier.file
@@ -79,40 +83,54 @@ def _matches(kernels: Kernels, case: Case) -> bool:
 
 
 def noticed_by(barrier: Barrier, objects: Path) -> str | None:
-    """The first test vector, with its thread order, that fails without the barrier. `objects` are those of the whole
-    kernels; only the changed one is compiled again."""
+    """The first test vector, with its thread order, that fails without the barrier; None if all pass. `objects` is the
+    folder with the object files of the unchanged kernels; only the changed one is compiled again."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kernels = _without(barrier, folder)
         changed = compile_object(kernels / barrier.program, folder / "changed.o", _FLAGS, kernels=kernels)
         others = [path for path in sorted(objects.glob("*.o")) if path.stem != Path(barrier.program).stem]
         library = Kernels(link([changed, *others], folder / "libkernels.so", _FLAGS))
-    for order in _ORDERS:
-        os.environ["CUDA_ON_CPU_ORDER"] = order
-        for case in CASES:
-            if case.operator == _OPERATORS[barrier.program] and not _matches(library, case):
-                return f"{case.name}, {order}"
+    for order in THREAD_ORDERS:
+        with thread_order(order):
+            for case in CASES:
+                if case.operator == _OPERATORS[barrier.program] and not _matches(library, case):
+                    return f"{case.name}, {order}"
     return None
 
 
-def _in_a_process_of_its_own(barrier: Barrier, objects: Path) -> str | None:
-    """A removed barrier may also crash: that is noticed too."""
-    command = [sys.executable, "-m", "cuda_kernels.remove_barriers", str(objects), barrier.file, str(barrier.line)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _noticed_in_subprocess(barrier: Barrier, objects: Path) -> str | None:
+    """As `noticed_by`, in a subprocess: a crash without the barrier counts as noticed too."""
+    command = [sys.executable, "-m", "kernel_cost.remove_barriers", "--one", str(objects), barrier.file,
+               str(barrier.line)]  # fmt: skip
+    folders = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return (done.stdout.strip() or None) if done.returncode == 0 else f"exit code {done.returncode}"
 
 
 def main() -> None:
-    if len(sys.argv) == 4:
-        objects, file, line = sys.argv[1:]
-        chosen = next(barrier for barrier in barriers() if (barrier.file, str(barrier.line)) == (file, line))
-        print(noticed_by(chosen, Path(objects)) or "")
+    parser = argparse.ArgumentParser(
+        prog="python -m kernel_cost.remove_barriers",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    files = sorted({barrier.file for barrier in barriers()})
+    parser.add_argument("--file", choices=files, metavar="FILE", help=f"one of {', '.join(files)}")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # objects, file and line: the subprocess
+    arguments = parser.parse_args()
+    if arguments.one:
+        objects, file, line = arguments.one
+        print(noticed_by(Barrier(file, int(line)), Path(objects)) or "")
         return
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         compile_for_cpu(Path(folder) / "libkernels.so", "library.cpp", _FLAGS)
         for barrier in barriers():
-            noticed = _in_a_process_of_its_own(barrier, Path(folder))
+            if arguments.file not in (None, barrier.file):
+                continue
+            noticed = _noticed_in_subprocess(barrier, Path(folder))
             missed += noticed is None
             print(f"{barrier.file}:{barrier.line:<4} {noticed or 'NOT NOTICED'}", flush=True)
     sys.exit(1 if missed else 0)

@@ -1,20 +1,19 @@
-"""Writes docs/gpu-cost.md: what the decoder costs on named GPUs, computed from counts, datasheet rates and latencies.
-
-PYTHONPATH=tests python -m cuda_kernels.cost_sheet > docs/gpu-cost.md
-"""
+"""Prints docs/gpu-cost.md: the decoder's cost on named GPUs, computed from counts, datasheet rates and latencies."""
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .build import compile_for_cpu
-from .cost import GRIDS, Cost
-from .cost_frame import Part, frame_costs, theta_bytes
-from .gpus import BARRIER_CYCLES, GPUS, LAUNCH_SPACING_MICROSECONDS, Gpu
-from .kernels import Kernels
-from .latency import waiting
+from cuda_on_cpu.build import compile_for_cpu
+from cuda_on_cpu.kernels import Kernels
+
+from .cost import GRIDS, Cost, Part, frame_costs, theta_bytes
+from .gpus import BARRIER_CYCLES, GPUS, LAUNCH_SPACING_MICROSECONDS, Gpu, waiting
+
+_COMMAND = "PYTHONPATH=tools python -m kernel_cost.cost_sheet > docs/gpu-cost.md"
 
 _COMPILED = [gpu for gpu in GPUS if gpu.multiprocessors]
 
@@ -30,7 +29,7 @@ _SPACING = f"{LAUNCH_SPACING_MICROSECONDS:g} us"
 _INTRODUCTION = f"""\
 # What the decoder costs on a GPU
 
-Made by `PYTHONPATH=tests python -m cuda_kernels.cost_sheet > docs/gpu-cost.md`. Nothing here was timed: **bytes**,
+Made by `{_COMMAND}`. Nothing here was timed: **bytes**,
 **multiply-adds**, **load phases** and **barriers** were counted while the CUDA kernels ran on the CPU
 (`trt_plugins/tests/cuda_on_cpu`); times follow from datasheet rates and published latencies. Batch 1, published
 resolutions, the level's glue (coordinates, upsampling, concatenation) fused into the operator. The encoder and the
@@ -61,7 +60,7 @@ The second table of each preset says how much of a GPU a launch fills, and how l
 were free.
 
 - *occupancy*: threads that a multiprocessor holds at a time, of those that it could; by NVIDIA's rules
-  (`cuda_occupancy.h`) from the registers in [resources.csv](../tests/cuda_kernels/resources.csv) and the launch's
+  (`cuda_occupancy.h`) from the registers in [resources.csv](../tools/kernel_cost/resources.csv) and the launch's
   threads and shared memory. As much of the L1 cache is taken to be shared memory as can be. *Waves*: blocks over the
   blocks that the GPU holds at a time. resources.csv has no sm_87: the Orin's registers are those of sm_86.
 - *latency*: microseconds, waves rounded up x (load phases x L2 latency + barriers x {BARRIER_CYCLES} cycles). A load
@@ -222,6 +221,12 @@ def _sheet(kernels: Kernels) -> Iterator[str]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m kernel_cost.cost_sheet",
+        description=__doc__,
+        epilog=f"example:\n  {_COMMAND}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         library = compile_for_cpu(Path(folder) / "libkernels.so", "library.cpp", ["-O2", "-fPIC", "-shared"])
         print("\n".join(_sheet(Kernels(library))))

@@ -1,4 +1,4 @@
-"""Other places for the same values: X channels last, theta's pieces within wider rows."""
+"""Memory layouts of the inputs: X in NCHW or channels last, theta's pieces within wider rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .cases import Case, UpsampleArgmaxCase
 
 @dataclass(frozen=True)
 class Placement:
-    """How the inputs of a case lie in memory. Padding is NaN, so that a kernel that reads it shows."""
+    """Memory layout of a case's inputs. Padding is NaN, so that a kernel that reads it fails."""
 
     x_layout: MapLayout = MapLayout.PLANES
     before: int = 0
@@ -46,6 +46,17 @@ class Placement:
 PADDED_ROWS = Placement(MapLayout.PIXELS, before=4, behind=4)
 """Rows of theta that leave its pieces aligned, where their own length does."""
 UNEVEN_ROWS = Placement(MapLayout.PIXELS8, before=3, behind=2)
+PLACEMENTS = {
+    "NCHW": Placement(),
+    "NHWC, theta rows padded by 4": PADDED_ROWS,
+    "NHWC padded to 8 channels, theta rows padded unevenly": UNEVEN_ROWS,
+}
+"""The placements that every CUDA kernel is tested in."""
+
+
+def placements_of(case: Case) -> dict[str, Placement]:
+    """Those of `PLACEMENTS` that the case's operator takes, by name."""
+    return {"NCHW": Placement()} if isinstance(case, UpsampleArgmaxCase) else PLACEMENTS
 
 
 def _laid_out(x: NDArray[Any], layout: MapLayout) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The worst errors that the tests met, as shares of what rounding explains. `pytest --worst FILE` writes them."""
+"""Records the worst errors of a test run as shares of their bounds. `pytest --worst FILE` writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass
 class Worst:
-    """Of one kind of comparison."""
+    """The worst errors of one kind of comparison."""
 
     share: float = 0.0
     """Error over bound: at most 1, or a test failed."""
@@ -32,7 +32,7 @@ _BACKENDS = {
     "tests/export/test_export_onnx.py": "ONNX Runtime",
     "tests/packaging/test_models.py": "ONNX Runtime",
 }
-"""Who computed what a module compares; of the other modules nothing is noted."""
+"""Backend whose results a test module compares; other modules are not recorded."""
 
 _kinds: dict[str, Worst] = {}
 _listeners: list[list[float]] = []
@@ -40,7 +40,7 @@ _listeners: list[list[float]] = []
 
 @contextmanager
 def recorded() -> Iterator[list[float]]:
-    """Within it, the shares of all comparisons, whoever makes them, are added to the list."""
+    """Collects the shares of all comparisons within the context."""
     shares: list[float] = []
     _listeners.append(shares)
     try:
@@ -50,12 +50,12 @@ def recorded() -> Iterator[list[float]]:
 
 
 def note(kind: str, error: Any, bound: Any) -> None:
-    """Remembers a comparison.
+    """Records a comparison.
 
     Args:
         kind: what was compared, e.g. an operator.
         error: absolute errors, a number or an array.
-        bound: what rounding explains of each.
+        bound: the bound of each.
     """
     share = float(np.max(np.asarray(error) / np.asarray(bound)))
     for shares in _listeners:
@@ -69,7 +69,7 @@ def note(kind: str, error: Any, bound: Any) -> None:
 
 
 def write(path: Path) -> None:
-    """Adds what this process met to what the file holds."""
+    """Merges the records of this process into the file."""
     known = json.loads(path.read_text()) if path.exists() else {}
     for kind, found in _kinds.items():
         share, error = known.get(kind, (0.0, 0.0))

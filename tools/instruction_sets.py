@@ -1,10 +1,10 @@
-"""Runs the numerical tests as if on other processors, and prints the worst error of each kind under each.
+"""Runs the numerical tests with capped instruction sets, and prints the worst error of each kind under each cap.
 
     scripts/test_instruction_sets.sh [--full]
 
-PyTorch (ATen, oneDNN, MKL) and our CPU operators are told to use no better instructions than the named ones; ONNX
-Runtime's own operators cannot be told. The bounds are the same everywhere: they follow from the arithmetic. An error is
-printed as a share of what rounding explains; a share above 1 fails a test.
+PyTorch (ATen, oneDNN, MKL) and our CPU operators use no better instructions than the cap; ONNX Runtime's own operators
+cannot be capped. The bounds are the same everywhere: they follow from the arithmetic. An error is printed as a share of
+its bound; a share above 1 fails a test. One thread without a cap is left to scripts/test.sh, whose processes have that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cap:
-    """The best instructions that may be used, in the words of each library; empty leaves the choice to it."""
+    """The best instruction set that may be used, by each library's name for it; empty: no cap."""
 
     name: str
     ours: str = ""
@@ -34,7 +34,7 @@ class Cap:
     onednn: str = ""
     mkl: str = ""
     flag: str = ""
-    """Of /proc/cpuinfo; without it the processor has no such instructions."""
+    """In /proc/cpuinfo, of processors that have these instructions."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ CAPS = (
 
 @dataclass(frozen=True)
 class Run:
-    """The numerical tests under a cap, on so many threads."""
+    """The numerical tests under a cap, on a number of threads."""
 
     cap: Cap
     threads: int
@@ -83,7 +83,7 @@ def processor() -> tuple[str, set[str]]:
 
 
 def run(case: Run, core: int, options: Sequence[str]) -> Result:
-    """On one core, the named one, where there is to be one thread."""
+    """One run of pytest; with one thread pinned to `core`, otherwise on all cores."""
     cores = {core} if case.threads == 1 else os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "worst.json"
@@ -103,11 +103,9 @@ def run(case: Run, core: int, options: Sequence[str]) -> Result:
     return Result(done.returncode == 0, lines[-1], {kind: (share, error) for kind, (share, error) in worst.items()})
 
 
-def run_all(cases: Sequence[Run], options: Sequence[str]) -> dict[Run, Result]:
-    """Single-threaded runs side by side, a core each; then the others, one after another."""
-    results: dict[Run, Result] = {}
-    cores = sorted(os.sched_getaffinity(0))
-    free = list(cores)
+def run_all(cases: Sequence[Run], options: Sequence[str], at_a_time: int) -> dict[Run, Result]:
+    """Runs them in processes side by side, at most one a core."""
+    free = sorted(os.sched_getaffinity(0))
 
     def one(case: Run) -> Result:
         core = free.pop()
@@ -116,13 +114,8 @@ def run_all(cases: Sequence[Run], options: Sequence[str]) -> dict[Run, Result]:
         finally:
             free.append(core)
 
-    single = [case for case in cases if case.threads == 1]
-    with ThreadPoolExecutor(len(cores)) as pool:
-        results.update(zip(single, pool.map(one, single), strict=True))
-    for case in cases:
-        if case.threads > 1:
-            results[case] = run(case, cores[0], options)
-    return {case: results[case] for case in cases}
+    with ThreadPoolExecutor(at_a_time) as pool:
+        return dict(zip(cases, pool.map(one, cases), strict=True))
 
 
 def table(results: dict[Run, Result]) -> str:
@@ -145,11 +138,12 @@ def main() -> int:
         if cap not in caps:
             print(f"{cap.name}: skipped, this processor has none")
     full = options[0] == "-n"
-    cases = [Run(cap, os.cpu_count() or 1 if full else 1) for cap in caps]
-    if not full:
-        cases.append(Run(caps[-1], 2))
+    if full:  # each run has as many processes as cores
+        cases = [Run(cap, os.cpu_count() or 1) for cap in caps]
+    else:
+        cases = [*(Run(cap, 1) for cap in caps if cap.flag), Run(caps[-1], 2)]
     started = time.monotonic()
-    results = run_all(cases, options)
+    results = run_all(cases, options, at_a_time=1 if full else len(os.sched_getaffinity(0)))
     print(f"\n{name}, {time.monotonic() - started:.0f} s\n\n{table(results)}\n")
     for case, result in results.items():
         print(f"{case.name}: {result.summary}")

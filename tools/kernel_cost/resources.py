@@ -1,8 +1,4 @@
-"""Registers, shared memory, spills and special instructions of every kernel on every architecture.
-
-PYTHONPATH=tests python -m cuda_kernels.resources            prints the table
-PYTHONPATH=tests python -m cuda_kernels.resources --write    and replaces the committed one, resources.csv
-"""
+"""Registers, shared memory, spills and tensor instructions of every kernel on every architecture, from nvcc."""
 
 from __future__ import annotations
 
@@ -19,7 +15,14 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from .build import KERNELS, PLUGINS
+from cuda_on_cpu.build import KERNELS, PLUGINS
+
+_EXAMPLES = """\
+examples:
+  PYTHONPATH=tools python -m kernel_cost.resources                      prints the table; takes many minutes
+  PYTHONPATH=tools python -m kernel_cost.resources --architecture 86    one architecture
+  PYTHONPATH=tools python -m kernel_cost.resources --write              also replaces the committed table
+"""
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 COMMITTED = Path(__file__).with_name("resources.csv")
@@ -143,12 +146,20 @@ def committed() -> dict[tuple[str, int], Resources]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help=f"replace {COMMITTED.name}")
+    parser = argparse.ArgumentParser(
+        prog="python -m kernel_cost.resources",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--architecture", type=int, choices=ARCHITECTURES, help="compile for one only, e.g. 86")
+    group.add_argument("--write", action="store_true", help=f"replace the committed {COMMITTED.name}")
     arguments = parser.parse_args()
     if shutil.which("nvcc") is None or nvdisasm() is None:
         sys.exit("nvcc and nvdisasm are needed: the CUDA toolkit, and `pip install nvidia-cuda-nvdisasm`")
-    table = [row for architecture in ARCHITECTURES for row in measure(architecture)]
+    architectures = [arguments.architecture] if arguments.architecture else ARCHITECTURES
+    table = [row for architecture in architectures for row in measure(architecture)]
     for row in table:
         print(
             f"{row.kernel:90} sm_{row.architecture:<4} {row.registers:3} registers  {row.spill_bytes:3} B spilled  "

@@ -1,16 +1,16 @@
-"""The test vectors of the operators for the CPU only, which other backends have as what they were fused from."""
+"""The test vectors of the fused operators for the CPU only; other backends run what they were fused from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .cases import DPWMetaBlockCase, FusedMapperDPWConvCase, InvertedResidualCase
+from .cases import DPWMetaBlockCase, FusedMapperDPWConvCase, MBConvCase
 
 
-def _encoder_cases() -> Iterator[InvertedResidualCase]:
-    def case(name: str, channels: tuple[int, int, int], size: tuple[int, int], **rest: object) -> InvertedResidualCase:
-        return replace(InvertedResidualCase(name, *channels, *size), **rest)  # type: ignore[arg-type]
+def _mbconv_cases() -> Iterator[MBConvCase]:
+    def case(name: str, channels: tuple[int, int, int], size: tuple[int, int], **rest: object) -> MBConvCase:
+        return replace(MBConvCase(name, *channels, *size), **rest)  # type: ignore[arg-type]
 
     yield case("kernel3", (4, 24, 6), (12, 16))
     yield case("kernel5", (4, 24, 6), (12, 16), kernel=5, pads=(2, 2, 2, 2))
@@ -33,8 +33,8 @@ def _encoder_cases() -> Iterator[InvertedResidualCase]:
     yield case("late-stage", (40, 240, 100), (6, 8), squeezed_channels=10)
 
 
-ENCODER_CASES: tuple[InvertedResidualCase, ...] = tuple(
-    replace(case, name=f"MBConv-{case.name}", seed=seed) for seed, case in enumerate(_encoder_cases())
+MBCONV_CASES: tuple[MBConvCase, ...] = tuple(
+    replace(case, name=f"MBConv-{case.name}", seed=seed) for seed, case in enumerate(_mbconv_cases())
 )
 
 
@@ -57,7 +57,7 @@ def _meta_block_cases() -> Iterator[DPWMetaBlockCase]:
     yield case("level5", 22, patch=(32, 32), out_channels=21, coordinates=True, previous_channels=6, pieces=16)
 
 
-def _mapped_cases() -> Iterator[FusedMapperDPWConvCase]:
+def _fused_mapper_cases() -> Iterator[FusedMapperDPWConvCase]:
     def case(name: str, x_channels: int, out: int, patch: tuple[int, int], **rest: object) -> FusedMapperDPWConvCase:
         return replace(FusedMapperDPWConvCase(name, x_channels, (2, 3), patch, out), **rest)  # type: ignore[arg-type]
 
@@ -78,8 +78,8 @@ def _mapped_cases() -> Iterator[FusedMapperDPWConvCase]:
                previous_channels=64, activation="relu")  # fmt: skip
 
 
-MAPPED_CASES: tuple[FusedMapperDPWConvCase, ...] = tuple(
-    replace(case, name=f"FusedMapperDPWConv-{case.name}", seed=seed) for seed, case in enumerate(_mapped_cases())
+FUSED_MAPPER_CASES: tuple[FusedMapperDPWConvCase, ...] = tuple(
+    replace(case, name=f"FusedMapperDPWConv-{case.name}", seed=seed) for seed, case in enumerate(_fused_mapper_cases())
 )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
-from .cases import Case, DPWConvCase, DPWInvertedResidualCase, UpsampleArgmaxCase
+from .cases import AnyCase, Case, DPWConvCase, DPWInvertedResidualCase, UpsampleArgmaxCase
 
 
 def _conv_cases() -> Iterator[DPWConvCase]:
@@ -121,7 +122,7 @@ def _preset_cases() -> Iterator[Case]:
 
 
 def _variant_cases() -> Iterator[DPWInvertedResidualCase]:
-    """What starts the CUDA kernels that no other vector reaches: more output channels, and inputs too wide for the
+    """Shapes for the CUDA kernels that no other vector reaches: more output channels, and inputs too wide for the
     largest tile."""
 
     def case(name: str, x_channels: int, out: int, patch: int) -> DPWInvertedResidualCase:
@@ -142,3 +143,21 @@ def _all_cases() -> Iterator[Case]:
 
 
 CASES: tuple[Case, ...] = tuple(_all_cases())
+
+_C = TypeVar("_C", bound=AnyCase)
+
+
+def by_operator(cases: Iterable[_C]) -> dict[str, list[_C]]:
+    """The cases by operator."""
+    operators: dict[str, list[_C]] = {}
+    for case in cases:
+        operators.setdefault(case.operator, []).append(case)
+    return operators
+
+
+def by_vector(cases: Iterable[_C]) -> dict[str, list[_C]]:
+    """The cases by name without storage type: a vector is in float32 and, of most operators, in float16."""
+    vectors: dict[str, list[_C]] = {}
+    for case in cases:
+        vectors.setdefault(case.name.removesuffix(f"-{case.dtype}"), []).append(case)
+    return vectors

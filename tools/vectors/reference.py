@@ -1,6 +1,6 @@
-"""The operators in numpy and float64, as plainly as they can be written: slow, and the measure of every backend.
+"""Reference implementation of the operators in NumPy and float64: slow and simple; every backend is compared with it.
 
-Given `Inexact` inputs (inexact.py), the same lines also bound what float32 arithmetic may make of them.
+Given `Inexact` inputs (inexact.py), the same code also computes an error bound for float32 arithmetic.
 """
 
 from __future__ import annotations
@@ -112,12 +112,13 @@ def dpw_conv(
         window = padded[n, :, i * ph : (i + 1) * ph + kernel - 1, j * pw : (j + 1) * pw + kernel - 1]
         weight = weights[n, i, j].reshape(out_channels, in_channels // group, kernel, kernel)
         y = _convolve(window, weight)
-        return _ACTIVATIONS[activation](y if bias is None else y + bias[:, None, None])
+        activated: Doubles = _ACTIVATIONS[activation](y if bias is None else y + bias[:, None, None])
+        return activated
 
     return _of_patches(patch, batch, rows, columns)
 
 
-def mapped_dpw_conv(
+def fused_mapper_dpw_conv(
     x: Doubles,
     signal: Doubles,
     mapper: Doubles,
@@ -162,7 +163,7 @@ def dpw_inverted_residual(
         pw1, dw, pw2 = (weights[n, i, j, slice(*part)] for part in ((0, ends[0]), ends, (ends[1], None)))
         h = np.clip(np.einsum("ck,kuv->cuv", pw1.reshape(hidden, in_channels), window) + bias1[:, None, None], 0, 6)
         d = np.clip(_convolve(h, dw.reshape(hidden, 1, 3, 3)) + bias2[:, None, None], 0, 6)
-        o = np.einsum("mc,cuv->muv", pw2.reshape(out, hidden), d) + bias3[:, None, None]
+        o: Doubles = np.einsum("mc,cuv->muv", pw2.reshape(out, hidden), d) + bias3[:, None, None]
         return o + window[:, 1:-1, 1:-1] if in_channels == out else o
 
     return _of_patches(patch, batch, rows, columns)

@@ -1,9 +1,11 @@
-"""Compares a backend's output with the reference, within what its arithmetic can be off by."""
+"""Compares a backend's output with the reference, within the error bound of its arithmetic."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import worst
@@ -16,13 +18,15 @@ from .cases import (
     DPWInvertedResidualCase,
     DPWMetaBlockCase,
     FusedMapperDPWConvCase,
-    InvertedResidualCase,
+    MBConvCase,
     UpsampleArgmaxCase,
 )
 from .inexact import FLOAT16, IN_FLOAT32, Arithmetic, Inexact, inexact
 
+_C = TypeVar("_C", bound=AnyCase)
+
 _SMALLEST = 2.0**-149
-"""Where nothing is summed, nothing may be off; a bound to divide by all the same."""
+"""Lower limit of a bound, to divide by: a value without any sum has to be exact."""
 
 
 def _doubles(case: AnyCase) -> dict[str, NDArray[np.float64] | None]:
@@ -36,7 +40,7 @@ _COMPOSED_HALVES = Arithmetic(composed=FLOAT16, factors=4)
 
 
 def on_cuda(case: AnyCase) -> Arithmetic:
-    """What the CUDA kernels round beside their float32 sums."""
+    """The CUDA kernels' arithmetic: what they round beside their float32 sums."""
     if case.dtype == "float32" or not isinstance(case, DPWConvCase | DPWInvertedResidualCase):
         return IN_FLOAT32
     return _COMPOSED_HALVES if case.coordinates or case.previous_channels else _HALVES
@@ -47,12 +51,12 @@ def evaluated(case: AnyCase, inputs: dict[str, Any]) -> Any:
     attributes: dict[str, Any] = dict(case.attributes)
     if isinstance(case, UpsampleArgmaxCase):
         return reference.upsample(inputs["X"], case.scale)
-    if isinstance(case, InvertedResidualCase):
+    if isinstance(case, MBConvCase):
         return reference.mbconv(inputs, **attributes)
     if isinstance(case, DPWMetaBlockCase):
         return reference.dpw_meta_block(*inputs.values(), **attributes)
     if isinstance(case, FusedMapperDPWConvCase):
-        return reference.mapped_dpw_conv(*inputs.values(), **attributes)
+        return reference.fused_mapper_dpw_conv(*inputs.values(), **attributes)
     operator = reference.dpw_conv if isinstance(case, DPWConvCase) else reference.dpw_inverted_residual
     return operator(*inputs.values(), **attributes)
 
@@ -87,8 +91,17 @@ def _assert_labels(case: UpsampleArgmaxCase, actual: NDArray[Any], logits: Inexa
 
 
 def assert_within(actual: NDArray[Any], wanted: Inexact, name: str, kind: str = "") -> None:
-    """Fails where `actual` is further from the value than its bound; says where, and both numbers. `kind` is the row of
-    the table of the worst errors, if it is not `name`."""
+    """Compares an array with a value and its bound, and names the position of the worst error.
+
+    Args:
+        actual: the array.
+        wanted: value and bound, of the same shape.
+        name: for the message.
+        kind: the row of the table of worst errors; `name` by default.
+
+    Raises:
+        AssertionError: an error is beyond its bound.
+    """
     assert actual.shape == wanted.shape, f"{name}: shape {actual.shape}, expected {wanted.shape}"
     error = np.abs(actual.astype(np.float64) - wanted.value)
     bound = np.maximum(wanted.bound(), _SMALLEST)
@@ -101,8 +114,42 @@ def assert_within(actual: NDArray[Any], wanted: Inexact, name: str, kind: str = 
     )
 
 
+@contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Prefixes the message of a failure within the context, e.g. with a storage type, a layout and a thread order.
+
+    Raises:
+        AssertionError: for any exception within.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{label}: {error}") from error
+
+
+def check_each(cases: Iterable[_C], check: Callable[[_C], None]) -> None:
+    """Runs a check on every case, and reports all failures together.
+
+    Raises:
+        AssertionError: the check raised for some cases; names them.
+    """
+    failures: dict[str, Exception] = {}
+    for case in cases:
+        try:
+            check(case)
+        except Exception as error:
+            failures[case.name] = error
+    if failures:
+        first = next(iter(failures.values()))
+        raise AssertionError("\n".join(f"{name}: {error}" for name, error in failures.items())) from first
+
+
 def assert_matches(case: AnyCase, actual: NDArray[Any], arithmetic: Arithmetic = IN_FLOAT32) -> None:
-    """Fails where `actual`, as the backend returned it, is not the case's output, computed in this arithmetic."""
+    """Compares a backend's output with the reference, within the error bound of this arithmetic.
+
+    Raises:
+        AssertionError: shape, type or values differ.
+    """
     assert actual.shape == case.output_shape, f"shape {actual.shape}, expected {case.output_shape}"
     wanted = bounded(case, arithmetic)
     if isinstance(case, UpsampleArgmaxCase):

@@ -1,9 +1,12 @@
-"""The CUDA kernels, compiled for the CPU, as a Python function; and their requests as files."""
+"""Calls the CUDA kernels, compiled for the CPU, on test vectors through ctypes; and writes their requests to files."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +33,9 @@ _OPERATORS = {
 }
 _DTYPES = {"float32": DataType.FLOAT32, "float16": DataType.FLOAT16}
 _INPUTS = 6
-AS_THE_CONTRACT_HAS_IT = Placement()
+DEFAULT_PLACEMENT = Placement()
+THREAD_ORDERS = ("forward", "reverse", "shuffled")
+"""Orders in which the threads of a block run between two barriers (`CUDA_ON_CPU_ORDER`)."""
 
 _COUNTERS = ("loaded_bytes", "stored_bytes", "multiply_adds", "tensor_multiply_adds", "barriers", "load_phases")
 
@@ -41,8 +46,8 @@ class _Counters(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Counters:
-    """What kernels did: bytes of global memory, multiply-adds on ordinary and on tensor cores (padding included); of
-    all blocks together, barriers and the stretches between them that load from global memory."""
+    """Counts over all blocks: bytes of global memory, multiply-adds on ordinary and on tensor cores (padding included),
+    barriers, and load phases, the stretches between barriers that load from global memory."""
 
     loaded_bytes: int
     stored_bytes: int
@@ -63,7 +68,7 @@ class _Launch(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Launch:
-    """How a kernel was started; `symbol` is its mangled name."""
+    """Launch configuration of a kernel; `symbol` is its mangled name."""
 
     symbol: str
     blocks: int
@@ -81,14 +86,14 @@ def _output_dtype(case: Case) -> np.dtype[Any]:
 
 
 def _unwritten(case: Case) -> NDArray[Any]:
-    """An output in which a pixel that no thread writes shows: NaN, or label -1."""
+    """An output filled with 0xFF (NaN, or label -1), so that a pixel that no thread writes is noticed."""
     output = np.empty(case.output_shape, _output_dtype(case))
     output.view(np.uint8).fill(0xFF)
     return output
 
 
 def _shapes(placement: Placement, case: Case, inputs: list[NDArray[Any] | None]) -> list[tuple[int, ...]]:
-    """The extents that the contract knows: X is [N, C, H, W] however it lies in memory."""
+    """The inputs' shapes in the operator's contract: X is [N, C, H, W] in every memory layout."""
     x, *others = inputs
     assert x is not None
     extents = x.shape
@@ -124,12 +129,12 @@ def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None]
 
 
 class Kernels:
-    """The shared library that build.compile_for_cpu made of library.cpp."""
+    """The shared library that `build.compile_for_cpu` builds from library.cpp."""
 
     def __init__(self, library: Path) -> None:
         self._library = CudaLibrary(library)
 
-    def run(self, case: Case, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> NDArray[Any]:
+    def run(self, case: Case, placement: Placement = DEFAULT_PLACEMENT) -> NDArray[Any]:
         inputs = _inputs(case, placement)
         output = _unwritten(case)
         self._library.launch(_request(case, placement, inputs, output.ctypes.data))
@@ -147,7 +152,20 @@ class Kernels:
         return Launch(launch.name.decode(), launch.blocks, launch.threads, launch.shared_bytes)
 
 
-def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT_HAS_IT) -> None:
+@contextmanager
+def thread_order(order: str) -> Iterator[None]:
+    """Sets the order of a block's threads, one of `THREAD_ORDERS`, for the launches within the context."""
+    before = os.environ.get("CUDA_ON_CPU_ORDER")
+    os.environ["CUDA_ON_CPU_ORDER"] = order
+    try:
+        yield
+    finally:
+        del os.environ["CUDA_ON_CPU_ORDER"]
+        if before is not None:
+            os.environ["CUDA_ON_CPU_ORDER"] = before
+
+
+def write_request(case: Case, path: Path, placement: Placement = DEFAULT_PLACEMENT) -> None:
     """The file that run_requests.cpp reads."""
     inputs = _inputs(case, placement)
     request = _request(case, placement, inputs, 0)
@@ -161,6 +179,6 @@ def write_request(case: Case, path: Path, placement: Placement = AS_THE_CONTRACT
 
 
 def read_output(case: Case, path: Path) -> NDArray[Any]:
-    """What run_requests made of `path`."""
+    """The output that run_requests wrote for the request `path`."""
     data = np.fromfile(path.with_name(path.name + ".output"), _output_dtype(case))
     return data.reshape(case.output_shape)

@@ -1,10 +1,10 @@
-"""Compiles C++ as the command says that it is given, unless that was done before.
+"""Compiler launcher with a cache: runs a C++ compile command, or copies the object file of an equal one.
 
     python compile_once.py g++ ... -c FILE -o OBJECT
 
 scripts/setup.sh and several tests build the same sources with the same flags, the tests in copies of the repository.
-Objects are kept in build/test-objects by the compiler, its flags and the preprocessed source; the folder may be removed
-at any time. CMake takes this as CMAKE_CXX_COMPILER_LAUNCHER.
+Objects are cached in build/test-objects by compiler, flags and preprocessed source; the folder may be removed at any
+time. For CMake it is a CMAKE_CXX_COMPILER_LAUNCHER.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 OBJECTS = Path(__file__).resolve().parents[1] / "build" / "test-objects"
 _PLACES = ("-o", "-MF", "-MT", "-MQ", "-I", "-isystem", "-c")
-"""Options whose argument says where something lies, not what it is."""
+"""Options with a path, which do not change the object."""
 _SILENT = ("-Werror",)
-"""Options that change no object."""
+"""Other options that do not change the object."""
 
 
 def compile_once(command: Sequence[str]) -> int:
-    """The compiler's exit code; its messages go to stderr."""
+    """Compiles, or takes the object from the cache. Returns the compiler's exit code; its messages go to stderr."""
     if "-c" not in command:
         return subprocess.run(command, check=False).returncode
     at = command.index("-o")

@@ -1,4 +1,4 @@
-"""The kinds of test vectors: an operator's shapes, attributes and storage type, and how its inputs are drawn."""
+"""The types of test vectors: shapes, attributes and storage type of an operator, and how its inputs are drawn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _draw_theta(
 
 @dataclass(frozen=True)
 class _LevelCase:
-    """What both patch-wise operators have in common: a level's input, its grid and its weights' layout."""
+    """Base of the patch-wise operators: a level's input, its grid and its weights' layout."""
 
     name: str
     x_channels: int
@@ -114,7 +114,7 @@ class DPWConvCase(_LevelCase):
 
 @dataclass(frozen=True)
 class FusedMapperDPWConvCase(_LevelCase):
-    """A 1x1 DPWConv with its weight mapper: on the CPU, and as the product and the DPWConv that it replaces."""
+    """A 1x1 DPWConv fused with its weight mapper: on the CPU, or lowered to the product and the DPWConv."""
 
     operator: ClassVar[str] = "FusedMapperDPWConv"
 
@@ -187,7 +187,7 @@ class DPWInvertedResidualCase(_LevelCase):
 
 @dataclass(frozen=True)
 class DPWMetaBlockCase(DPWInvertedResidualCase):
-    """v0_1's meta block: on the CPU, and as the three DPWConvs that it replaces."""
+    """v0_1's meta block: on the CPU, or lowered to three DPWConvs."""
 
     operator: ClassVar[str] = "DPWMetaBlock"
 
@@ -223,8 +223,8 @@ class UpsampleArgmaxCase:
 
 
 @dataclass(frozen=True)
-class InvertedResidualCase:
-    """The encoder's block: on the CPU, and as the standard operators that it replaces."""
+class MBConvCase:
+    """The encoder's MBConv block: on the CPU, or lowered to standard operators."""
 
     operator: ClassVar[str] = "MBConv"
     dtype: ClassVar[str] = "float32"
@@ -288,7 +288,7 @@ class InvertedResidualCase:
 
 
 Case: TypeAlias = DPWConvCase | DPWInvertedResidualCase | UpsampleArgmaxCase
-"""Of the operators that every backend has."""
+"""Cases of the operators that every backend has."""
 
-AnyCase: TypeAlias = Case | FusedMapperDPWConvCase | InvertedResidualCase
-"""And of those for the CPU only."""
+AnyCase: TypeAlias = Case | FusedMapperDPWConvCase | MBConvCase
+"""Cases of all operators, including those for the CPU only."""
