@@ -1,10 +1,8 @@
-"""Writes docs/gpu-layouts.md: what TensorRT for RTX copies around our plugins, without and with placed inputs.
-
-PYTHONPATH=tests:tools python -m engines.copies > docs/gpu-layouts.md
-"""
+"""Prints docs/gpu-layouts.md: the copies of TensorRT for RTX around our plugins, with and without laid-out inputs."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +15,10 @@ from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine.report import Audit, Layer, Tensor
 from hyperseg_export.passes import targets
-from kernel_cost.cost import GRIDS, compulsory, preset_cases, preset_of
 from vectors import MapLayout, Placement
 
 import hyperseg
+from kernel_cost.cost import GRIDS, compulsory, preset_cases, preset_of
 
 _CAPABILITY = "8.6"
 _BYTES = {"Half": 2, "Float": 4}
@@ -28,7 +26,7 @@ _BYTES = {"Half": 2, "Float": 4}
 _INTRODUCTION = f"""\
 # Where the plug-ins' inputs lie
 
-Made by `PYTHONPATH=tests:tools python -m engines.copies > docs/gpu-layouts.md`: layers of real engines (TensorRT
+Made by `PYTHONPATH=tools python -m kernel_cost.copies > docs/gpu-layouts.md`: layers of real engines (TensorRT
 for RTX, compute capability {_CAPABILITY}, published resolutions) that only move values and stand at a plug-in, and
 the bytes that they read and write. Nothing was timed. Beside them the bytes that the decoder's operators have to move
 at least, from the [cost sheet](gpu-cost.md).
@@ -108,6 +106,11 @@ def _sheet(folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: PYTHONPATH=tools python -m kernel_cost.copies > docs/gpu-layouts.md",
+    )
+    parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for line in _sheet(Path(folder)):
             print(line)
