@@ -1,4 +1,6 @@
-"""Script that runs `hyperseg-train` with initial weights perturbed by rounding: python disturbed.py ARGUMENTS."""
+"""Script that runs `hyperseg-train` with initial weights perturbed by rounding: python disturbed.py SEED ARGUMENTS."""
+
+import sys
 
 from hyperseg_export.rounding import disturbed
 
@@ -7,10 +9,11 @@ from hyperseg.cli.train import main
 from hyperseg.config import Config
 
 create = hyperseg.create
+seed = int(sys.argv.pop(1))
 
 
 def create_disturbed(network: str | Config) -> hyperseg.HyperSeg:
-    model: hyperseg.HyperSeg = disturbed(create(network))
+    model: hyperseg.HyperSeg = disturbed(create(network), seed=seed)
     return model
 
 
