@@ -43,9 +43,9 @@ class DataType(IntEnum):
 class MapLayout(IntEnum):
     """hyperseg::cuda::MapLayout: NCHW, NHWC, and NHWC with pixels padded to a multiple of 8 channels."""
 
-    PLANES = 0
-    PIXELS = 1
-    PIXELS8 = 2
+    NCHW = 0
+    NHWC = 1
+    NHWC8 = 2
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Request(ctypes.Structure):
         inputs: Sequence[TensorArgument | None],
         output: int,
         attributes: Attributes,
-        x_layout: MapLayout = MapLayout.PLANES,
+        x_layout: MapLayout = MapLayout.NCHW,
         piece_begin: int = 0,
         piece_length: int = 0,
     ) -> Request:

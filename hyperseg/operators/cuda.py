@@ -153,8 +153,8 @@ def _map(x: Tensor, operation: Operator) -> tuple[Tensor, MapLayout]:
     channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     if channels_last and operation is not Operator.UPSAMPLE_ARGMAX:
         aligned = x if x.data_ptr() % _ALIGNMENT == 0 else x.clone(memory_format=torch.channels_last)
-        return aligned, MapLayout.PIXELS
-    return _vector(x, x.dtype), MapLayout.PLANES
+        return aligned, MapLayout.NHWC
+    return _vector(x, x.dtype), MapLayout.NCHW
 
 
 def _vector(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -34,7 +34,7 @@ from vectors import (
 import hyperseg
 
 _LARGE_LEVELS = by_vector([*preset_cases("float32", first_level=3), *preset_cases("float16", first_level=3)])
-_LAYOUTS = {"NCHW": Placement(), "NHWC": Placement(MapLayout.PIXELS, behind=1)}
+_LAYOUTS = {"NCHW": Placement(), "NHWC": Placement(MapLayout.NHWC, behind=1)}
 
 
 @pytest.mark.parametrize("level", _LARGE_LEVELS)
@@ -52,7 +52,7 @@ def test_kernels_do_little_more_than_necessary(level: str, kernels: Kernels) -> 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_channels_last_moves_no_more(dtype: str, kernels: Kernels) -> None:
-    pixels = Placement(MapLayout.PIXELS)
+    pixels = Placement(MapLayout.NHWC)
     for case in preset_cases(dtype):
         assert executed(case, kernels, pixels) == executed(case, kernels), case.name
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from vectors import Case, MapLayout, Placement, UpsampleArgmaxCase
 
-_FORMATS = {MapLayout.PLANES: "kLINEAR", MapLayout.PIXELS: "kHWC", MapLayout.PIXELS8: "kHWC8"}
+_FORMATS = {MapLayout.NCHW: "kLINEAR", MapLayout.NHWC: "kHWC", MapLayout.NHWC8: "kHWC8"}
 _AS_THE_CONTRACT_HAS_IT = Placement()
 
 

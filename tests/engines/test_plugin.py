@@ -57,7 +57,7 @@ def outputs_channels_last(
             if request == "asked for":
                 placement = PADDED_ROWS
             else:
-                layout = MapLayout.PIXELS8 if case.dtype == "float16" else MapLayout.PIXELS
+                layout = MapLayout.NHWC8 if case.dtype == "float16" else MapLayout.NHWC
                 placement = Placement(layout, before=3, behind=2)
             requests[case] = write_request(case, folder, placement, channels_last=request == "asked for")
         outputs[f"channels last {request}"] = run_written(program, requests)

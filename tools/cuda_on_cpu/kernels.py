@@ -97,7 +97,7 @@ def _shapes(placement: Placement, case: Case, inputs: list[NDArray[Any] | None])
     x, *others = inputs
     assert x is not None
     extents = x.shape
-    if placement.x_layout is not MapLayout.PLANES:
+    if placement.x_layout is not MapLayout.NCHW:
         assert not isinstance(case, UpsampleArgmaxCase)
         extents = (x.shape[0], case.x_channels, *x.shape[1:3])
     return [extents, *(() if value is None else value.shape for value in others)]

@@ -78,7 +78,7 @@ def _padding(preset: str) -> str:
     """X of the levels, which standard operators make; voc-l's later steps of a level read a plug-in's Y."""
     patches = GRIDS[preset][0] * GRIDS[preset][1]
     sizes = []
-    for layout in (MapLayout.PIXELS, MapLayout.PIXELS8):
+    for layout in (MapLayout.NHWC, MapLayout.NHWC8):
         elements = 0
         for case in preset_cases("float16"):
             if preset_of(case) == preset and case.coordinates:

@@ -17,7 +17,7 @@ from .cases import Case, UpsampleArgmaxCase
 class Placement:
     """Memory layout of a case's inputs. Padding is NaN, so that a kernel that reads it fails."""
 
-    x_layout: MapLayout = MapLayout.PLANES
+    x_layout: MapLayout = MapLayout.NCHW
     before: int = 0
     """Values before each of theta's pieces."""
     behind: int = 0
@@ -43,9 +43,9 @@ class Placement:
         return int(theta.shape[-1])
 
 
-PADDED_ROWS = Placement(MapLayout.PIXELS, before=4, behind=4)
+PADDED_ROWS = Placement(MapLayout.NHWC, before=4, behind=4)
 """Rows of theta that leave its pieces aligned, where their own length does."""
-UNEVEN_ROWS = Placement(MapLayout.PIXELS8, before=3, behind=2)
+UNEVEN_ROWS = Placement(MapLayout.NHWC8, before=3, behind=2)
 PLACEMENTS = {
     "NCHW": Placement(),
     "NHWC, theta rows padded by 4": PADDED_ROWS,
@@ -60,7 +60,7 @@ def placements_of(case: Case) -> dict[str, Placement]:
 
 
 def _laid_out(x: NDArray[Any], layout: MapLayout) -> NDArray[Any]:
-    if layout is MapLayout.PLANES:
+    if layout is MapLayout.NCHW:
         return x
-    spare = -x.shape[1] % 8 if layout is MapLayout.PIXELS8 else 0
+    spare = -x.shape[1] % 8 if layout is MapLayout.NHWC8 else 0
     return np.pad(x.transpose(0, 2, 3, 1), [(0, 0)] * 3 + [(0, spare)], constant_values=np.nan)

@@ -84,14 +84,12 @@ def prepare(
 
         from hyperseg_export.passes.float16 import to_float16
         from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
-        from hyperseg_export.passes.targets import RTX, RTX_TURING, RTX_TURING_HALF, TENSORRT, run_passes
+        from hyperseg_export.passes.targets import engine_target, run_passes
     except ImportError as error:
         raise EngineError(
             f'building engines needs the package {error.name}; pip install "hyperseg[tensorrt]"'
         ) from error
-    target = TENSORRT
-    if flavour is Flavour.RTX:
-        target = RTX if not turing else RTX_TURING_HALF if options.half else RTX_TURING
+    target = engine_target(flavour, options.half, turing)
     if options.has_profile and not (source.metadata.input.dynamic_batch or source.metadata.input.dynamic_size):
         raise EngineError(
             f"{source.path} is fixed to {source.metadata.input.height}x{source.metadata.input.width}, so it has no "

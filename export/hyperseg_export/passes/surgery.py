@@ -7,7 +7,7 @@ here on tensors are edited by reference, each with its type, as TensorRT's users
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -16,9 +16,6 @@ import onnx_ir as ir
 
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
-
-if TYPE_CHECKING:
-    pass
 
 Surgery: TypeAlias = Callable[[gs.Graph], None]
 """Edits a graph in place."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import onnx_ir as ir
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
 from hyperseg_export.passes.cleanup import finish, name_nodes, share, simplify, sort
 from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
@@ -61,6 +62,15 @@ RTX_TURING = replace(TENSORRT, layout=(lay_out_plugin_inputs, matmul_to_conv))
 
 RTX_TURING_HALF = replace(TENSORRT, layout=(partial(lay_out_plugin_inputs, columns=8),))
 """The same in float16."""
+
+
+def engine_target(flavour: Flavour, half: bool, turing: bool) -> EngineTarget:
+    """The target for a TensorRT; `turing`: whether the engine is for GPUs of the Turing generation too."""
+    if flavour is not Flavour.RTX:
+        return TENSORRT
+    if not turing:
+        return RTX
+    return RTX_TURING_HALF if half else RTX_TURING
 
 
 def run_passes(model: ir.Model, passes: tuple[Pass, ...]) -> None:
