@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
 pytest.importorskip("torch")
 
+from hyperseg_export.engine import EngineOptions
+from hyperseg_export.engine.model_file import prepare, read_model
+from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes import targets
@@ -21,7 +26,11 @@ from hyperseg_export.passes.meta_block import fuse_meta_blocks, unfuse_meta_bloc
 from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, join_means, split_means
 from hyperseg_export.passes.rewriting import Pass
 from hyperseg_export.passes.targets import run_passes
+from hyperseg_export.reference import LabelCheck, open_reference
+from hyperseg_export.samples import random_network, sample_images
 from hyperseg_export.tracing import trace
+from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.metadata import Precision
 from torch import nn
 
 import hyperseg
@@ -139,3 +148,27 @@ def _is_default(name: str, value: Any) -> bool:
 
 def _hash(*parts: object) -> bytes:
     return hashlib.sha256(repr(parts).encode()).digest()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "preset",
+    [p if p in {"camvid-s", "voc-l"} else pytest.param(p, marks=pytest.mark.exhaustive) for p in sorted(FUSED)],
+)
+def test_the_files_of_all_targets_give_the_same_labels(preset: str, tmp_path: Path) -> None:
+    """The CUDA file's are the measure; an engine's graph is run as TensorRT's parser gets it."""
+    if find(Library.ONNXRUNTIME) is None:
+        pytest.skip("libhyperseg_ort.so is not built")
+    resolution, network = Resolution(128, 256), random_network(preset)
+    models = {}
+    for target, options in {"cuda": {"fuse": False}, "cpu": {}, "portable": {"portable": True}}.items():
+        path = tmp_path / f"{target}.onnx"
+        export_onnx(network, path, ExportOptions(resolution=resolution, verify=False, **options))
+        models[target] = onnx.load(path)
+    models["tensorrt"] = prepare(read_model(tmp_path / "cpu.onnx"), EngineOptions()).proto
+    check = LabelCheck(models["cuda"], Precision.FLOAT32)
+    images = np.stack(sample_images(resolution.height, resolution.width)[:1])
+    for target, model in models.items():
+        labels = open_reference(model, lambda _: None).run(["labels"], {"image": images})[0]
+        comparison = check.compare(images, labels)
+        assert comparison.explained, (target, comparison)

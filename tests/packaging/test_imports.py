@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,12 @@ def test_an_unknown_option_is_a_usage_error_without_traceback(command: str, envi
 )
 def test_packages_carry_type_information(package: str, root: Path) -> None:
     assert (root / package / "py.typed").exists()
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    grimp = pytest.importorskip("grimp")
+    packages = ("hyperseg", "hyperseg_export", "hyperseg_runtime", "hyperseg_street")
+    imports = grimp.build_graph(*packages, exclude_type_checking_imports=True, cache_dir=None)
+    modules = {module: imports.find_modules_directly_imported_by(module) for module in imports.modules}
+    assert len(modules) > 100
+    list(TopologicalSorter(modules).static_order())  # raises CycleError, which names the circle
