@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 from hyperseg_runtime.metadata import InputType
 from numpy.typing import NDArray
+from onnx_ir.passes import common
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, create_calibrator
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
@@ -64,8 +65,10 @@ def quantise(
             extra_options={},
         )
         quantiser.quantize_model()
-    result: onnx.ModelProto = quantiser.model.model
-    return result
+    result = ir.from_proto(quantiser.model.model)
+    common.TopologicalSortPass()(result)  # ONNX Runtime's quantiser appends its nodes at the end
+    sorted_model: onnx.ModelProto = ir.to_proto(result)
+    return sorted_model
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -7,6 +7,7 @@ without the target's suffix, so that searches for *.onnx or *.png do not find it
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
@@ -23,19 +24,33 @@ class Draft:
     """
 
     def __init__(self, target: Path) -> None:
-        self.target = target
-        self.path = target.with_name(f".hyperseg-{os.getpid()}-{os.urandom(4).hex()}.part")
+        self.target = Path(os.path.realpath(target))  # a link stays, and leads to the new file
+        self.path = self.target.with_name(f".hyperseg-{os.getpid()}-{os.urandom(4).hex()}.part")
 
-    def publish(self, sync: bool = True) -> None:
+    def publish(self, sync: bool = True, replace: bool = True) -> None:
         """Flushes the closed draft to the disk and renames it to the target. Raises OSError.
 
         sync: False skips the flush, for files that are written many times a second. After a power failure such a file
         may be empty.
+        replace: False raises FileExistsError where a target was created meanwhile; True replaces it, and keeps its
+        permissions.
         """
         if sync:
             with self.path.open("rb+") as file:
                 os.fsync(file.fileno())
-        self.path.replace(self.target)
+        if replace:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.chmod(self.target.stat().st_mode & 0o777)
+            self.path.replace(self.target)
+            return
+        try:
+            self.target.hardlink_to(self.path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            self.path.replace(self.target)
+        else:
+            self.path.unlink()
 
     def discard(self) -> None:
         """Deletes the draft; does nothing once it is published."""
@@ -53,9 +68,10 @@ def replacing(target: Path, force: bool, *, sync: bool = True) -> Iterator[Path]
     draft = Draft(target)
     try:
         yield draft.path
-        check_target(target, force)  # it may have been created meanwhile
-        draft.publish(sync)
+        draft.publish(sync, replace=force)
     except OSError as error:
+        if isinstance(error, FileExistsError):
+            check_target(target, force)  # it was created meanwhile: says that it was kept
         raise write_error(target, error) from error
     finally:
         draft.discard()
@@ -71,6 +87,8 @@ def check_target(target: Path, force: bool, inputs: Sequence[Path] = ()) -> None
     """Raises OutputError where `target` cannot be written, is one of `inputs`, or exists and `force` is false."""
     try:
         _check(target, force, inputs)
+    except ValueError as error:  # a NUL in the name
+        raise OutputError(f"{str(target)!r} cannot be the name of a file: {error}") from error
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {reason(error)}") from error
 

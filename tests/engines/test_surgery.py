@@ -58,7 +58,7 @@ def test_bytes_are_cast_before_they_are_moved() -> None:
 
 
 def test_graphs_that_cast_first_stay_as_they_are() -> None:
-    nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)]
+    nodes = [helper.make_node("Cast", ["x"], ["y"], name="cast", to=TensorProto.FLOAT)]
     model = _model(nodes, TensorProto.UINT8, [1, 4, 6, 3])
     rewritten = for_tensorrt(model)
     assert list(rewritten.graph.node) == list(model.graph.node)

@@ -97,3 +97,21 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
     modules = {module: imports.find_modules_directly_imported_by(module) for module in imports.modules}
     assert len(modules) > 100
     list(TopologicalSorter(modules).static_order())  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon"])
+def test_a_missing_graph_tool_is_named_with_its_remedy(package: str, environment: dict[str, str]) -> None:
+    code = f"""
+import sys
+sys.modules[{package!r}] = None  # any import of it raises
+sys.argv = ["hyperseg-build-engine", "m.onnx"]
+from hyperseg_export.cli.build_engine import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert (
+        f"building engines needs {package}, missing here; pip install" in done.stderr and "Traceback" not in done.stderr
+    )

@@ -96,3 +96,44 @@ def test_a_broken_link_counts_as_existing(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").symlink_to(tmp_path / "gone")
     with pytest.raises(OutputError, match="exists and was kept"):
         check_target(tmp_path / "m.onnx", force=False)
+
+
+def test_a_file_that_was_created_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "m.onnx"
+    with pytest.raises(OutputError, match="exists and was kept"), replacing(target, force=False) as draft:
+        draft.write_bytes(b"ours")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_stays_and_leads_to_the_new_file(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.onnx", tmp_path / "m.onnx"
+    real.write_bytes(b"old")
+    link.symlink_to(real.name)
+    write_bytes(link, b"new")
+    assert link.is_symlink() and real.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "m.onnx"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    write_bytes(target, b"new")
+    assert target.stat().st_mode & 0o777 == mode
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with replacing(tmp_path / "m.onnx", force=False) as draft:
+        draft.write_bytes(b"whole")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be the name of a file"):
+        check_target(tmp_path / "a\0b", force=True)

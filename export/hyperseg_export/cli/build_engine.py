@@ -108,6 +108,10 @@ def build(
     # Only now, so that --help and wrong usage answer at once.
     from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
+    from hyperseg_export.engine import require_graph_tools
+
+    require_graph_tools()
+
     from hyperseg_export.cli.build_engine_session import EngineBuild
     from hyperseg_export.engine.options import EngineOptions
     from hyperseg_export.errors import OptionError

@@ -35,8 +35,8 @@ class EngineBuild:
         source = model or self._find()
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
-        # Stopped either way, nothing is left behind. A shell's background job inherits an ignored SIGINT: set both.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # Stopped either way, nothing is left behind. A shell's background job inherits an ignored SIGINT: set all.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         with BuildProgress(visible=not self.as_json, verbose=self.verbose) as listener:
             report = build_engine(source, output, self.options, listener)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from hyperseg_export.errors import EngineError
 
 if TYPE_CHECKING:
     from hyperseg_export.engine.build import build_engine
@@ -12,12 +15,26 @@ if TYPE_CHECKING:
 
 _HOMES = {"build_engine": "build", "EngineOptions": "options", "EngineReport": "report", "Profile": "options"}
 
-__all__ = ["EngineOptions", "EngineReport", "Profile", "build_engine"]
+__all__ = ["EngineOptions", "EngineReport", "Profile", "build_engine", "require_graph_tools"]
+
+
+_GRAPH_TOOLS = ("onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon")
+
+
+def require_graph_tools() -> None:
+    """Raises EngineError where a package is missing that the modules of this one import."""
+    missing = [name for name in _GRAPH_TOOLS if find_spec(name) is None]
+    if missing:
+        raise EngineError(
+            f"building engines needs {', '.join(missing)}, missing here; "
+            'pip install "hyperseg[engine]" (pure Python, needs no PyTorch)'
+        )
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_graph_tools()
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

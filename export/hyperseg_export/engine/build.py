@@ -47,7 +47,7 @@ def build_engine(
         listener: receives progress and TensorRT's messages.
 
     Raises:
-        HyperSegError: of one line with its remedy; nothing was written then.
+        HyperSegError: of one line with its remedy; no engine was written then.
     """
     options = options or EngineOptions()
     source = read_model(Path(model))
@@ -60,8 +60,9 @@ def build_engine(
     chosen = choose_target(options)
     prepared = prepare(source, options, chosen.tensorrt.flavour, TURING in chosen.compute_capabilities)
     with (
-        replacing(target, options.force) as plan,
+        # Renamed in reverse: a plan whose sidecar is missing or of another plan is refused, never run.
         replacing(sidecar.path_of(target), options.force) as description,
+        replacing(target, options.force) as plan,
     ):
         layers = _build(prepared.proto, source.metadata.input, plan, options, chosen, listener or NullListener())
         verified = verify_engine(source, plan, chosen, options)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import onnx
+import onnx_ir as ir
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import KEY, Metadata, Precision
 
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.errors import EngineError
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-    from hyperseg_export.passes.float16 import Conversion
+from hyperseg_export.passes.float16 import Conversion, to_float16
+from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
+from hyperseg_export.passes.targets import engine_target, run_passes
 
 
 @dataclass(frozen=True)
@@ -25,17 +24,13 @@ class ModelFile:
     """An ONNX file of ours, in memory."""
 
     path: Path
-    proto: ModelProto
+    proto: onnx.ModelProto
     metadata: Metadata
     sha256: str
 
 
 def read_model(path: Path) -> ModelFile:
     """Reads and checks the file. Raises ModelError (missing, not ONNX) or MetadataError (not ours)."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise EngineError('building engines needs the package onnx; pip install "hyperseg[tensorrt]"') from error
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -54,8 +49,13 @@ def read_model(path: Path) -> ModelFile:
         raise ModelError(f"{path} is not an ONNX file, or has an empty graph; make one with hyperseg-export --onnx")
     properties = {entry.key: entry.value for entry in proto.metadata_props}
     metadata = Metadata.from_properties(properties, str(path))
-    if any(tensor.external_data for tensor in proto.graph.initializer):
-        raise ModelError(f"{path} keeps weights in other files; export the model again (hyperseg-export --onnx)")
+    others = {entry.value for t in proto.graph.initializer for entry in t.external_data if entry.key == "location"}
+    if others:
+        named = ", ".join(sorted(others))
+        raise ModelError(
+            f"{path} keeps its weights in {named}; build the engine from that model, or export one again "
+            "(hyperseg-export --onnx)"
+        )
     return ModelFile(path, proto, metadata, hashlib.sha256(content).hexdigest())
 
 
@@ -63,7 +63,7 @@ def read_model(path: Path) -> ModelFile:
 class PreparedModel:
     """The graph that TensorRT parses; the file's own is left as it is."""
 
-    proto: ModelProto
+    proto: onnx.ModelProto
     conversion: Conversion | None
     """The outcome of --fp16; None without it."""
 
@@ -79,17 +79,8 @@ def prepare(
         flavour: the TensorRT that parses the graph.
         turing: whether the engine is for GPUs of the Turing generation too.
     """
-    try:
-        import onnx_ir as ir
-
-        from hyperseg_export.passes.float16 import to_float16
-        from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
-        from hyperseg_export.passes.targets import engine_target, run_passes
-    except ImportError as error:
-        raise EngineError(
-            f'building engines needs the package {error.name}; pip install "hyperseg[tensorrt]"'
-        ) from error
-    target = engine_target(flavour, options.half, turing)
+    half = options.half or source.metadata.precision is Precision.FLOAT16
+    target = engine_target(flavour, half, turing)
     if options.has_profile and not (source.metadata.input.dynamic_batch or source.metadata.input.dynamic_size):
         raise EngineError(
             f"{source.path} is fixed to {source.metadata.input.height}x{source.metadata.input.width}, so it has no "

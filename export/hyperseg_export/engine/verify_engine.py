@@ -42,8 +42,10 @@ def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: E
         return EngineVerification(None, None, "there is no GPU here that the engine was built for")
     try:
         cuda = import_module("pycuda.driver")
-    except ImportError:
+    except ModuleNotFoundError:
         return EngineVerification(None, None, f"pycuda is not installed; {target.tensorrt.flavour.extra}")
+    except (ImportError, OSError) as error:  # it was built against another CUDA
+        return EngineVerification(None, None, f"pycuda cannot be loaded ({error}); reinstall it on this machine")
     metadata = source.metadata
     if options.half:
         metadata = replace(metadata, precision=Precision.FLOAT16)

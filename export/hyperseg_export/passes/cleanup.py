@@ -48,11 +48,10 @@ def simplify(model: ir.Model) -> int:
     return _drop_allowzero(model)
 
 
-def share(model: ir.Model) -> int:
+def share(model: ir.Model) -> None:
     """Shares constants and nodes that are there twice, as weight mappers are that were fused with their readers."""
     common.DeduplicateInitializersPass()(model)
     common.CommonSubexpressionEliminationPass()(model)
-    return 0
 
 
 def sort(model: ir.Model) -> int:
@@ -60,7 +59,7 @@ def sort(model: ir.Model) -> int:
     return int(bool(common.TopologicalSortPass()(model).modified))
 
 
-def finish(model: ir.Model) -> int:
+def finish(model: ir.Model) -> None:
     """Drops unused nodes and the exporter's notes."""
     common.RemoveUnusedNodesPass()(model)
     common.ClearMetadataAndDocStringPass()(model)
@@ -69,7 +68,6 @@ def finish(model: ir.Model) -> int:
     model.graph.metadata_props.clear()
     model.graph.name = "hyperseg"
     model.ir_version = ir_version(model.opset_imports[""])
-    return 0
 
 
 def ir_version(opset: int) -> int:

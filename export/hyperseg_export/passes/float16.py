@@ -82,7 +82,6 @@ def to_float16(graph: gs.Graph, requested: Collection[str] = ()) -> Conversion:
     """
     _name_nodes(graph)
     _fold_constants(graph)
-    _unpack_weights(graph)
     _refuse(graph, requested)
     floating = {node.name for node in graph.nodes if node.op not in _SHAPE_OPERATORS and FLOAT in _types(node)}
     kept = [node for node in kept_in_float32(graph, requested) if node.name in floating]
@@ -149,15 +148,6 @@ def _fold_constants(graph: gs.Graph) -> None:
         tensor.to_constant(np.asarray(value, None if kind == "value" else FLOAT if "float" in kind else np.int64))
 
 
-def _unpack_weights(graph: gs.Graph) -> None:
-    """Makes float32 constants of those that a small file stores in float16 and casts when it is loaded."""
-    for node in [node for node in graph.nodes if node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT]:
-        stored, weights = node.inputs[0], node.outputs[0]
-        if isinstance(stored, gs.Constant) and stored.dtype == HALF:
-            remove(graph, node)
-            weights.to_constant(stored.values.astype(FLOAT))
-
-
 def _refuse(graph: gs.Graph, requested: Collection[str]) -> None:
     if any(isinstance(tensor, gs.Constant) and tensor.dtype == HALF for tensor in graph.tensors().values()):
         raise EngineError("the model computes in float16 already; build it without --fp16")
@@ -174,6 +164,9 @@ def _refuse(graph: gs.Graph, requested: Collection[str]) -> None:
             raise EngineError(
                 f"the types of node {node.name} ({node.op}) cannot be told, so --fp16 does not convert this graph"
             )
+        # graphsurgeon gives types that NumPy does not have by their ONNX number.
+        if any(isinstance(tensor.dtype, int) for tensor in (*node.inputs, *node.outputs)):
+            raise EngineError(f"node {node.name} ({node.op}) has a type that --fp16 does not convert; build without it")
 
 
 def _types(node: gs.Node) -> set[np.dtype[np.generic]]:
@@ -185,7 +178,9 @@ class _Converter:
 
     def __init__(self, graph: gs.Graph) -> None:
         self._graph = graph
-        self._converted: dict[tuple[int, np.dtype[np.generic]], gs.Tensor] = {}
+        self._taken = set(graph.tensors())
+        self._converted: dict[tuple[int, np.dtype[np.generic]], tuple[gs.Tensor, gs.Tensor]] = {}
+        """The tensor, kept so that its id stays its own, and its conversion."""
 
     def convert(self, node: gs.Node, kind: np.dtype[np.generic]) -> bool:
         """Makes the node compute in `kind`; returns whether that is half precision, and it computes on floats."""
@@ -208,11 +203,11 @@ class _Converter:
         if all(tensor is not output for output in self._graph.outputs):
             tensor.dtype = HALF
             return
-        half = gs.Variable(f"{tensor.name}_half", HALF, tensor.shape)
+        half = gs.Variable(self._fresh(f"{tensor.name}_half"), HALF, tensor.shape)
         node.outputs[index] = half
         cast = _cast(half, tensor)
         insert_after(self._graph, node, cast)
-        self._converted[id(tensor), HALF] = half
+        self._converted[id(tensor), HALF] = tensor, half
 
     def _as(self, node: gs.Node, tensor: gs.Tensor, kind: np.dtype[np.generic]) -> gs.Tensor:
         """The tensor in the wanted type, with a cast (or a converted constant) where it has another."""
@@ -220,15 +215,21 @@ class _Converter:
             return tensor
         known = self._converted.get((id(tensor), kind))
         if known is not None:
-            return known
-        name = f"{tensor.name}_{'half' if kind == HALF else 'float'}"
+            return known[1]
+        name = self._fresh(f"{tensor.name}_{'half' if kind == HALF else 'float'}")
         if isinstance(tensor, gs.Constant):
             result: gs.Tensor = gs.Constant(name, tensor.values.astype(kind))
         else:
             result = gs.Variable(name, kind, tensor.shape)
             insert_before(self._graph, node, _cast(tensor, result))
-        self._converted[id(tensor), kind] = result
+        self._converted[id(tensor), kind] = tensor, result
         return result
+
+    def _fresh(self, stem: str) -> str:
+        while stem in self._taken:
+            stem += "_"
+        self._taken.add(stem)
+        return stem
 
     def _halve_attributes(self, node: gs.Node) -> None:
         if node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT:

@@ -22,7 +22,17 @@ import onnx_ir as ir
 
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 from hyperseg_export.passes.onnxruntime_forms import averages_pixels
-from hyperseg_export.passes.rewriting import Builder, Rule, apply_rules, fixed_size, inputs, integer, integers, producer
+from hyperseg_export.passes.rewriting import (
+    Builder,
+    Rule,
+    apply_rules,
+    fixed_size,
+    inputs,
+    integer,
+    integers,
+    producer,
+    size,
+)
 
 MBCONV = "MBConv"
 _WINDOW = ("kernel_shape", "strides", "pads")
@@ -78,6 +88,8 @@ class _Fuse(Rule):
             and _is_depthwise(producer(depthwise))
             and averages_pixels(producer(mean))
             and all(_is_pointwise(producer(conv)) for conv in pointwise)
+            and _shape(producer(gate).inputs[1])[0] == _shape(producer(depthwise).inputs[1])[0]
+            and (not self._residual or size(x, 1) == _shape(producer(project).inputs[1])[0])
         )
 
     def rewrite(

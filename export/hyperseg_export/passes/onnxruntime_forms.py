@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from hyperseg_export.passes.rewriting import Builder, Rule, apply_rules, inputs, integer, integers, producer
+from hyperseg_export.passes.rewriting import Builder, Rule, apply_rules, inputs, integer, integers, producer, size
 
 _LARGE = 1 << 20
 """Bytes of weights from which on the copy matters."""
@@ -49,8 +49,11 @@ def join_means(model: ir.Model) -> int:
 
 
 def averages_pixels(mean: ir.Node) -> bool:
-    """Whether a ReduceMean is over height and width."""
-    return sorted(axis % 4 for axis in _axes(mean)) == [2, 3]
+    """Whether a ReduceMean is over height and width of a map [N, C, H, W]."""
+    x = mean.inputs[0]
+    rank = None if x is None or x.shape is None else len(x.shape)
+    axes = _axes(mean)
+    return sorted(axes if rank is None else [axis % rank for axis in axes]) == [2, 3] and rank in (None, 4)
 
 
 class _ConvToGemm(Rule):
@@ -61,7 +64,7 @@ class _ConvToGemm(Rule):
         conv, tensor = producer(y), weight.const_value
         if x.shape is None or tensor is None or len(tensor.shape) != 4 or len(weight.uses()) != 1:
             return False
-        if tensor.dtype != ir.DataType.FLOAT or tensor.nbytes < _LARGE:
+        if tensor.dtype != ir.DataType.FLOAT or tensor.nbytes < _LARGE or not _is_constant(inputs(conv, 3)[2]):
             return False
         sizes = [each for each in x.shape if isinstance(each, int)]
         _, channels, height, width = tensor.shape.numpy()
@@ -107,8 +110,26 @@ class _GemmToConv(Rule):
         columns = op.Reshape(x, shape)
         return op.Reshape(op.Gemm(weights, columns, _allow_other_inputs=True, _outputs=["product"]), shape_after)
 
-    def check(self, _context: Any, weights: ir.Value, product: ir.Value, **_: Any) -> bool:
-        return weights.const_value is not None and not producer(product).attributes
+    def check(
+        self,
+        _context: Any,
+        x: ir.Value,
+        shape: ir.Value,
+        weights: ir.Value,
+        shape_after: ir.Value,
+        product: ir.Value,
+        **_: Any,
+    ) -> bool:
+        gemm, matrix, bias = producer(product), weights.const_value, inputs(producer(product), 3)[2]
+        if gemm.attributes or matrix is None or not all(map(_is_constant, (shape, shape_after, bias))):
+            return False
+        rows, columns = matrix.shape.numpy()
+        known = x.shape is None or (len(x.shape) == 4 and [size(x, 0), size(x, 1)] == [1, columns])
+        biased = bias is None or _values(bias).shape == (rows, 1)
+        after = _values(shape_after).tolist()
+        return (
+            known and biased and _values(shape).tolist() == [columns, -1] and after[:2] == [1, rows] and len(after) == 4
+        )
 
     def rewrite(self, op: Any, x: ir.Value, weights: ir.Value, product: ir.Value, **_: Any) -> ir.Value:
         gemm = producer(product)
@@ -180,6 +201,16 @@ def _conv(
     return builder.named(f"{prefix}/Conv", "Conv", x, *constants, **attributes)
 
 
+def _values(constant: ir.Value) -> np.ndarray[Any, Any]:
+    assert constant.const_value is not None
+    return constant.const_value.numpy()
+
+
+def _is_constant(value: ir.Value | None) -> bool:
+    """Whether a tensor is a constant, or left out."""
+    return value is None or value.const_value is not None
+
+
 def _axes(mean: ir.Node) -> list[int]:
     """Of a ReduceMean, as input or attribute; empty where they are computed."""
     given = inputs(mean, 2)[1]
@@ -193,4 +224,8 @@ def _axis(mean: ir.Node, builder: Builder, axis: int) -> ir.Value:
     name = f"axis_{axis}"
     assert mean.graph is not None
     known = mean.graph.initializers.get(name)
-    return builder.constant(np.array([axis], np.int64), name=name) if known is None else known
+    if known is not None and known.dtype == ir.DataType.INT64 and _is_constant(known):
+        assert known.const_value is not None
+        if known.const_value.numpy().tolist() == [axis]:
+            return known
+    return builder.constant(np.array([axis], np.int64), name=name)

@@ -23,7 +23,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from hyperseg_export.operators import DOMAIN
-from hyperseg_export.passes.surgery import insert_before, remove
+from hyperseg_export.passes.surgery import fresh_name, insert_before, remove
 
 _DYNAMIC = ("DPWConv", "DPWInvertedResidual")
 _THETA = 1
@@ -70,12 +70,14 @@ def _reads_theta(node: gs.Node) -> bool:
 def _products(graph: gs.Graph) -> Iterator[_Product]:
     for node in graph.nodes:
         weights = node.inputs[1] if node.op == "MatMul" else None
-        if not isinstance(weights, gs.Constant) or len(weights.shape) != 3:
+        if not isinstance(weights, gs.Constant) or len(weights.shape) != 3 or len(node.outputs[0].outputs) != 1:
             continue
-        for reshape in node.outputs[0].outputs:
-            users = reshape.outputs[0].outputs
-            if reshape.op == "Reshape" and users and all(_is_theta(reshape.outputs[0], user) for user in users):
-                yield _Product(node, reshape, tuple(users))
+        reshape = node.outputs[0].outputs[0]
+        if reshape.op != "Reshape" or any(made.outputs[0] in graph.outputs for made in (node, reshape)):
+            continue
+        users = reshape.outputs[0].outputs
+        if users and all(_is_theta(reshape.outputs[0], user) for user in users):
+            yield _Product(node, reshape, tuple(users))
 
 
 def _is_theta(tensor: gs.Tensor, user: gs.Node) -> bool:
@@ -94,7 +96,7 @@ def _share_rows(graph: gs.Graph, products: Sequence[_Product], multiple: int) ->
             reader.attrs["piece_begin"] = begin
             reader.attrs["piece_length"] = product.length
         begin += product.length + spare
-    first.node.inputs[1] = gs.Constant(f"{first.weights.name}_rows", np.concatenate(columns, axis=2))
+    first.node.inputs[1] = gs.Constant(fresh_name(graph, f"{first.weights.name}_rows"), np.concatenate(columns, axis=2))
     _set_last_extent(graph, first.reshape, begin)
     for product in products[1:]:
         remove(graph, product.reshape)
@@ -105,7 +107,7 @@ def _share_rows(graph: gs.Graph, products: Sequence[_Product], multiple: int) ->
 
 def _set_last_extent(graph: gs.Graph, reshape: gs.Node, length: int) -> None:
     """The shape is a constant, or computed where the resolution is open."""
-    shape, name = reshape.inputs[1], f"{reshape.outputs[0].name}_rows"
+    shape, name = reshape.inputs[1], fresh_name(graph, f"{reshape.outputs[0].name}_rows")
     if isinstance(shape, gs.Constant):
         reshape.inputs[1] = gs.Constant(name, np.append(shape.values[:-1], np.int64(length)))
         return

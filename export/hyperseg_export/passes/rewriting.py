@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from onnx_ir.passes import common
 from onnxscript.rewriter import RewriteRule, RewriteRuleClassBase, RewriteRuleSet
 
 from hyperseg_export.operators import DOMAIN, FORMER_NAMES, VERSION
 
-Pass: TypeAlias = Callable[[ir.Model], int]
-"""Edits a model in place; returns the number of rewrites."""
+Pass: TypeAlias = Callable[[ir.Model], "int | None"]
+"""Edits a model in place; returns the number of rewrites, where it counts any."""
 
 Extent: TypeAlias = "int | ir.Value"
 """A size along an axis: a number where the graph fixes it, else an int64 tensor [1]."""
@@ -51,6 +52,34 @@ def use_current_names(model: ir.Model) -> int:
         if node.domain == DOMAIN and node.op_type in FORMER_NAMES:
             node.op_type = FORMER_NAMES[node.op_type]
             count += 1
+    return count
+
+
+def unique_names(model: ir.Model) -> int:
+    """Gives every node and value a name that no other has: the passes derive names of constants from those of nodes."""
+    return int(bool(common.NameFixPass()(model).modified))
+
+
+def unpack_weights(model: ir.Model) -> int:
+    """Makes float32 constants of weights that a small file stores in float16 and casts when it is loaded."""
+    count = 0
+    for node in list(model.graph):
+        stored = node.inputs[0] if node.op_type == "Cast" and not node.domain else None
+        if stored is None or stored.const_value is None or stored.dtype != ir.DataType.FLOAT16:
+            continue
+        if integer(node, "to") != ir.DataType.FLOAT or node.outputs[0].is_graph_output():
+            continue
+        name = str(node.outputs[0].name)
+        tensor = ir.tensor(stored.const_value.numpy().astype(np.float32), name=name)
+        value = ir.Value(
+            name=name, const_value=tensor, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype)
+        )
+        ir.convenience.replace_all_uses_with(node.outputs[0], value)
+        model.graph.remove(node, safe=True)
+        model.graph.register_initializer(value)
+        if not stored.uses():
+            del model.graph.initializers[str(stored.name)]
+        count += 1
     return count
 
 
@@ -104,6 +133,7 @@ class Builder:
         self._op = op
         self._prefix = node.name or node.op_type
         self._count = 0
+        self._taken = set() if node.graph is None else set(node.graph.initializers)
 
     def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
         """A node of a standard operator, or with `_domain` of another."""
@@ -119,7 +149,11 @@ class Builder:
     def constant(self, array: NDArray[Any], dtype: ir.DataType | None = None, name: str | None = None) -> ir.Value:
         if dtype is not None:
             array = array.astype(dtype.numpy())
-        value: ir.Value = self._op.initializer(ir.tensor(array, name=name or self._unique("constant")))
+        name = name or self._unique("constant")
+        if name in self._taken:  # of a file that names its values as the passes do
+            name = self._unique(name.rpartition("/")[2])
+        self._taken.add(name)
+        value: ir.Value = self._op.initializer(ir.tensor(array, name=name))
         return value
 
     def integers(self, *values: int) -> ir.Value:
@@ -172,4 +206,5 @@ class Builder:
 
     def _unique(self, kind: str) -> str:
         self._count += 1
-        return f"{self._prefix}/{kind}_{self._count}"
+        name = f"{self._prefix}/{kind}_{self._count}"
+        return self._unique(kind) if name in self._taken else name

@@ -37,6 +37,7 @@ from hyperseg_export.passes.rewriting import (
     integer,
     producer,
     text,
+    unique_names,
     use_current_names,
 )
 
@@ -49,6 +50,7 @@ def to_standard_operators(model: ir.Model, keep: Collection[str] = ()) -> int:
     Channels, T and L of the generated weights must be fixed in the graph; batch, height, width and grid may be open.
     Raises ValueError for a node of our domain that cannot be written in standard operators.
     """
+    unique_names(model)
     use_current_names(model)
     count = sum(node.domain == DOMAIN and node.op_type not in keep for node in model.graph)
     for operator, unfuse in _FUSED.items():

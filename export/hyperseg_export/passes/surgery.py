@@ -6,6 +6,7 @@ here on tensors are edited by reference, each with its type, as TensorRT's users
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
+from onnx_graphsurgeon.logger import G_LOGGER
 
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
@@ -29,9 +31,13 @@ def to_graphsurgeon(model: ir.Model) -> gs.Graph:
     Types and shapes that the model already states may be out of date after a pass, so they are inferred anew.
     """
     register()
+    G_LOGGER.severity = G_LOGGER.ERROR  # its warnings go to stdout
     proto = ir.to_proto(model)
     del proto.graph.value_info[:]
-    return gs.import_onnx(onnx.shape_inference.infer_shapes(proto))
+    # Where a node's types cannot be inferred, the nodes behind it have none: --fp16 and the parser say what they miss.
+    with contextlib.suppress(onnx.shape_inference.InferenceError):
+        proto = onnx.shape_inference.infer_shapes(proto)
+    return gs.import_onnx(proto)
 
 
 def to_onnx(graph: gs.Graph, ir_version: int, properties: Mapping[str, str]) -> onnx.ModelProto:
@@ -63,7 +69,7 @@ def cast_image_first(graph: gs.Graph) -> None:
     for image in graph.inputs:
         if image.dtype != np.uint8 or all(node.op == "Cast" for node in image.outputs):
             continue
-        floats = gs.Variable(f"{image.name}_float", np.float32, image.shape)
+        floats = gs.Variable(fresh_name(graph, f"{image.name}_float"), np.float32, image.shape)
         for node in list(image.outputs):
             node.inputs = [floats if tensor is image else tensor for tensor in node.inputs]
         cast = gs.Node("Cast", f"{floats.name}_cast", {"to": int(onnx.TensorProto.FLOAT)}, [image], [floats])
@@ -95,8 +101,17 @@ def matmul_to_conv(graph: gs.Graph) -> None:
     [N, T*c, G, 1], with weights [T*L, c, 1, 1], gives [N, T*L, G, 1]. Other products stay.
     """
     for node in list(graph.nodes):
-        if node.op == "MatMul" and isinstance(node.inputs[1], gs.Constant) and len(node.inputs[1].shape) == 3:
+        if node.op == "MatMul" and _is_mapper(node):
             _as_convolution(graph, node)
+
+
+def _is_mapper(product: gs.Node) -> bool:
+    """Whether a MatMul is a weight mapper's: of a map [N, T, G, c] with constant weights [T, c, L]."""
+    source, weights = product.inputs
+    if not isinstance(weights, gs.Constant) or len(weights.shape) != 3:
+        return False
+    pieces = weights.shape[0]
+    return source.shape is None or (len(source.shape) == 4 and source.shape[1] in (pieces, None))
 
 
 def _as_convolution(graph: gs.Graph, product: gs.Node) -> None:
@@ -126,6 +141,14 @@ def _as_convolution(graph: gs.Graph, product: gs.Node) -> None:
     insert_before(graph, product, *nodes)
     remove(graph, product)
     nodes[-1].outputs = [result]
+
+
+def fresh_name(graph: gs.Graph, stem: str) -> str:
+    """`stem`, or with underscores behind it where a tensor has that name."""
+    taken = graph.tensors()
+    while stem in taken:
+        stem += "_"
+    return stem
 
 
 def insert_before(graph: gs.Graph, node: gs.Node, *nodes: gs.Node) -> None:

@@ -20,7 +20,7 @@ from hyperseg_export.passes.mbconv import fuse_mbconv, unfuse_mbconv
 from hyperseg_export.passes.meta_block import fuse_meta_blocks, unfuse_meta_blocks
 from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, join_means, split_means
 from hyperseg_export.passes.plugin_layouts import lay_out_plugin_inputs
-from hyperseg_export.passes.rewriting import Pass, use_current_names
+from hyperseg_export.passes.rewriting import Pass, unique_names, unpack_weights, use_current_names
 from hyperseg_export.passes.standard_operators import to_standard_operators
 from hyperseg_export.passes.surgery import Surgery, cast_image_first, close_input_gaps, matmul_to_conv
 
@@ -50,7 +50,8 @@ class EngineTarget:
 
 
 TENSORRT = EngineTarget(
-    passes=(use_current_names, *UNFUSE, join_means, share), surgery=(close_input_gaps, cast_image_first)
+    passes=(unique_names, use_current_names, unpack_weights, *UNFUSE, join_means, share),
+    surgery=(close_input_gaps, cast_image_first),
 )
 """TensorRT 10 and 11. DPWConv, DPWInvertedResidual and UpsampleArgmax are plugins, the rest is standard."""
 
