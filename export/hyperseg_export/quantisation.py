@@ -25,7 +25,7 @@ from hyperseg_export.tracing import INPUT_NAME
 
 _OPERATORS = ["Conv", "Sigmoid", "Mul", "Add"]
 _ENCODER = "backbone."
-_PICTURES = 64
+_IMAGES = 64
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
@@ -100,7 +100,7 @@ def calibration_images(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if not found:
         raise ExportError(f"{folder} has no images ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
-    return found[:: max(1, len(found) // _PICTURES)][:_PICTURES]
+    return found[:: max(1, len(found) // _IMAGES)][:_IMAGES]
 
 
 @contextmanager

@@ -11,7 +11,7 @@
 
 namespace hyperseg::tensorrt {
 
-/// Creates plug-ins of an operator, from the ONNX node's attributes while building and from the plan's fields when an
+/// Creates plugins of an operator, from the ONNX node's attributes while building and from the plan's fields when an
 /// engine is loaded. Both come as field lists and are checked alike.
 template <typename Operator>
 class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {

@@ -18,7 +18,7 @@ namespace hyperseg::tensorrt {
 inline constexpr const char* kNamespace = "hyperseg";
 inline constexpr const char* kVersion = "1";
 
-/// Plug-in of an operator: TensorRT's four interfaces, implemented once for all operators. `Operator` provides
+/// Plugin of an operator: TensorRT's four interfaces, implemented once for all operators. `Operator` provides
 ///
 ///   kName                                   the ONNX operator
 ///   Attributes, Params                      of trt_plugins/include/hyperseg

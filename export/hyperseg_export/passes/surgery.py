@@ -41,7 +41,7 @@ def to_onnx(graph: gs.Graph, ir_version: int, properties: Mapping[str, str]) -> 
     """The edited graph as an ONNX model with these metadata properties."""
     for tensor in graph.tensors().values():
         if isinstance(tensor, gs.Variable) and tensor not in graph.inputs + graph.outputs:
-            tensor.dtype = tensor.shape = None  # plug-ins may lay them out as no schema says
+            tensor.dtype = tensor.shape = None  # plugins may lay them out as no schema says
     model: onnx.ModelProto = gs.export_onnx(graph, ir_version=ir_version)
     onnx.helper.set_model_props(model, dict(properties))
     return model

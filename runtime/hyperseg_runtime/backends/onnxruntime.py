@@ -1,4 +1,4 @@
-"""Backends of ONNX Runtime: the CPU with our operators, CUDA, and OpenVINO's execution provider plug-in."""
+"""Backends of ONNX Runtime: the CPU with our operators, CUDA, and OpenVINO's execution provider plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite tests/gpu: test vectors through the plug-ins and PyTorch, and engines built, run, captured and timed."""
+"""The suite tests/gpu: test vectors through the plugins and PyTorch, and engines built, run, captured and timed."""
 
 from __future__ import annotations
 
