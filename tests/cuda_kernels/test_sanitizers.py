@@ -1,7 +1,7 @@
 """The CUDA kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 
-Tensors are allocations of exactly their size, shared memory is guarded behind what the launch asked for, and
-ThreadSanitizer takes the threads of a block for threads that only barriers order.
+Tensors are allocations of exactly their size, shared memory has a guard after the launch's request, and ThreadSanitizer
+treats the threads of a block as ordered only by barriers.
 """
 
 import os

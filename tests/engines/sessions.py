@@ -1,4 +1,4 @@
-"""Sessions on the doubles."""
+"""Sessions on test doubles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = "10.16.1.11"
 
 @dataclass
 class Machine:
-    """A doubled GPU with a doubled TensorRT."""
+    """Test doubles of a GPU and TensorRT."""
 
     version: str = VERSION
     device: Device = field(default_factory=Device)

@@ -1,4 +1,4 @@
-"""From an engine's file to labels: `Segmenter` on a doubled GPU."""
+"""`Segmenter` with an engine file, on the test double of a GPU."""
 
 from __future__ import annotations
 

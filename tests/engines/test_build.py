@@ -1,4 +1,4 @@
-"""Real engines, built by TensorRT for RTX ahead of time: no GPU needed, and none used."""
+"""Real engines, built ahead of time by TensorRT for RTX, without a GPU."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_a_target_it_is_for_the_usual_ones(model: Path) -> None:
 
 
 def test_an_optional_input_left_out(tmp_path: Path) -> None:
-    """TensorRT's parser passes "" on as a null tensor; closing the gap makes the node what the plugin takes."""
+    """TensorRT's parser passes "" as a null tensor, which the plugin does not support; the gap is closed."""
     model = miniature()
     node = next(node for node in model.graph.node if node.op_type == "DPWConv")
     node.input.append("")
@@ -162,7 +162,7 @@ def test_an_existing_engine_is_kept(model: Path) -> None:
 
 @pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV"])
 def test_a_build_that_dies_is_reported(model: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own process lives on, and nothing is left behind."""
+    """Our own process continues, and no files are left."""
     folder = model.parent / "crash"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(

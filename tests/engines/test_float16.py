@@ -1,4 +1,4 @@
-"""The graph's conversion to half precision: every tensor's type, and the arithmetic that is left."""
+"""Conversion of graphs to half precision: the type of every tensor, and the remaining float32 arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TensorRT session's whole path, on doubles of tensorrt and pycuda that compute with ONNX Runtime."""
+"""The TensorRT session, on test doubles of tensorrt and pycuda that compute with ONNX Runtime."""
 
 from __future__ import annotations
 

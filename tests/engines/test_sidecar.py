@@ -1,4 +1,4 @@
-"""Nothing is loaded that its sidecar does not vouch for, and every refusal says what to do."""
+"""Engines without a valid sidecar are refused, with an error that has the remedy."""
 
 from __future__ import annotations
 

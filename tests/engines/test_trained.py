@@ -1,5 +1,4 @@
-"""What half precision does to a trained network, the one that ships with the package, whose file stores its weights in
-float16 already."""
+"""Effect of half precision on a trained network: the shipped model, whose file stores its weights in float16."""
 
 from __future__ import annotations
 

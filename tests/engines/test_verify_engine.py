@@ -1,4 +1,4 @@
-"""An engine that disagrees with ONNX Runtime is not kept."""
+"""Verification of engines: one that disagrees with ONNX Runtime is deleted."""
 
 from __future__ import annotations
 

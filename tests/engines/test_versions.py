@@ -1,4 +1,4 @@
-"""The builder's branches for TensorRT 10 and 11, against doubles with the real names and enum values."""
+"""The builder's branches for TensorRT 10 and 11, on test doubles with the real names and enum values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as agreement: what rounding explains, and nothing else."""
+"""Agreement of two implementations: differences within rounding errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_rounding_does_is_excused_and_no_more() -> None:
 
 
 def test_one_amplified_value_does_not_excuse_the_others() -> None:
-    """The largest error is held to the largest effect of rounding, the mean error to the mean effect."""
+    """The largest error is compared with the largest effect of rounding, the mean error with the mean effect."""
     amplified = EXPECTED.clone()
     amplified[0, 0, 0, 0] += 1.0
     with pytest.raises(DisagreementError, match=r"off by on average 0\.002"):

@@ -1,4 +1,4 @@
-"""hyperseg-export as it is typed: the line that must work as it stands, and one line of error for everything else."""
+"""hyperseg-export on the command line: documented uses work, all others fail with a one-line error."""
 
 from __future__ import annotations
 

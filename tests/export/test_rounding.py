@@ -1,4 +1,4 @@
-"""What rounding alone does to a network: the estimate against the real thing."""
+"""Effect of rounding on a network: the estimate against measured errors."""
 
 from __future__ import annotations
 

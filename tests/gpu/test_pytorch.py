@@ -38,7 +38,7 @@ def test_operators_match_the_reference(operator: str) -> None:
 
 
 def test_the_current_stream_and_graphs() -> None:
-    """On a stream of one's own and captured in a CUDA graph, whose replay sees new inputs."""
+    """On a separate stream, and captured in a CUDA graph that is replayed with new inputs."""
     case = next(case for case in CASES if case.name == "DPWInvertedResidual-camvid-s-level4-float16")
     x, theta, *rest = tensors(case, "cuda")
     arguments = {key: value for key, value in case.attributes.items() if key != "kernel_shape"}

@@ -1,4 +1,4 @@
-"""hyperseg-run on bad inputs and failing outputs: one-line errors, finished output kept, nothing half-written."""
+"""hyperseg-run on bad inputs and failing outputs: one-line errors, finished output kept, no partial files."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_wrong_usage_is_exit_code_2(hyperseg_run: Run) -> None:
 
 
 class _Stopping(http.server.BaseHTTPRequestHandler):
-    """Promises a whole file and sends a part of it."""
+    """A server that announces a whole file and sends a part of it."""
 
     content = b""
 

@@ -143,7 +143,7 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
 
 
 def test_openvino_is_given_threads_and_precision(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin offers a device on Intel's processors only; ONNX Runtime's own CPU device stands in for it here."""
+    """The plugin offers a device on Intel's processors only; ONNX Runtime's own CPU device replaces it here."""
     import onnxruntime
     from hyperseg_runtime.backends import openvino
 

@@ -59,7 +59,7 @@ def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
 
 
 def test_what_travels_is_small() -> None:
-    """The sources, and the headers that ONNX Runtime's operators need; 40 MiB fit through a narrow door."""
+    """The sources, and the headers that ONNX Runtime's operators need: under 40 MiB."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if listed.returncode:
         pytest.skip("this is no git checkout")
@@ -117,7 +117,7 @@ def test_a_full_disk_keeps_what_was_measured(
 
 
 def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
-    """By a terminal that closes, in the middle of a stage."""
+    """Interrupted by a closing terminal, during a stage."""
     require_cuda_on_cpu()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -153,7 +153,7 @@ def test_a_run_that_starts_removes_it(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_environment_changes_nothing(tmp_path: Path) -> None:
-    """Modules of other trees, a search path of cd, and a Python without assertions."""
+    """With modules of other trees, CDPATH, and Python without assertions."""
     require_cuda_on_cpu()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -1,4 +1,4 @@
-"""The queries of scripts/gpu_check.sh to driver and compiler, with fakes of libcuda and nvcc."""
+"""Queries of driver and compiler in scripts/gpu_check.sh, with fakes of libcuda and nvcc."""
 
 from __future__ import annotations
 

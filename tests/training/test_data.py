@@ -1,4 +1,4 @@
-"""Datasets: every layout is read correctly, and errors name what is missing or damaged."""
+"""Datasets: every layout is read correctly, and errors name missing and damaged files."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Checks and measures the kernels on the NVIDIA GPU at hand, with the python3 that is there: nothing is installed.
+"""Checks and measures the kernels on this machine's NVIDIA GPU with the existing python3. Installs nothing.
 
 The stages run in order of importance, each in a separate process. Results are written to gpu-check.json and
-gpu-check.md at once, so they are kept however the run ends.
+gpu-check.md immediately, so they are kept if the run is aborted.
 """
 
 from __future__ import annotations

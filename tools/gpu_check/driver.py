@@ -22,7 +22,7 @@ _SECONDS_TO_ANSWER = 20.0
 
 
 class NoGpuError(Exception):
-    """There is no GPU here that the kernels run on; the message is one line with the remedy."""
+    """This machine has no GPU that can run the kernels; the message is one line with the remedy."""
 
 
 @dataclass(frozen=True)

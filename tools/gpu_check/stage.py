@@ -94,7 +94,7 @@ class Stage:
 
     weight: its share of the time, against those of the stages that are still to come.
     least_seconds: below that it is not started.
-    shows: what it is for, in a line.
+    shows: its purpose, in one line.
     unreached: what --host cannot reach of it.
     packages: Python packages without which there is nothing to do on a GPU; of "a|b" one is enough.
     """
@@ -109,7 +109,7 @@ class Stage:
     packages: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
-        """Why it cannot run with this python3, in one line; None if it can."""
+        """The reason why the stage cannot run with this python3, in one line; None if it can."""
         for package in self.packages:
             names = package.split("|")
             if not any(_installed(name) for name in names):

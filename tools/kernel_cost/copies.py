@@ -75,7 +75,7 @@ def _line(preset: str, dtype: str, before: Audit, after: Audit) -> str:
 
 
 def _padding(preset: str) -> str:
-    """X of the levels, which standard operators make; voc-l's later steps of a level read a plugin's Y."""
+    """X of the levels, an output of standard operators; voc-l's later steps of a level read a plugin's Y."""
     patches = GRIDS[preset][0] * GRIDS[preset][1]
     sizes = []
     for layout in (MapLayout.PIXELS, MapLayout.PIXELS8):

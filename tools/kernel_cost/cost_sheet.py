@@ -97,7 +97,7 @@ def _rates(gpu: Gpu) -> str:
 
 
 def _microseconds(part: Part, gpu: Gpu) -> tuple[float, float]:
-    """On a GPU without tensor cores, the products of a half kernel are taken to be made on ordinary ones."""
+    """On a GPU without tensor cores, the products of a half kernel are assumed to run on CUDA cores."""
     if part.done.tensor_multiply_adds and not gpu.tensor_tflops:
         return gpu.microseconds(Cost(part.done.bytes, part.necessary.multiply_adds))
     return gpu.microseconds(part.done)
@@ -154,7 +154,7 @@ def _total(name: str, parts: list[Part], counted: bool) -> str:
 
 
 def _costs(parts: list[Part]) -> Iterator[str]:
-    """The levels, then what stands around them."""
+    """Rows of the levels, then of the operators around them."""
     ours = [part for part in parts if part.execution]
     levels, end = ours[:-1], ours[-1]
     mappers = [part for part in parts if part.name.startswith("mapper")]
@@ -195,7 +195,7 @@ def _waits(parts: list[Part]) -> Iterator[str]:
 
 
 def _frame(parts: list[Part]) -> str:
-    """One sentence, for it is one number a GPU."""
+    """One sentence: one number per GPU."""
     spacing = len(parts) * LAUNCH_SPACING_MICROSECONDS
     floors = []
     for gpu in _COMPILED:
