@@ -32,7 +32,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 def quantise(
     model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution, images: list[Path]
 ) -> onnx.ModelProto:
-    """The model with its encoder quantised; value ranges come from the images.
+    """Quantises the model's encoder, with value ranges from the images.
 
     Raises ExportError for an image that cannot be read.
     """
@@ -94,7 +94,7 @@ def _feeds(
 
 
 def calibration_images(folder: Path) -> list[Path]:
-    """Up to 64 images, spread over the folder. Raises ExportError where there are none."""
+    """Up to 64 images, spread over the folder. Raises ExportError if there are none."""
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a folder; name one with images (--calibrate DIR)")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)

@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU as the reference for other runtimes.
 
 An engine outputs labels only, so its logits cannot be compared. Its labels may differ only where the two logits of the
-file are as close as rounding moves them, and on not many more pixels than rounding turns.
+file are closer than the effect of rounding, and on not many more pixels than rounding changes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> o
 
 
 def in_standard_operators(model: onnx.ModelProto, keep: tuple[str, ...] = ()) -> onnx.ModelProto:
-    """A copy without our operators, but for those named in `keep`."""
+    """A copy without our operators, except those named in `keep`."""
     graph = ir.from_proto(model)
     to_standard_operators(graph, keep)
     return ir.to_proto(graph)
@@ -77,7 +77,7 @@ class LabelComparison:
 
 
 class LabelCheck:
-    """An exported file with its logits in sight, and what rounding does to them.
+    """An exported file with its logits as outputs, and the effect of rounding on them.
 
     Args:
         model: computes in float32.
@@ -91,7 +91,7 @@ class LabelCheck:
         self._twin = open_reference(disturbed_file(visible, precision), lambda _: None)
 
     def compare(self, images: NDArray[Any], labels: NDArray[Any]) -> LabelComparison:
-        """Labels [N, H, W] that the other implementation gives these images, as the file takes them."""
+        """Compares labels [N, H, W] of the other implementation for these images, in the file's input format."""
         expected, moved = (
             one.run([self._logits], {"image": images})[0].astype(np.float32) for one in (self._session, self._twin)
         )
@@ -110,7 +110,7 @@ class LabelCheck:
 
 
 def _with_logits(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """A copy that puts out the logits of full size that its labels come from; and their name."""
+    """A copy whose outputs include the logits at full size; and their name."""
     copied = in_standard_operators(model, _OURS)
     if any(value.name == "logits" for value in copied.graph.output):
         return copied, "logits"

@@ -47,7 +47,7 @@ class EngineBuild:
         return 0
 
     def _find(self) -> Path:
-        """The only ONNX file of ours in the working folder, else the one that ships with the package."""
+        """Our only ONNX file in the working folder, else the one that ships with the package."""
         shipped = [path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX)]
         for found, reason in (
             (onnx_models(Path()), f"the only model in {Path().resolve()}"),
@@ -91,7 +91,7 @@ class EngineBuild:
 
 
 class BuildProgress:
-    """A progress bar for a build, and with `verbose` TensorRT's messages. Silent where stdout is not a terminal."""
+    """A progress bar for a build, and with `verbose` TensorRT's messages. Silent if stdout is not a terminal."""
 
     def __init__(self, visible: bool, verbose: bool) -> None:
         self._verbose = verbose

@@ -42,14 +42,14 @@ def load_plugins(builder: Any, library: str | None) -> Any:
 
 
 def plugin_fields(builder: Any) -> dict[str, set[str]]:
-    """The operators that the registry has plugins for, in our namespace, and the attributes that each of them knows."""
+    """The operators with plugins in our namespace of the registry, and the attributes of each plugin."""
     creators = builder.get_plugin_registry().all_creators
     ours = [creator for creator in creators if creator.plugin_namespace == DOMAIN]
     return {creator.name: {field.name for field in creator.field_names} for creator in ours}
 
 
 def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[str]], name: str) -> Iterator[str]:
-    """One line for every node that cannot be taken, with the remedy."""
+    """One line for every unsupported node, with the remedy."""
     known: dict[str, bool] = {}
     for node in graph.nodes:
         where = f"{node.op} (node {node.name or node.outputs[0].name})"
@@ -72,7 +72,7 @@ def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[st
 
 
 def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_unsupported: Callable[[str], None]) -> Any:
-    """The network of an ONNX file. Raises UnsupportedOperatorError before, EngineError during parsing."""
+    """The network of an ONNX file. Raises UnsupportedOperatorError before, and EngineError during parsing."""
     trt = tensorrt.module
     network = builder.create_network(creation_flags(trt))
     if network is None:
@@ -119,7 +119,7 @@ def _describe(error: Any) -> str:
 
 
 def configure(tensorrt: TensorRT, builder: Any, request: BuildRequest) -> Any:
-    """A builder configuration for the request. Raises EngineError where TensorRT refuses something."""
+    """A builder configuration for the request. Raises EngineError if TensorRT refuses a setting."""
     trt = tensorrt.module
     config = builder.create_builder_config()
     if config is None:
@@ -168,7 +168,7 @@ def _set_profile(builder: Any, config: Any, request: BuildRequest) -> None:
 
 
 def read_timing_cache(config: Any, path: str | None) -> Any:
-    """Attaches the cache of earlier builds, or an empty one. None where none was asked for."""
+    """Attaches the cache of earlier builds, or an empty one. None without --timing-cache."""
     if path is None:
         return None
     content = Path(path).read_bytes() if Path(path).is_file() else b""

@@ -1,7 +1,7 @@
 """Runs a build in a separate process.
 
-TensorRT ends its process with SIGABRT or SIGSEGV on some inputs, so `worker` runs in one that nothing else depends on.
-The two processes share JSON only: a BuildRequest in a file, and one Event a line through a pipe.
+TensorRT ends its process with SIGABRT or SIGSEGV on some inputs, so `worker` runs in a separate one. The two processes
+exchange JSON only: a BuildRequest in a file, and one Event per line through a pipe.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BuildRequest:
 
 
 class EventKind(str, Enum):
-    """PROGRESS: `text` is the phase, `value` the share done. MESSAGE: TensorRT's own words, `value` 1 for an error.
+    """PROGRESS: `text` is the phase, `value` the completed share. MESSAGE: TensorRT's text, `value` 1 for an error.
     LAYERS: the built engine's layers as TensorRT prints them. UNSUPPORTED: `text` is one operator and its node.
     FAILURE: the build is over. DONE: the plan is written; `value` is its size in bytes."""
 
@@ -101,7 +101,7 @@ class BuildListener(Protocol):
     """Receives the events of a build, in the thread that called `build_engine`."""
 
     def progress(self, phase: str, share: float) -> None:
-        """TensorRT works on `phase`; `share` of the whole is done, 0 to 1."""
+        """TensorRT is in `phase`; `share` of the build is complete, 0 to 1."""
 
     def message(self, text: str) -> None:
         """TensorRT logged something (information, warning or error)."""
@@ -118,7 +118,7 @@ class NullListener:
 
 
 def run_build(request: BuildRequest, listener: BuildListener) -> str:
-    """Builds in a new process; returns the list of layers as TensorRT prints it, empty if it printed none.
+    """Builds in a new process; returns TensorRT's list of layers, empty if it printed none.
 
     Raises EngineError with TensorRT's reason. Ctrl-C ends the process, then raises KeyboardInterrupt here.
     """
@@ -169,7 +169,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Events:
-    """Collects the events of one build and passes them on."""
+    """Collects the events of one build and forwards them."""
 
     def __init__(self, listener: BuildListener) -> None:
         self.layers = ""
@@ -202,7 +202,7 @@ class _Events:
             self._done = True
 
     def raise_failure(self, status: int, output: str) -> None:
-        """Raises what the build ended with, unless it ended well."""
+        """Raises the error of the build, if there was one."""
         if self._unsupported:
             raise UnsupportedOperatorError("; ".join(self._unsupported))
         plugin = [line.removeprefix(_PLUGIN_PREFIX) for line in output.splitlines() if line.startswith(_PLUGIN_PREFIX)]
@@ -227,7 +227,7 @@ def _line(text: str) -> str:
 
 
 def _environment(flavour: Flavour, folder: Path) -> dict[str, str]:
-    """The worker's: it finds our packages where we have them from, and the libraries that TensorRT opens by name."""
+    """The worker's environment, in which it finds our packages and the libraries that TensorRT opens by name."""
     environment = dict(os.environ)
     homes = [str(Path(package.__file__ or "").parent.parent) for package in (hyperseg_export, hyperseg_runtime)]
     _prepend(environment, "PYTHONPATH", homes)

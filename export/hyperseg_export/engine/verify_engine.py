@@ -25,7 +25,7 @@ INPUTS = 4
 
 @dataclass(frozen=True)
 class EngineVerification:
-    """The outcome of running an engine."""
+    """The outcome of a verification."""
 
     layers: str | None
     """The engine inspector's list, as JSON; None where the engine was not deserialised."""
@@ -58,7 +58,7 @@ def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: E
         options=SessionOptions(),
     )
     try:
-        # Unless told otherwise TensorRT multiplies float32 as TF32, whose factors have 11 bits, as float16's.
+        # By default TensorRT multiplies float32 as TF32, whose factors have 11 bits, like float16's.
         return EngineVerification(session.layers(), compare(source, session, Precision.FLOAT16), None)
     finally:
         session.close()
