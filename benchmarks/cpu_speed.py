@@ -244,14 +244,16 @@ def machine() -> str:
 @click.command(help="\b\n" + (__doc__ or "").replace("\n\n", "\n\n\b\n"))
 @click.argument("presets", nargs=-1)
 @click.option("--rounds", default=31, show_default=True, help="Measured rounds.")
-@click.option("--threads", multiple=True, type=int, default=(2, 1), show_default=True, help="Can be repeated.")
+@click.option(
+    "--threads", multiple=True, type=int, default=(2, 1), show_default=True, help="Number of threads; repeatable."
+)
 @click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True)
 @click.option("--resolution", nargs=2, type=int, help="Height and width instead of the published ones.")
-@click.option("--scaling", is_flag=True, help=f"{SCALING_PRESET} at rising resolutions, ours alone.")
+@click.option("--scaling", is_flag=True, help=f"{SCALING_PRESET} at increasing resolutions, ours only.")
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("runs/cpu_speed"), help="Of ONNX files and rows."
+    "--folder", type=click.Path(path_type=Path), default=Path("runs/cpu_speed"), help="Folder of ONNX files and rows."
 )
-@click.option("--json", "as_json", is_flag=True, help="Rows as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print rows as JSON.")
 @click.option("--memory-of", type=click.Choice(RUNNERS), hidden=True)
 def main(
     presets: tuple[str, ...],

@@ -98,9 +98,7 @@ def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
         label = np.asarray(table[pixels], np.uint8)
         wrong = (label >= num_classes) & (label != VOID)
         if wrong.any():
-            raise DataError(
-                f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this data set"
-            )
+            raise DataError(f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this dataset")
         return label
 
     return decode

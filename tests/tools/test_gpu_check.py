@@ -131,7 +131,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 130
-    assert said == f"gpu_check: interrupted; what was measured until then is in {tmp_path / 'out'}\n"
+    assert said == f"gpu_check: interrupted; results until then are in {tmp_path / 'out'}\n"
     assert list(temporary.iterdir()) == []
 
 

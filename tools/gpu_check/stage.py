@@ -141,7 +141,7 @@ STAGES = (
           "frames/s of every preset, ours and in other formulations",
           "every figure, CUDA graphs, torch.compile on a GPU", _TORCH),
     Stage("kernels", "Kernel by kernel", "kernel_times", 3, 15,
-          "every decoder level beside its floor; counters of six launches (ncu)",
+          "every decoder level and its lower bound; counters of six launches (ncu)",
           "every figure, CUDA graphs, ncu and what it prints", _TORCH),
     Stage("onnxruntime", "ONNX Runtime on CUDA", "onnxruntime_cuda", 2, 15,
           "exported files in the CUDA provider",

@@ -4,7 +4,7 @@ Every tensor gets its type here, and the network built from it is strongly typed
 
     X float32 ─► Conv ─► Softmax ─► Y      X ─► Cast half ─► Conv (half) ─► Cast float ─► Softmax ─► Y
 
-The policy, `kept_in_float32`, lists the nodes that stay in float32 with the reasons. Inputs and outputs keep their types.
+The policy, `kept_in_float32`, selects the nodes that stay in float32. Inputs and outputs keep their types.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def seconds(text: str) -> Fraction:
 
 @click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 beside the input.")
+@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 in the input's folder.")
 @common.model_option
 @common.backend_option
 @common.threads_option
