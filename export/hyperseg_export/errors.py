@@ -16,7 +16,7 @@ class OptionError(HyperSegError):
 
 
 class DisagreementError(ExportError):
-    """The exported file disagrees with the PyTorch network; it was deleted."""
+    """The exported file disagrees with the PyTorch network; it was discarded."""
 
 
 class EngineError(ExportError):

@@ -89,4 +89,4 @@ class ExportOptions:
         if self.precision is Precision.BFLOAT16:
             raise OptionError("bfloat16 files are not written; use float32 or float16 (--fp16)")
         if (self.precision is Precision.INT8) != (self.calibration is not None):
-            raise OptionError("int8 and a folder of images to calibrate on belong together (--int8 --calibrate DIR)")
+            raise OptionError("int8 and a folder of calibration images require each other (--int8 --calibrate DIR)")

@@ -26,7 +26,7 @@ from hyperseg_export.rounding import FACTOR, Bound, disturbed_file
 
 def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> onnxruntime.InferenceSession:
     """A session of the model; our operators become standard ones where our library is not built, which `progress` is
-    told. Raises ExportError where ONNX Runtime does not take the model."""
+    told. Raises ExportError where ONNX Runtime cannot load the model."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
@@ -35,14 +35,14 @@ def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> o
     if any(node.domain == DOMAIN for node in model.graph.node):
         library = find(Library.ONNXRUNTIME)
         if library is None:
-            progress(f"{Library.ONNXRUNTIME.value} is not built: comparing with our operators in standard ones")
+            progress(f"{Library.ONNXRUNTIME.value} is not built: comparing with standard operators in place of ours")
             model = in_standard_operators(model)
         else:
             settings.register_custom_ops_library(str(library))
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own classes have no common base
-        raise ExportError(f"ONNX Runtime does not take the exported file: {' '.join(str(error).split())}") from error
+        raise ExportError(f"ONNX Runtime cannot load the exported file: {' '.join(str(error).split())}") from error
 
 
 def in_standard_operators(model: onnx.ModelProto, keep: tuple[str, ...] = ()) -> onnx.ModelProto:
@@ -72,7 +72,7 @@ class LabelComparison:
     def __str__(self) -> str:
         return (
             f"{self.equal:.3%} of the labels are the same; rounding turns {self.turned_by_rounding:.3%}, and on "
-            f"{self.different:.3%} the file's logits are further apart than rounding moves them"
+            f"{self.different:.3%} the file's logits differ by more than the effect of rounding"
         )
 
 

@@ -25,7 +25,7 @@ from hyperseg_export.tracing import INPUT_NAME, OUTPUT_NAMES
 CHECKED = (Precision.FLOAT32, Precision.FLOAT16)
 """Precisions with a derived bound. The error of eight bits is not rounding of sums: it is measured and reported."""
 
-_KEPT = "nothing was kept (--no-verify keeps such a file)"
+_DISCARDED = "the file was discarded (--no-verify keeps it)"
 
 # Bilinear interpolation by a power of two has exact weights: per axis two products and a sum, on both sides.
 _INTERPOLATION = {Precision.FLOAT32: 16 * FLOAT32, Precision.FLOAT16: 16 * FLOAT32 + 4 * FLOAT16}
@@ -57,12 +57,12 @@ class Agreement:
         """
         error = (found - expected).abs()
         if not bool(torch.isfinite(error).all()):
-            raise DisagreementError(f"the exported file puts out values that are not finite ({part}); {_KEPT}")
+            raise DisagreementError(f"the exported file outputs values that are not finite ({part}); {_DISCARDED}")
         bound = Bound.of(disturbed - expected, expected, self._precision)
         largest, mean = float(error.max()), float(error.mean(dtype=torch.float64))
         for name, measured, allowed in (("up to", largest, bound.largest), ("on average", mean, bound.mean)):
             if measured > allowed:
-                self._fail(f"{part}: off by {name} {measured:.2g}, and rounding explains {allowed:.2g}")
+                self._fail(f"{part}: off by {name} {measured:.2g}; the rounding bound is {allowed:.2g}")
         return bound
 
     def compare_logits(self, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
@@ -83,7 +83,7 @@ class Agreement:
         if logits is not None:
             largest = float((logits - own).abs().max())
             if not largest <= bound:
-                self._fail(f"enlarged logits: off by up to {largest:.2g}, and rounding explains {bound:.2g}")
+                self._fail(f"upsampled logits: off by up to {largest:.2g}; the rounding bound is {bound:.2g}")
         if labels is not None:
             different = int(_different(labels, own, bound)[0].sum())
             if different:
@@ -116,7 +116,7 @@ class Agreement:
                 "than rounding moves them"
             )
         if self._failure is not None:
-            raise DisagreementError(f"the exported file disagrees with the network ({self._failure}); {_KEPT}")
+            raise DisagreementError(f"the exported file disagrees with the network ({self._failure}); {_DISCARDED}")
 
     def _fail(self, what: str) -> None:
         self._failure = self._failure or what

@@ -166,7 +166,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     """List the image files of a folder by name without suffix, sorted."""
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise DataError(f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return {path.stem: path for path in found}
 
 

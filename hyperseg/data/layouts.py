@@ -176,7 +176,7 @@ def _cityscapes(root: Path, split: str) -> LabelledImages:
 def _files_by_city(folder: Path, suffix: str) -> dict[str, Path]:
     found = {path.stem.removesuffix(suffix): path for path in sorted(folder.glob(f"*/*{suffix}.png"))}
     if not found:
-        raise DataError(f"{folder} holds no CITY/*{suffix}.png")
+        raise DataError(f"{folder} has no CITY/*{suffix}.png")
     return found
 
 

@@ -131,7 +131,7 @@ def test_an_attribute_that_the_plugin_does_not_know(tmp_path: Path) -> None:
     model = miniature()
     node = next(node for node in model.graph.node if node.op_type == "DPWConv")
     node.attribute.append(helper.make_attribute("dilation", 2))
-    with pytest.raises(UnsupportedOperatorError, match=r"libhyperseg_trt.so does not know dilation; build it anew"):
+    with pytest.raises(UnsupportedOperatorError, match=r"libhyperseg_trt.so does not support dilation; rebuild it"):
         build_engine(save(model, tmp_path / "m.onnx"))
 
 
@@ -145,7 +145,7 @@ def test_a_node_that_the_plugin_refuses(tmp_path: Path) -> None:
 
 
 def test_an_unknown_capability(model: Path) -> None:
-    with pytest.raises(EngineError, match=r"does not build for compute capability 9.0; it knows 7.5, "):
+    with pytest.raises(EngineError, match=r"does not build for compute capability 9.0; it supports 7.5, "):
         build_engine(model, options=EngineOptions(compute_capabilities=("9.0",)))
     with pytest.raises(OptionError, match=r"'sm_86' is not MAJOR.MINOR"):
         EngineOptions(compute_capabilities=("sm_86",))
@@ -172,7 +172,7 @@ def test_a_build_that_dies_is_reported(model: Path, name: str, monkeypatch: pyte
     )
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setattr("hyperseg_export.engine.process._prepend", lambda *_: None)
-    with pytest.raises(BuildCrashError, match=f"ended the building process with {name}"):
+    with pytest.raises(BuildCrashError, match=f"ended the build process with {name}"):
         build_engine(model)
     assert sorted(path.name for path in model.parent.iterdir()) == ["crash", "m.onnx"]
 

@@ -40,7 +40,7 @@ def test_equal_logits_agree() -> None:
 
 def test_what_rounding_does_is_excused_and_no_more() -> None:
     compared(EXPECTED - 0.99 * FACTOR * 1e-3 * SIGNS).check()
-    with pytest.raises(DisagreementError, match=r"logits: off by up to 0\.0048, and rounding explains 0\.004"):
+    with pytest.raises(DisagreementError, match=r"logits: off by up to 0\.0048; the rounding bound is 0\.004"):
         compared(EXPECTED - 1.2 * FACTOR * 1e-3 * SIGNS).check()
 
 
@@ -104,7 +104,7 @@ def test_labels_are_those_of_the_files_own_logits() -> None:
 def test_enlarged_logits_are_interpolated_exactly() -> None:
     agreement = compared(EXPECTED)
     agreement.compare_end(None, EXPECTED + 1e-4, EXPECTED)
-    with pytest.raises(DisagreementError, match=r"enlarged logits: off by up to 0\.0001"):
+    with pytest.raises(DisagreementError, match=r"upsampled logits: off by up to 0\.0001"):
         agreement.check()
 
 

@@ -100,7 +100,7 @@ FAILURES = {
     "an unknown option": (["--ckpt", "m.pt", "--fast"], 2, "--fast"),
     "int8 without images": (["--ckpt", "m.pt", "--int8"], 2, "--calibrate DIR"),
     "images that are none": (["--ckpt", "m.pt", "--int8", "--calibrate", "there"], 1, "there has no images"),
-    "two precisions": (["--ckpt", "m.pt", "--int8", "--fp16", "--calibrate", "there"], 2, "exclude each other"),
+    "two precisions": (["--ckpt", "m.pt", "--int8", "--fp16", "--calibrate", "there"], 2, "cannot be combined"),
     "two outputs": (["--ckpt", "m.pt", "--onnx", "a.onnx", "-o", "b.onnx"], 2, "give one"),
     "an unknown preset": (["--preset", "camvid-xl"], 2, "no preset 'camvid-xl'"),
 }

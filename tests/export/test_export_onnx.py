@@ -202,7 +202,7 @@ def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
 
     hyperseg_fold = hyperseg.fold
     monkeypatch.setattr(hyperseg, "fold", broken)
-    with pytest.raises(DisagreementError, match="nothing was kept"):
+    with pytest.raises(DisagreementError, match="the file was discarded"):
         export_onnx(network(), tmp_path / "m.onnx", SMALL)
     assert not list(tmp_path.iterdir())
 

@@ -137,7 +137,7 @@ def test_a_bilinear_phase_half_a_pixel_off(precision: Precision, exported: Any, 
             said.append(refused(model, options, tmp_path))
     levels = len(network().config.levels) - 1
     assert sum("(decoder: off by" in message for message in said) == levels
-    assert sum("(enlarged logits: off by" in m or "(labels: " in m for m in said) == len(said) - levels
+    assert sum("(upsampled logits: off by" in m or "(labels: " in m for m in said) == len(said) - levels
     assert len(said) > levels
 
 

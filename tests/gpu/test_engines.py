@@ -37,7 +37,7 @@ def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> Engi
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path) -> None:
-    """`build_engine` compares the engine with ONNX Runtime, and deletes one that disagrees."""
+    """`build_engine` compares the engine with ONNX Runtime, and discards one that disagrees."""
     report = _build(tmp_path, preset, half)
     assert report.execution is not None
     assert 1.0 - report.execution.label_agreement <= FACTOR * report.execution.turned_by_rounding

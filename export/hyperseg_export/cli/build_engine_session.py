@@ -60,7 +60,7 @@ class EngineBuild:
                 if not self.as_json:
                     say(f"Model: {found[0]} ({reason})")
                 return found[0]
-        raise ModelError(f"there is no ONNX file of hyperseg-export's in {Path().resolve()}; name one")
+        raise ModelError(f"there is no ONNX file from hyperseg-export in {Path().resolve()}; name one")
 
     def _print(self, report: EngineReport) -> None:
         facts, audit = report.facts, report.audit
@@ -70,7 +70,7 @@ class EngineBuild:
         say(f"Built by {facts.flavour.label} {facts.version} for compute capability {targets}")
         share = f"{audit.half_share:.0%} in half precision"
         say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
-        say(f"Layers that only change where values lie: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
+        say(f"Layers that only move values: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:

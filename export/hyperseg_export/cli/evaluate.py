@@ -22,8 +22,10 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
 @click.argument("models", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--split", default="val", show_default=True, help="Split of the dataset; several joined by +.")
-@click.option("--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="How it is stored.")
-@click.option("--resolution", metavar="HxW", help="Of the network's input, where the model leaves it open.")
+@click.option(
+    "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
+)
+@click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
 @common.backend_option
 @common.threads_option
 @click.option("--confusion", type=click.Path(path_type=Path), help="Draw the confusion matrix into this PNG.")

@@ -102,9 +102,9 @@ def export(
     from hyperseg_export.options import ExportOptions, Resolution
 
     if checkpoint is not None and preset is not None:
-        raise click.UsageError("--ckpt and --preset exclude each other")
+        raise click.UsageError("--ckpt and --preset cannot be combined")
     if half and quantised:
-        raise click.UsageError("--fp16 and --int8 exclude each other")
+        raise click.UsageError("--fp16 and --int8 cannot be combined")
     named = None if onnx in (None, _SAME_PLACE) else Path(str(onnx))
     if named is not None and output is not None:
         raise click.UsageError(f"--onnx {named} and --output {output} name two files; give one")

@@ -108,7 +108,7 @@ def _build(
             )
             return run_build(request, listener)
     except OSError as error:
-        raise OutputError(f"the model could not be handed to TensorRT: {reason(error)}") from error
+        raise OutputError(f"the model could not be passed to TensorRT: {reason(error)}") from error
 
 
 def _profile(model: ModelProto, spec: InputSpec, options: EngineOptions) -> dict[str, tuple[tuple[int, ...], ...]]:

@@ -100,7 +100,7 @@ class EngineOptions:
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise OptionError(f"--optimization-level {self.optimization_level} is not between 0 and 5")
         if self.keep_float32 and not self.half:
-            raise OptionError("--keep-fp32 belongs to --fp16; without it everything is computed in the model's types")
+            raise OptionError("--keep-fp32 requires --fp16; without it the engine uses the model's types")
 
     @property
     def has_profile(self) -> bool:
@@ -161,7 +161,7 @@ def choose_target(options: EngineOptions) -> BuildTarget:
     for capability in wanted:
         if capability not in known:
             raise EngineError(
-                f"{tensorrt.name} does not build for compute capability {capability}; it knows {', '.join(known)}"
+                f"{tensorrt.name} does not build for compute capability {capability}; it supports {', '.join(known)}"
             )
     return BuildTarget(tensorrt, wanted, gpu if gpu is not None and gpu.compute_capability in wanted else None)
 

@@ -211,7 +211,7 @@ class _Events:
             name = signal.Signals(-status).name
             last = reasons[-1] if reasons else (output.strip().splitlines() or ["it gave no reason"])[-1]
             raise BuildCrashError(
-                f"TensorRT ended the building process with {name} (phase: {self._phase}; {_line(last)}); "
+                f"TensorRT ended the build process with {name} (phase: {self._phase}; {_line(last)}); "
                 "nothing was written. Try another --optimization-level or --workspace, or another TensorRT"
             )
         if self._failure is not None:
@@ -219,7 +219,7 @@ class _Events:
             raise EngineError(f"{self._failure}{because}")
         if status != 0 or not self._done:
             last = (output.strip().splitlines() or ["it gave no reason"])[-1]
-            raise EngineError(f"the building process ended with code {status} ({_line(last)})")
+            raise EngineError(f"the build process ended with code {status} ({_line(last)})")
 
 
 def _line(text: str) -> str:

@@ -76,7 +76,7 @@ class Audit:
     half_layers: int
     plugin_layers: int
     reformats: int
-    """Layers that only change where values lie."""
+    """Layers that only move values."""
     at_plugins: tuple[Layer, ...]
     """Of these, those that feed a plugin or read one's result."""
 
@@ -137,7 +137,7 @@ def layers_from_inspector(text: str) -> list[Layer]:
     try:
         entries = list(json.loads(text)["Layers"])
     except (ValueError, KeyError, TypeError) as error:
-        raise EngineError("the engine inspector's answer is not understood; see --verbose") from error
+        raise EngineError("the engine inspector's output cannot be parsed; see --verbose") from error
     return [_from_json(entry) for entry in entries if isinstance(entry, dict)]
 
 

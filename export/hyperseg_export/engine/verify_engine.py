@@ -73,8 +73,8 @@ def compare(source: ModelFile, session: Session, precision: Precision) -> Execut
         comparison = check.compare(images, _labels(session.run(images)))
         if not comparison.explained:
             raise EngineError(
-                f"the engine disagrees with ONNX Runtime and was not kept: {comparison}; build without --fp16, or keep "
-                "more in float32 (--keep-fp32)"
+                f"the engine disagrees with ONNX Runtime and was discarded: {comparison}; build without --fp16, or "
+                "keep more in float32 (--keep-fp32)"
             )
         found.append(comparison)
     return Execution(len(found), min(one.equal for one in found), max(one.turned_by_rounding for one in found))
@@ -84,7 +84,7 @@ def _labels(outputs: Outputs) -> np.ndarray[tuple[int, ...], np.dtype[np.integer
     if outputs.labels is not None:
         return outputs.labels
     if outputs.logits is None:
-        raise EngineError("the model puts out neither labels nor logits")
+        raise EngineError("the model outputs neither labels nor logits")
     return np.asarray(outputs.logits.argmax(axis=1))
 
 

@@ -174,12 +174,12 @@ def _explain(model: Path, error: Exception, missing_operators: str | None) -> Hy
     text = _one_line(error)
     if missing_operators is not None and "hyperseg" in text.replace(str(model), ""):
         return LibraryMissingError(
-            f"{model} needs our operators, but {missing_operators}; install hyperseg with a C++ compiler at hand, "
+            f"{model} needs our operators, but {missing_operators}; install hyperseg with a C++ compiler, "
             "or export with --portable"
         )
     if "InvalidProtobuf" in type(error).__name__ or "Protobuf parsing failed" in text:
         return ModelError(f"{model} is not an ONNX file, or it is damaged; export the model again")
-    return ModelError(f"ONNX Runtime does not take {model}: {text}")
+    return ModelError(f"ONNX Runtime cannot load {model}: {text}")
 
 
 def _one_line(error: Exception) -> str:

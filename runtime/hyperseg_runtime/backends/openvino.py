@@ -57,5 +57,5 @@ def _cpu_device() -> Any:
         if device.ep_name == plugin.get_ep_name() and "CPU" in str(device.device.type):
             return device
     raise BackendUnavailableError(
-        "OpenVINO's plugin offers no device for this processor (it takes Intel's); use --backend onnxruntime"
+        "OpenVINO's plugin offers no device for this processor (it supports Intel's); use --backend onnxruntime"
     )

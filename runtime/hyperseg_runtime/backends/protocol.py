@@ -139,12 +139,12 @@ def check_signature(metadata: Metadata, inputs: Signature, outputs: Signature, s
     given = {name: kind for name, (kind, _) in inputs.items()}
     if given != {"image": wanted_type}:
         raise MetadataError(
-            f"{source}: its inputs are {given}, its metadata promise image: {wanted_type}; export it again"
+            f"{source}: its inputs are {given}, its metadata declare image: {wanted_type}; export it again"
         )
     produced = {name: kind for name, (kind, _) in outputs.items()}
     promised = _OUTPUTS[metadata.output]
     if produced != promised:
-        raise MetadataError(f"{source}: its outputs are {produced}, its metadata promise {promised}; export it again")
+        raise MetadataError(f"{source}: its outputs are {produced}, its metadata declare {promised}; export it again")
     shape = inputs["image"][1]
     spec = metadata.input
     if len(shape) != 4:

@@ -46,7 +46,7 @@ class Protocol(Enum):
                 "After warm-up, for each image: upload the uint8 image, network, argmax, labels as bytes back on the "
                 "host, synchronise. Resizing is not included. The headline."
             ),
-            Protocol.DEVICE_ONLY: "The network alone, its input and output lying on the device.",
+            Protocol.DEVICE_ONLY: "The network alone, with input and output on the device.",
             Protocol.VIDEO: (
                 "hyperseg-run's whole pipeline: decode, resize, network, overlay, H.264 encode, overlapped; "
                 "wall time over frames."

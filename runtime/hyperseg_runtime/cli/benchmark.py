@@ -68,7 +68,7 @@ def benchmark(
     size = None if resolution is None else common.parse_resolution(resolution)
     if profile:
         if protocols or report is not None:
-            raise click.UsageError("--profile goes with neither --protocol nor --report")
+            raise click.UsageError("--profile cannot be combined with --protocol or --report")
         profile_models(models, threads=threads, repetitions=repetitions, as_json=as_json)
         return
     BenchmarkSession(
