@@ -35,7 +35,7 @@ else
     tail -n 25 "$log" >&2
     die "the package did not build; the whole log is $log"
   fi
-  sed -n '/What the native operators are built with/,/ CUDA:/p' "$log"
+  sed -n '/Dependencies of the native operators/,/ CUDA:/p' "$log"
   printf '%s' "$stamp" > "$venv/.built"
 fi
 

@@ -36,7 +36,7 @@ def quantise(
 
     Raises ExportError for an image that cannot be read.
     """
-    # ONNX Runtime's calibrator cannot load our operators; their standard twin has the same encoder, name by name.
+    # ONNX Runtime's calibrator cannot load our operators; the standard ones keep the encoder's names.
     twin = ir.from_proto(model)
     to_standard_operators(twin)
     encoder = [node.name for node in model.graph.node if node.name.startswith(_ENCODER) and node.op_type in _OPERATORS]

@@ -25,8 +25,8 @@ from hyperseg_export.rounding import FACTOR, Bound, disturbed_file
 
 
 def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> onnxruntime.InferenceSession:
-    """A session of the model; our operators become standard ones where our library is not built, which `progress` is
-    told. Raises ExportError where ONNX Runtime cannot load the model."""
+    """A session of the model. Without our library, our operators are replaced by standard ones, with a message to
+    `progress`. Raises ExportError if ONNX Runtime cannot load the model."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
@@ -100,7 +100,7 @@ class LabelCheck:
         chosen = np.minimum(labels.astype(np.int64), expected.shape[1] - 1)
         margin = expected.max(axis=1) - np.take_along_axis(expected, chosen[:, None], axis=1)[:, 0]
         other = labels != best
-        # A handful of pixels is chance, even where the twin turned none.
+        # A few pixels may differ by chance, even if the perturbed copy changed none.
         turned = max(float(np.mean(moved.argmax(axis=1) != best)), 1.0 / best.size)
         return LabelComparison(
             equal=float(1.0 - other.mean()),

@@ -21,7 +21,7 @@ FLOAT16 = 2.0**-11
 BFLOAT16 = 2.0**-8
 
 FACTOR = 4.0
-"""Two correct implementations differ by at most so many times what `disturbed` does to one of them.
+"""Two correct implementations differ by at most this factor times the effect of `disturbed` on one of them.
 
 Each of them rounds, which makes sqrt(2); the rest is for the largest of many values, drawn twice, and for an image of
 one colour, over which rounding errors are alike and averages do not remove them. Measured: 0.3 to 2."""

@@ -37,7 +37,7 @@ _SMALLEST_HALVED = 512
 """Elements. Biases and shapes below stay as they are."""
 
 _SMALLEST_BORROWED = 1024
-"""Bytes. Smaller tensors stay in the twin: they are shapes and axes, which runtimes read early."""
+"""Bytes. Smaller tensors stay in the portable file: they are shapes and axes, which runtimes read early."""
 
 
 def halve_weights(model: onnx.ModelProto) -> int:

@@ -1,4 +1,4 @@
-"""Checkpoint files: reading as data only (nothing that could run), and `hyperseg.save`."""
+"""Checkpoint files: reading as data only, without executing code, and `hyperseg.save`."""
 
 import json
 import os

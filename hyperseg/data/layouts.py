@@ -77,7 +77,7 @@ class Layout(str, Enum):
 
 
 def open_split(layout: Layout, root: Path, split: str) -> Dataset:
-    """Open one split; raises a `DataError` that names what is missing."""
+    """Open one split; raises a `DataError` that names missing files."""
     require_folder(root)
     match layout:
         case Layout.CAMVID:

@@ -1,4 +1,4 @@
-"""Training recipes: TOML files with everything that determines a run but its data folder, as typed dataclasses."""
+"""Training recipes: TOML files with all hyperparameters of a run, except the data folder, as typed dataclasses."""
 
 from __future__ import annotations
 

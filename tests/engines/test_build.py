@@ -178,7 +178,7 @@ def test_a_build_that_dies_is_reported(model: Path, name: str, monkeypatch: pyte
 
 
 def test_no_space_on_the_disk(model: Path) -> None:
-    """A limit on the size of files stands in for a full disk: the system refuses to write in the same way."""
+    """A limit on the size of files replaces a full disk: writes fail in the same way."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

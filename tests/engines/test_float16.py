@@ -114,7 +114,7 @@ def test_scales_of_resize_stay_float() -> None:
 
 
 def test_shapes_are_computed_in_float32() -> None:
-    """3001 has no float16 of its own; a resize to half of it would come out wrong."""
+    """float16 cannot represent 3001; a resize to half of it would be wrong."""
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Cast", ["shape"], ["floats"], to=FLOAT),

@@ -36,7 +36,7 @@ def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
 @pytest.mark.slow
 def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
     require_cuda_on_cpu()
-    done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run beside it
+    done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run at the same time
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "gpu-check.json").read_text())
     assert [stage["name"] for stage in report["stages"]] == [stage.name for stage in STAGES]

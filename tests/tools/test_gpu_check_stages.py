@@ -77,7 +77,7 @@ def test_a_stage_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
         f"pathlib.Path({str(child)!r}).write_text(str(process.pid))\n"
         f"{_ROW}time.sleep(600)"
     )
-    result = _says(tmp_path, program, seconds=7.0)  # time enough to start beside other tests
+    result = _says(tmp_path, program, seconds=7.0)  # enough to start while other tests run
     assert (result.status, result.tables) == (CUT_SHORT, _KEPT)
     state = Path(f"/proc/{child.read_text()}/stat")
     assert not state.exists() or state.read_text().split(") ")[1][0] == "Z"

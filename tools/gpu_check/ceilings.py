@@ -29,7 +29,7 @@ class Ceilings:
 
     @classmethod
     def measured(cls, device: TorchDevice) -> Ceilings:
-        # A gigabyte, or a sixteenth of what is free on a small GPU.
+        # A gigabyte, or a sixteenth of the free memory of a small GPU.
         count = 1 << 20 if device.host else min(1 << 28, torch.cuda.mem_get_info()[0] // 64)
         source = torch.empty(count, dtype=torch.float32, device=device.device).normal_()
         target = torch.empty_like(source)

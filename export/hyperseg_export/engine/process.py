@@ -28,7 +28,7 @@ from hyperseg_export.errors import BuildCrashError, EngineError, UnsupportedOper
 _WORKER = "hyperseg_export.engine.worker"
 _PLUGIN_PREFIX = "hyperseg: "
 _PATIENCE = 5.0
-"""Seconds that a stopped build has to end by itself."""
+"""Seconds before a stopped build is killed."""
 
 _RTX_PACKAGE = "tensorrt_rtx_libs"
 _RTX_LIBRARIES = ("libtensorrt_rtx.so", "libtensorrt_onnxparser_rtx.so")

@@ -49,7 +49,7 @@ class Layer:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     moves: bool
-    """Whether it only changes where values lie: what TensorRT added itself, and slices, transposes and the like."""
+    """Whether it only moves values: TensorRT's own reformats, and slices, transposes and similar operations."""
 
     @property
     def plugin(self) -> bool:

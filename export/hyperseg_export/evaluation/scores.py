@@ -26,7 +26,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     confusion: Confusion
     image_scores: tuple[float, ...]
-    """Mean IoU of each image by itself."""
+    """Mean IoU of each single image."""
     seconds: float
 
     @property

@@ -35,7 +35,7 @@ _CPU_PROVIDER = "CPUExecutionProvider"
 
 
 def availability(name: BackendName) -> Availability:
-    """Checks what is installed, for the CPU, CUDA or OpenVINO."""
+    """Checks the installation for the CPU, CUDA or OpenVINO."""
     installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
     if not installed:
         return Availability(False, "onnxruntime is not installed; pip install onnxruntime")

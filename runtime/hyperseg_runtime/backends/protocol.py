@@ -99,7 +99,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run on this machine, and what is installed or missing (one line, with the remedy)."""
+    """Whether a backend can run on this machine, and the installed or missing parts (one line, with the remedy)."""
 
     available: bool
     detail: str
@@ -112,7 +112,7 @@ class Backend(Protocol):
         """Inspects the installation, without loading a model."""
 
     def fits(self, model: Path) -> bool:
-        """Whether the file was made for this machine, as far as a quick check tells (an engine: its sidecar)."""
+        """Whether the file was made for this machine, by a quick check (for an engine: of its sidecar)."""
 
     def open_session(self, model: Path, name: BackendName, options: SessionOptions) -> Session:
         """Opens a model file. Raises ModelError, MetadataError, LibraryMissingError or BackendUnavailableError."""
