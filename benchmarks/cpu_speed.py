@@ -101,7 +101,7 @@ def runner_of(runner: str, path: Path, threads: int, spin: bool) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    # Else this session's threads still wait for work, busily, while the next runner is measured.
+    # Otherwise this session's threads still spin while the next runner is measured.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if runner != "plain":
         options.register_custom_ops_library(str(require(Library.ONNXRUNTIME)))

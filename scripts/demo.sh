@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a segmented video: creates a virtual environment, builds the native operators, and runs the shipped
+# Demo: creates a virtual environment, builds the native operators, and runs the shipped
 # model on a clip, on the CPU, without PyTorch. If no clip is given, it renders one, of a drive through a street.
 #
 #   scripts/demo.sh [CLIP] [OPTION OF hyperseg-run]...
@@ -28,7 +28,7 @@ else
   say "Headers"
   "$root/scripts/fetch_headers.sh"
   say "Building the native operators and installing the package (one to two minutes)"
-  # The CPU is all that is shown here; pip install . compiles the CUDA kernels too where it finds nvcc.
+  # The demo uses the CPU only; pip install . also compiles the CUDA kernels if it finds nvcc.
   log=$output/build.log
   if ! SKBUILD_CMAKE_DEFINE="HYPERSEG_CUDA=OFF" "$venv/bin/python" -m pip install -v --no-input \
       $(constraints "$venv") "$root" > "$log" 2>&1; then

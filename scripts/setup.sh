@@ -60,7 +60,7 @@ stamp=$(fingerprint requirements pyproject.toml scripts/gpu_packages.sh)
 if unchanged "$venv/.installed" "$stamp"; then
   build_native
 else
-  # pip waits for the network and the disk, the compilers for the processor: side by side.
+  # pip is bound by network and disk, the compilers by the processor: run in parallel.
   "$venv/bin/python" -m pip install -q -r <(grep -E '^(cmake|ninja)==' "$root/requirements/pinned.txt")
   mkdir -p "$root/build"
   build_native > "$root/build/native.log" 2>&1 &

@@ -52,7 +52,7 @@ class Machine:
             gpu="Double",
             tensorrt=self.tensorrt,
             cuda=self.cuda,
-            plugin_library=Path(__file__),  # any file: the double only looks whether it is there
+            plugin_library=Path(__file__),  # any file: the double only checks that it exists
             options=SessionOptions(),
             driver=self.driver,
         )

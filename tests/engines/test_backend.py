@@ -46,7 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return double
 
 
-_ANY = Path(__file__)  # the double only looks whether it is there
+_ANY = Path(__file__)  # the double only checks that it exists
 
 
 @pytest.fixture

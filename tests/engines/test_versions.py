@@ -27,7 +27,7 @@ def request_(tmp_path: Path) -> BuildRequest:
         model=str(save(miniature(), tmp_path / "m.onnx")),
         plan=str(tmp_path / "m.engine"),
         flavour=Flavour.TENSORRT,
-        plugin_library=__file__,  # any file: the double only looks whether it is there
+        plugin_library=__file__,  # any file: the double only checks that it exists
     )
 
 

@@ -80,7 +80,7 @@ def test_int8_reports_its_agreement(
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert report["precision"] == "int8"
-    # A random network is full of near-ties, which eight bits turn; by chance one pixel in eleven would agree.
+    # A random network has many near-ties, which int8 changes; by chance one pixel in eleven would agree.
     assert 0.2 < report["verification"]["label_agreement"] <= 1.0
     assert report["file_bytes"] < 0.8 * (folder / "m.pt").stat().st_size
 

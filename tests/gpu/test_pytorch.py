@@ -13,7 +13,7 @@ from torch_vectors import gradients, run, tensors  # noqa: E402
 
 from hyperseg.operators import composite, cuda  # noqa: E402
 
-# What the kernels refuse would run as PyTorch functions, and prove nothing.
+# Calls that the kernels refuse would run as PyTorch functions, which tests nothing.
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("error:.*runs as PyTorch functions:RuntimeWarning")]
 
 _OPERATORS = by_operator(CASES)

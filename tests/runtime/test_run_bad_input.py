@@ -50,7 +50,7 @@ def test_sound_without_images(hyperseg_run: Run) -> None:
 
 
 def test_truncated_before_the_index(hyperseg_run: Run, tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4")  # the index (moov) stands at the end
+    clip = write_clip(tmp_path / "clip.mp4")  # the index (moov) is at the end
     Path("cut.mp4").write_bytes(clip.read_bytes()[:-200])
     hyperseg_run("cut.mp4").failed_with("cannot read cut.mp4", "truncated")
 

@@ -54,7 +54,7 @@ def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
     assert all(row["launches of ours"] > 0 and row["largest error"] > 0 for row in logits)
     page = (tmp_path / "gpu-check.md").read_text()
     assert page.count("| **no** |") == 0 and "### frame rates" in page
-    # What a machine with a lease takes back: few files, no folders.
+    # Few files and no folders, so that the report is easy to copy.
     assert len(list(tmp_path.iterdir())) <= 8
 
 

@@ -50,7 +50,7 @@ _KEPT = {"t": [{"a": 1, "ok": True, "problem": "broken"}]}
         (_ROW + "sys.exit(7)", FAILED, "ended with exit code 7; see gpu-check.log"),
         (_ROW, FAILED, "ended without a result; see gpu-check.log"),
         ("say('hello'); say('[1'); say('{}')\n" + _ROW + "print('to the log')\n" + _DONE, PASSED, ""),
-        # A worker that holds the pipe keeps nobody waiting.
+        # A worker that holds the pipe does not block the check.
         (_ROW + "os.fork() or time.sleep(600)\nos.abort()", FAILED, "ended by signal SIGABRT; see gpu-check.log"),
     ],
 )

@@ -13,9 +13,9 @@ from .resources import committed
 
 REGISTERS = 65536  # of a multiprocessor, on every architecture from sm_50 on
 REGISTER_UNIT = 256  # registers are given to warps in these portions
-PARTITIONS = 4  # of a multiprocessor; a warp's registers lie in one of them
+PARTITIONS = 4  # of a multiprocessor; a warp's registers are in one of them
 SHARED_UNIT = 128  # bytes
-SHARED_RESERVED = 1024  # bytes that the system takes of a block's shared memory, from sm_80 on
+SHARED_RESERVED = 1024  # bytes of a block's shared memory reserved by the system, from sm_80 on
 WARP = 32
 
 # Cycles until a load that hits L2 has its value, quoted from these papers; other measurements differ by up to a tenth:
@@ -28,7 +28,7 @@ L2_CYCLES_HOPPER = 263
 L2_CYCLES_ADA = 273
 L2_CYCLES_AMPERE = 200
 
-# Assumed on all GPUs, for no figure is known of these: a barrier waits at least for what was written to shared memory
+# Assumed on all GPUs, since no figure is known: a barrier waits at least for what was written to shared memory
 # before it, and a read of shared memory takes 29 cycles (Luo et al.).
 BARRIER_CYCLES = 30
 

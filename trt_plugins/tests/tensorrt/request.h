@@ -24,7 +24,7 @@ struct HostTensor {
 ///   type float16
 ///   ints kernel_shape 1 1
 ///   text activation relu
-///   formats kHWC kLINEAR    those that X may have, no other; it lies in the first. Without the line: kLINEAR
+///   formats kHWC kLINEAR    the formats allowed for X; it is stored in the first. Default: kLINEAR
 ///   input 4 1 5 8 12        rank and extents; the values are in FILE.0, FILE.1, ...
 ///   output 4 1 4 8 12       what the plugin is to make
 struct Request {
