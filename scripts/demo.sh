@@ -21,7 +21,7 @@ mkdir -p "$output"
 say "Virtual environment: $venv"
 make_venv "$venv"
 
-stamp=$(fingerprint CMakeLists.txt cmake pyproject.toml requirements trt_plugins hyperseg export runtime)
+stamp=$(fingerprint CMakeLists.txt cmake pyproject.toml requirements trt_plugins hyperseg export runtime street)
 if unchanged "$venv/.built" "$stamp"; then
   say "Native operators and package: already built"
 else
