@@ -61,7 +61,7 @@ def _belongs(option: str, word: str) -> bool:
     "keep",
     multiple=True,
     metavar="[NAME...]",
-    help="Operators or nodes to keep in float32, besides the sensitive ones; without a name, list them.",
+    help="Operators or nodes to keep in float32, besides the sensitive ones; without a name, list all kept.",
 )
 @click.option(
     "--flavour", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="TensorRT flavour. Default: the installed one."
