@@ -2,18 +2,18 @@
 
     python benchmarks/cpu_speed.py                      all presets, 31 rounds, on two threads and on one
     python benchmarks/cpu_speed.py camvid-s --threads 1 --clock cpu
-                                                        processor time instead: for a machine that does other work
+                                                        processor time instead: for a busy machine
     python benchmarks/cpu_speed.py --scaling            ours alone, cityscapes-m from 256x512 to 1024x2048
 
-Every row is kept in --folder as soon as it is measured, and not measured again when the same command is repeated there.
+Every row is stored in --folder when measured, and reused when the same command is repeated there.
 
 Compared, with the same weights, images in and labels out, float32, batch 1:
     ours        this project's ONNX file in ONNX Runtime
     plain       the published formulation (unfold + grouped convolution) in standard operators, in ONNX Runtime
     OpenVINO    the plain file in OpenVINO
-    no DPWConv  the same network with regular convolutions of the same sizes, exported as ours is, in ONNX Runtime
-All runs of a round follow each other in one process, so that varying load affects all of them alike; medians are shown.
-Memory is the peak of a process that opens the file by its path and runs it three times, over that before opening it.
+    no DPWConv  the same network with regular convolutions of the same sizes, exported like ours, in ONNX Runtime
+The runs of a round are interleaved in one process, so that varying load affects all alike; the table shows medians.
+Memory is the peak of a process that opens the file and runs it three times, minus its memory before opening the file.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def runner_of(runner: str, path: Path, threads: int, spin: bool) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    # Else this session's threads still wait for work, busily, while the next runner is measured.
+    # Otherwise this session's threads still spin while the next runner is measured.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if runner != "plain":
         options.register_custom_ops_library(str(require(Library.ONNXRUNTIME)))
@@ -126,7 +126,7 @@ def _noise(shape: list[int]) -> np.ndarray[Any, Any]:
 
 
 def measure(runs: dict[str, Run], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Median milliseconds of each, interleaved, after three rounds to warm up."""
+    """Median milliseconds of each runner, interleaved, after three warm-up rounds."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for index in range(rounds + 3):
         for name, run in runs.items():
@@ -138,7 +138,7 @@ def measure(runs: dict[str, Run], rounds: int, clock: Callable[[], float]) -> di
 
 
 def peak_memory(runner: str, path: Path, threads: int) -> float:
-    """Peak resident mebibytes of a process that only runs this file, over what it has before loading it."""
+    """Peak resident mebibytes of a process that only runs this file, minus those before loading it."""
     command = [sys.executable, __file__, "--memory-of", runner, "--threads", str(threads), str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(result.stdout.strip().splitlines()[-1])
@@ -157,14 +157,14 @@ def _print_memory(runner: str, path: Path, threads: int) -> None:
 
 
 def _peak() -> float:
-    """Mebibytes that this process has had at most. (getrusage also counts what it was forked from.)"""
+    """Peak resident mebibytes of this process. (getrusage also counts those of the parent before the fork.)"""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to measure, and where ONNX files and finished rows are kept."""
+    """Measurement settings, and the folder of ONNX files and finished rows."""
 
     folder: Path
     rounds: int
@@ -172,7 +172,7 @@ class Plan:
     runners: tuple[str, ...]
 
     def row(self, preset: str, threads: int, resolution: tuple[int, int] | None) -> Row:
-        """One row: as it was kept, or measured and kept."""
+        """One row: the stored one, or measured and stored."""
         kept = self._file(preset, threads, resolution)
         if kept.exists():
             given = json.loads(kept.read_text())
@@ -244,14 +244,16 @@ def machine() -> str:
 @click.command(help="\b\n" + (__doc__ or "").replace("\n\n", "\n\n\b\n"))
 @click.argument("presets", nargs=-1)
 @click.option("--rounds", default=31, show_default=True, help="Measured rounds.")
-@click.option("--threads", multiple=True, type=int, default=(2, 1), show_default=True, help="Can be repeated.")
+@click.option(
+    "--threads", multiple=True, type=int, default=(2, 1), show_default=True, help="Number of threads; repeatable."
+)
 @click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True)
 @click.option("--resolution", nargs=2, type=int, help="Height and width instead of the published ones.")
-@click.option("--scaling", is_flag=True, help=f"{SCALING_PRESET} at rising resolutions, ours alone.")
+@click.option("--scaling", is_flag=True, help=f"{SCALING_PRESET} at increasing resolutions, ours only.")
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("runs/cpu_speed"), help="Of ONNX files and rows."
+    "--folder", type=click.Path(path_type=Path), default=Path("runs/cpu_speed"), help="Folder of ONNX files and rows."
 )
-@click.option("--json", "as_json", is_flag=True, help="Rows as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print rows as JSON.")
 @click.option("--memory-of", type=click.Choice(RUNNERS), hidden=True)
 def main(
     presets: tuple[str, ...],

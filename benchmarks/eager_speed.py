@@ -2,7 +2,7 @@
 
     python benchmarks/eager_speed.py [PRESET ...] [--threads 2] [--repeats 15]
 
-Both networks share every weight and the encoder. They run alternately, so that a busy machine slows both alike; the
+Both networks share all weights and the encoder. They run alternately, so that a busy machine slows both alike; the
 table shows medians in milliseconds, batch 1, published resolution.
 
 Measured once on one busy core (AMD EPYC, PyTorch 2.13), ratio of times ours / published and folded / published:
@@ -24,7 +24,7 @@ DEFAULT = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 
 
 def measure(networks: list[nn.Module], images: torch.Tensor, repeats: int) -> list[float]:
-    """Median milliseconds of each network, run in turn."""
+    """Median milliseconds of each network, interleaved."""
     times: list[list[float]] = [[] for _ in networks]
     for repeat in range(repeats + 1):
         for network, record in zip(networks, times, strict=True):

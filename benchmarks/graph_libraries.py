@@ -36,13 +36,13 @@ EMPTY = gs.Variable.empty()
 
 
 def reader(tensor: gs.Tensor, op: str) -> gs.Node | None:
-    """The only reader of this type."""
+    """The single consumer of this type."""
     found = [node for node in tensor.outputs if node.op == op]
     return found[0] if len(found) == 1 else None
 
 
 def silu_of(tensor: gs.Tensor) -> gs.Tensor | None:
-    """tensor * sigmoid(tensor), if that and nothing else is computed from it."""
+    """tensor * sigmoid(tensor), if the tensor has no other consumers."""
     sigmoid, multiply = reader(tensor, "Sigmoid"), reader(tensor, "Mul")
     if sigmoid is None or multiply is None or len(tensor.outputs) != 2 or len(sigmoid.outputs[0].outputs) != 1:
         return None
@@ -50,7 +50,7 @@ def silu_of(tensor: gs.Tensor) -> gs.Tensor | None:
 
 
 def follow(tensor: gs.Tensor | None, *operators: str) -> gs.Node | None:
-    """The last of a chain of readers; "SiLU" stands for its two nodes."""
+    """The last of a chain of consumers; "SiLU" denotes its two nodes."""
     node = None
     for op in operators:
         if tensor is None:
@@ -64,7 +64,7 @@ def follow(tensor: gs.Tensor | None, *operators: str) -> gs.Node | None:
 
 
 def fuse(graph: gs.Graph) -> int:
-    """Replaces blocks by MBConv, in place; returns how many."""
+    """Replaces blocks by MBConv, in place; returns their number."""
     count = 0
     for depthwise in [node for node in graph.nodes if node.op == "Conv" and is_depthwise(node)]:
         d = silu_of(depthwise.outputs[0])
@@ -118,7 +118,7 @@ def expansion(depthwise: gs.Node) -> gs.Node | None:
 
 
 def unfuse(graph: gs.Graph) -> int:
-    """Replaces MBConv by the block's convolutions, in place; returns how many."""
+    """Replaces MBConv by the block's convolutions, in place; returns their number."""
     blocks = [node for node in graph.nodes if node.op == "MBConv"]
     for block in blocks:
         nodes: list[gs.Node] = []
@@ -172,7 +172,7 @@ def averages_pixels(node: gs.Node) -> bool:
 
 
 def measure(name: str, model: onnx.ModelProto, repeats: int) -> list[str]:
-    """A row of the table."""
+    """Measures one row of the table."""
     times: dict[str, list[float]] = {}
     counts = set()
 

@@ -1,7 +1,7 @@
-"""Baseline networks as the published code formulates them: unfolded patches and one grouped convolution.
+"""Baseline networks in the formulation of the published code: unfolded patches and one grouped convolution.
 
 Exported with standard operators only, they are the baseline of the benchmarks. They share the weights of a network, so
-that both formulations must give the same labels.
+both formulations must give the same labels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Turns on the language CUDA where a toolkit is found (HYPERSEG_CUDA=AUTO), or insists on it (ON).
+# Enables the language CUDA if a toolkit is found (HYPERSEG_CUDA=AUTO), or requires it (ON).
 set(HYPERSEG_HAS_CUDA FALSE)
 
 if(HYPERSEG_CUDA STREQUAL "OFF")

@@ -1,5 +1,5 @@
 # hyperseg_download(NAME URL SHA256 OUT): fetch and unpack an official release archive; OUT is its single top folder,
-# or empty where the network does not reach it. Unlike FetchContent, a failure here is no error.
+# or empty if the download fails. Unlike FetchContent, a failure is not an error.
 function(hyperseg_download name url sha256 out)
   set(${out} "" PARENT_SCOPE)
   set(folder "${CMAKE_BINARY_DIR}/download/${name}")

@@ -15,7 +15,7 @@ if(HYPERSEG_HIGHWAY_INCLUDE AND HYPERSEG_HIGHWAY_LIBRARY)
   set(HYPERSEG_HAS_HIGHWAY TRUE)
   target_include_directories(hyperseg_highway SYSTEM INTERFACE "${HYPERSEG_HIGHWAY_INCLUDE}")
   target_link_libraries(hyperseg_highway INTERFACE "${HYPERSEG_HIGHWAY_LIBRARY}")
-  # A shared libhwy travels in the wheel: the device that runs it has no reason to have Highway installed.
+  # A shared libhwy is bundled in the wheel, since Highway is usually not installed on the device.
   file(REAL_PATH "${HYPERSEG_HIGHWAY_LIBRARY}" library)
   if(library MATCHES "\\.so")
     target_compile_definitions(hyperseg_highway INTERFACE HWY_SHARED_DEFINE)

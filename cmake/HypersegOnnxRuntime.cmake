@@ -1,5 +1,5 @@
-# Target hyperseg_onnxruntime_headers: ONNX Runtime's C and C++ headers; no wheel of it carries them. Nothing is linked:
-# the operators get their function table from the onnxruntime that loads them, whichever version that is.
+# Target hyperseg_onnxruntime_headers: ONNX Runtime's C and C++ headers, which no wheel includes. Nothing is linked:
+# the operators get their function table from the onnxruntime that loads them, of any version.
 # Taken from ORT_ROOT, the headers folder, the system, or the official release, in this order.
 set(HYPERSEG_ORT_RELEASE 1.17.3)
 set(HYPERSEG_HAS_ONNXRUNTIME FALSE)

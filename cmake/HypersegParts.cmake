@@ -1,5 +1,5 @@
-# hyperseg_part(NAME FOUND DETAIL) remembers one dependency: where it was found, or what to do when it was not.
-# hyperseg_print_parts() prints them all, and installs them beside the libraries for hyperseg-doctor to read.
+# hyperseg_part(NAME FOUND DETAIL) records one dependency: where it was found, or how to install it.
+# hyperseg_print_parts() prints all, and installs them with the libraries for hyperseg-doctor.
 
 function(hyperseg_part name found detail)
   if(found)
@@ -17,7 +17,7 @@ endfunction()
 function(hyperseg_print_parts)
   get_property(parts GLOBAL PROPERTY HYPERSEG_PARTS)
   list(JOIN parts "\n" text)
-  message(STATUS "What the native operators are built with:\n${text}")
+  message(STATUS "Dependencies of the native operators:\n${text}")
   get_property(parts GLOBAL PROPERTY HYPERSEG_PARTS_JSON)
   list(JOIN parts ",\n" text)
   file(WRITE "${CMAKE_BINARY_DIR}/native.json" "{\n${text}\n}\n")

@@ -1,5 +1,5 @@
 # Target hyperseg_tensorrt_headers: TensorRT's C++ headers. Nothing is linked: the plugin library exports getCreators
-# and calls nothing in TensorRT's libraries, so that one build serves TensorRT 10, 11 and RTX.
+# and calls no functions of TensorRT's libraries, so one build works with TensorRT 10, 11 and RTX.
 # Taken from TensorRT_ROOT, the headers folder, the system, or NVIDIA's open-source release, in this order.
 set(HYPERSEG_TENSORRT_RELEASE 10.14 CACHE STRING "Release of TensorRT's open-source headers to fetch where none are found")
 set(HYPERSEG_HAS_TENSORRT FALSE)

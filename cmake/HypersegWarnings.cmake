@@ -1,11 +1,11 @@
-# Target hyperseg_warnings: link it PRIVATE to every target of ours. It also carries the sanitizers.
+# Target hyperseg_warnings: link it PRIVATE to all our targets. It also sets the sanitizers.
 add_library(hyperseg_warnings INTERFACE)
 target_compile_options(hyperseg_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
 if(HYPERSEG_WERROR)
   target_compile_options(hyperseg_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(HYPERSEG_SANITIZE)
-  # Behind the part's own options, so that -O1 holds: with more, the instrumented kernels compile for minutes.
+  # After the part's own options, so that -O1 applies: with more, the instrumented kernels compile for minutes.
   target_compile_options(hyperseg_warnings INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-O1 -fsanitize=${HYPERSEG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1>)
   target_link_options(hyperseg_warnings INTERFACE -fsanitize=${HYPERSEG_SANITIZE})

@@ -1,8 +1,8 @@
-"""Use one operator of domain `hyperseg` in an ONNX graph of your own, in ONNX Runtime.
+"""Use an operator of the domain `hyperseg` in a custom ONNX graph, in ONNX Runtime.
 
 python examples/operator_by_hand.py
 
-Every patch of a 2 x 2 grid has its own weight here, by which it is multiplied. Needs onnx.
+Every patch of a 2 x 2 grid is multiplied by its own weight. Needs onnx.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Segment a video in a loop of your own, and print how much of each frame is what.
+"""Segment a video in a custom loop, and print the share of each class in every frame.
 
 python examples/segment_video.py VIDEO [MODEL]
 

@@ -6,4 +6,4 @@ class CheckpointError(ValueError):
 
 
 class DataError(ValueError):
-    """A data set is incomplete or damaged; the message names the file and the problem."""
+    """A dataset is incomplete or damaged; the message names the file and the problem."""

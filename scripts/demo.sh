@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a segmented video: creates a virtual environment, builds the native operators, and runs the shipped
+# Demo: creates a virtual environment, builds the native operators, and runs the shipped
 # model on a clip, on the CPU, without PyTorch. If no clip is given, it renders one, of a drive through a street.
 #
 #   scripts/demo.sh [CLIP] [OPTION OF hyperseg-run]...
@@ -21,21 +21,21 @@ mkdir -p "$output"
 say "Virtual environment: $venv"
 make_venv "$venv"
 
-stamp=$(fingerprint CMakeLists.txt cmake pyproject.toml requirements trt_plugins hyperseg export runtime)
+stamp=$(fingerprint CMakeLists.txt cmake pyproject.toml requirements trt_plugins hyperseg export runtime street)
 if unchanged "$venv/.built" "$stamp"; then
   say "Native operators and package: already built"
 else
   say "Headers"
   "$root/scripts/fetch_headers.sh"
   say "Building the native operators and installing the package (one to two minutes)"
-  # The CPU is all that is shown here; pip install . compiles the CUDA kernels too where it finds nvcc.
+  # The demo uses the CPU only; pip install . also compiles the CUDA kernels if it finds nvcc.
   log=$output/build.log
   if ! SKBUILD_CMAKE_DEFINE="HYPERSEG_CUDA=OFF" "$venv/bin/python" -m pip install -v --no-input \
       $(constraints "$venv") "$root" > "$log" 2>&1; then
     tail -n 25 "$log" >&2
     die "the package did not build; the whole log is $log"
   fi
-  sed -n '/What the native operators are built with/,/ CUDA:/p' "$log"
+  sed -n '/Dependencies of the native operators/,/ CUDA:/p' "$log"
   printf '%s' "$stamp" > "$venv/.built"
 fi
 

@@ -37,7 +37,7 @@ build_native() {
     -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tools/compile_once.py" \
     ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
     || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
-  sed -n '/What the native operators are built with/,/ CUDA:/p' "$root/build/dev.log"
+  sed -n '/Dependencies of the native operators/,/ CUDA:/p' "$root/build/dev.log"
   cmake --build "$root/build/dev"
   cmake --install "$root/build/dev" --prefix "$root/runtime" > /dev/null
 }
@@ -60,7 +60,7 @@ stamp=$(fingerprint requirements pyproject.toml scripts/gpu_packages.sh)
 if unchanged "$venv/.installed" "$stamp"; then
   build_native
 else
-  # pip waits for the network and the disk, the compilers for the processor: side by side.
+  # pip is bound by network and disk, the compilers by the processor: run in parallel.
   "$venv/bin/python" -m pip install -q -r <(grep -E '^(cmake|ninja)==' "$root/requirements/pinned.txt")
   mkdir -p "$root/build"
   build_native > "$root/build/native.log" 2>&1 &

@@ -19,7 +19,7 @@ INDEPENDENT = ("tests/cuda_kernels/test_sanitizers.py",)
 """Modules of a few long tests without shared fixtures; each test is distributed separately."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Each process with PyTorch threads for all cores would only take them from each other. Before torch is imported.
+    # PyTorch threads for all cores in each process would compete. Set before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -7,6 +7,6 @@ from cuda_on_cpu.build import missing_toolchain
 
 
 def require_cuda_on_cpu() -> None:
-    """Skips the test where the CUDA kernels cannot be compiled for the CPU."""
+    """Skips the test if the CUDA kernels cannot be compiled for the CPU."""
     if reason := missing_toolchain():
         pytest.skip(reason)

@@ -26,7 +26,7 @@ def run(case: Case, inputs: list[Tensor | None]) -> Tensor:
 
 
 def gradients(case: Case, operator: Callable[..., Tensor], device: str = "cpu") -> list[Any]:
-    """Of the sum of the squared outputs, with respect to every input; all of them are given."""
+    """Gradients of the sum of the squared outputs with respect to every input; no input is omitted."""
     inputs = [value.requires_grad_() for value in tensors(case, device) if value is not None]
     attributes = {name: value for name, value in case.attributes.items() if name in ("offset", "coordinates")}
     operator(*inputs, **attributes).square().sum().backward()

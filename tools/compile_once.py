@@ -31,7 +31,7 @@ def compile_once(command: Sequence[str]) -> int:
         return subprocess.run(command, check=False).returncode
     at = command.index("-o")
     target = Path(command[at + 1])
-    # Without lines and paths, unless debug information will tell them. Writes the list of headers if that is asked for.
+    # Without lines and paths, unless debug information needs them. Writes the list of headers if requested.
     lines = () if any(part.startswith("-g") for part in command) else ("-P",)
     preprocess = [*command[:at], *command[at + 2 :], "-E", *lines, "-o", "-"]
     source = subprocess.run(preprocess, stdout=subprocess.PIPE, check=False)

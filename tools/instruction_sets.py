@@ -4,7 +4,7 @@
 
 PyTorch (ATen, oneDNN, MKL) and our CPU operators use no better instructions than the cap; ONNX Runtime's own operators
 cannot be capped. The bounds are the same everywhere: they follow from the arithmetic. An error is printed as a share of
-its bound; a share above 1 fails a test. One thread without a cap is left to scripts/test.sh, whose processes have that.
+its bound; a share above 1 fails a test. scripts/test.sh runs one thread without a cap.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cap:
-    """The best instruction set that may be used, by each library's name for it; empty: no cap."""
+    """The highest instruction set allowed, by each library's name for it; empty: no cap."""
 
     name: str
     ours: str = ""
@@ -76,7 +76,7 @@ class Result:
 
 
 def processor() -> tuple[str, set[str]]:
-    """Name and flags."""
+    """Name and flags of the processor."""
     fields = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
     values = {name.strip(): value.strip() for name, _, value in reversed(fields)}
     return values.get("model name", "unknown processor"), set(values.get("flags", "").split())
@@ -104,7 +104,7 @@ def run(case: Run, core: int, options: Sequence[str]) -> Result:
 
 
 def run_all(cases: Sequence[Run], options: Sequence[str], at_a_time: int) -> dict[Run, Result]:
-    """Runs them in processes side by side, at most one a core."""
+    """Runs them in parallel processes, at most one per core."""
     free = sorted(os.sched_getaffinity(0))
 
     def one(case: Run) -> Result:
@@ -119,7 +119,7 @@ def run_all(cases: Sequence[Run], options: Sequence[str], at_a_time: int) -> dic
 
 
 def table(results: dict[Run, Result]) -> str:
-    """Kinds of comparison down, runs across: the largest share of the bound, and in brackets the largest error."""
+    """Table of comparisons by runs: the largest share of the bound, and in parentheses the largest error."""
     kinds = sorted({kind for result in results.values() for kind in result.worst})
     rows = [["largest error / bound", *(case.name for case in results)], ["---"] * (len(results) + 1)]
     for kind in kinds:

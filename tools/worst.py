@@ -28,7 +28,7 @@ _BACKENDS = {
     "tests/hyperseg/test_operators.py": "PyTorch",
     "tests/hyperseg/test_parity.py": "PyTorch",
     "tests/hyperseg/test_networks.py": "PyTorch",
-    "tests/export/test_lowering.py": "OpenVINO",
+    "tests/export/test_standard_operators.py": "OpenVINO",
     "tests/export/test_export_onnx.py": "ONNX Runtime",
     "tests/packaging/test_models.py": "ONNX Runtime",
 }

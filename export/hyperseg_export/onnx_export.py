@@ -40,7 +40,7 @@ def export_onnx(
     options: ExportOptions | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Writes a network as ONNX and, unless told otherwise, runs the file against it.
+    """Writes a network as ONNX and, by default, verifies the file against it.
 
     Args:
         network: a module of `hyperseg`, or the path of a checkpoint.
@@ -97,7 +97,7 @@ def export_onnx(
 
 
 def network_name(config: Any) -> str | None:
-    """The preset that this configuration is, if it is one."""
+    """The name of the preset with this configuration, if any."""
     return next((name for name in presets() if preset(name) == config), None)
 
 

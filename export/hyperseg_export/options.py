@@ -36,7 +36,7 @@ class Resolution:
         return f"{self.height}x{self.width}"
 
     def check(self, unit: int) -> None:
-        """Raises OptionError, naming the nearest valid resolution, where a side is no multiple of `unit`."""
+        """Raises OptionError with the nearest valid resolution if a side is not a multiple of `unit`."""
         nearest = Resolution(_nearest(self.height, unit), _nearest(self.width, unit))
         for side, value, better in (("height", self.height, nearest.height), ("width", self.width, nearest.width)):
             if value > _LARGEST_SIDE:
@@ -51,7 +51,7 @@ def _nearest(value: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a network becomes an ONNX file. The defaults are what a device wants: images in, labels out.
+    """Options of an export. The defaults suit deployment: images in, labels out.
 
     Attributes:
         resolution: of the input; None takes the preset's.
@@ -89,4 +89,4 @@ class ExportOptions:
         if self.precision is Precision.BFLOAT16:
             raise OptionError("bfloat16 files are not written; use float32 or float16 (--fp16)")
         if (self.precision is Precision.INT8) != (self.calibration is not None):
-            raise OptionError("int8 and a folder of images to calibrate on belong together (--int8 --calibrate DIR)")
+            raise OptionError("int8 and a folder of calibration images require each other (--int8 --calibrate DIR)")

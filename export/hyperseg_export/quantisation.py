@@ -26,18 +26,18 @@ from hyperseg_export.tracing import INPUT_NAME
 
 _OPERATORS = ["Conv", "Sigmoid", "Mul", "Add"]
 _ENCODER = "backbone."
-_PICTURES = 64
+_IMAGES = 64
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def quantise(
     model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution, images: list[Path]
 ) -> onnx.ModelProto:
-    """The model with its encoder quantised; value ranges come from the images.
+    """Quantises the model's encoder, with value ranges from the images.
 
     Raises ExportError for an image that cannot be read.
     """
-    # ONNX Runtime's calibrator cannot load our operators; their standard twin has the same encoder, name by name.
+    # ONNX Runtime's calibrator cannot load our operators; the standard ones keep the encoder's names.
     twin = ir.from_proto(model)
     to_standard_operators(twin)
     encoder = [node.name for node in model.graph.node if node.name.startswith(_ENCODER) and node.op_type in _OPERATORS]
@@ -97,13 +97,13 @@ def _feeds(
 
 
 def calibration_images(folder: Path) -> list[Path]:
-    """Up to 64 images, spread over the folder. Raises ExportError where there are none."""
+    """Up to 64 images, spread over the folder. Raises ExportError if there are none."""
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a folder; name one with images (--calibrate DIR)")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if not found:
         raise ExportError(f"{folder} has no images ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
-    return found[:: max(1, len(found) // _PICTURES)][:_PICTURES]
+    return found[:: max(1, len(found) // _IMAGES)][:_IMAGES]
 
 
 @contextmanager

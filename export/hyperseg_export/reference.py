@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU as the reference for other runtimes.
 
 An engine outputs labels only, so its logits cannot be compared. Its labels may differ only where the two logits of the
-file are as close as rounding moves them, and on not many more pixels than rounding turns.
+file are closer than the effect of rounding, and on not many more pixels than rounding changes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from hyperseg_export.rounding import FACTOR, Bound, disturbed_file
 
 
 def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> onnxruntime.InferenceSession:
-    """A session of the model; our operators become standard ones where our library is not built, which `progress` is
-    told. Raises ExportError where ONNX Runtime does not take the model."""
+    """A session of the model. Without our library, our operators are replaced by standard ones, with a message to
+    `progress`. Raises ExportError if ONNX Runtime cannot load the model."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     # Untrained networks fade out into denormal numbers, which processors handle a hundred times slower.
@@ -35,18 +35,18 @@ def open_reference(model: onnx.ModelProto, progress: Callable[[str], None]) -> o
     if any(node.domain == DOMAIN for node in model.graph.node):
         library = find(Library.ONNXRUNTIME)
         if library is None:
-            progress(f"{Library.ONNXRUNTIME.value} is not built: comparing with our operators in standard ones")
+            progress(f"{Library.ONNXRUNTIME.value} is not built: comparing with standard operators in place of ours")
             model = in_standard_operators(model)
         else:
             settings.register_custom_ops_library(str(library))
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own classes have no common base
-        raise ExportError(f"ONNX Runtime does not take the exported file: {' '.join(str(error).split())}") from error
+        raise ExportError(f"ONNX Runtime cannot load the exported file: {' '.join(str(error).split())}") from error
 
 
 def in_standard_operators(model: onnx.ModelProto, keep: tuple[str, ...] = ()) -> onnx.ModelProto:
-    """A copy without our operators, but for those named in `keep`."""
+    """A copy without our operators, except those named in `keep`."""
     graph = ir.from_proto(model)
     to_standard_operators(graph, keep)
     return ir.to_proto(graph)
@@ -72,12 +72,12 @@ class LabelComparison:
     def __str__(self) -> str:
         return (
             f"{self.equal:.3%} of the labels are the same; rounding turns {self.turned_by_rounding:.3%}, and on "
-            f"{self.different:.3%} the file's logits are further apart than rounding moves them"
+            f"{self.different:.3%} the file's logits differ by more than the effect of rounding"
         )
 
 
 class LabelCheck:
-    """An exported file with its logits in sight, and what rounding does to them.
+    """An exported file with its logits as outputs, and the effect of rounding on them.
 
     Args:
         model: computes in float32.
@@ -91,7 +91,7 @@ class LabelCheck:
         self._twin = open_reference(disturbed_file(visible, precision), lambda _: None)
 
     def compare(self, images: NDArray[Any], labels: NDArray[Any]) -> LabelComparison:
-        """Labels [N, H, W] that the other implementation gives these images, as the file takes them."""
+        """Compares labels [N, H, W] of the other implementation for these images, in the file's input format."""
         expected, moved = (
             one.run([self._logits], {"image": images})[0].astype(np.float32) for one in (self._session, self._twin)
         )
@@ -100,7 +100,7 @@ class LabelCheck:
         chosen = np.minimum(labels.astype(np.int64), expected.shape[1] - 1)
         margin = expected.max(axis=1) - np.take_along_axis(expected, chosen[:, None], axis=1)[:, 0]
         other = labels != best
-        # A handful of pixels is chance, even where the twin turned none.
+        # A few pixels may differ by chance, even if the perturbed copy changed none.
         turned = max(float(np.mean(moved.argmax(axis=1) != best)), 1.0 / best.size)
         return LabelComparison(
             equal=float(1.0 - other.mean()),
@@ -110,7 +110,7 @@ class LabelCheck:
 
 
 def _with_logits(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """A copy that puts out the logits of full size that its labels come from; and their name."""
+    """A copy whose outputs include the logits at full size; and their name."""
     copied = in_standard_operators(model, _OURS)
     if any(value.name == "logits" for value in copied.graph.output):
         return copied, "logits"

@@ -11,7 +11,7 @@ from hyperseg_runtime.metadata import Precision, Verification
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The written file and how it compares with the PyTorch network.
+    """The written file and its agreement with the PyTorch network.
 
     Attributes:
         path: of the ONNX file.

@@ -21,7 +21,7 @@ FLOAT16 = 2.0**-11
 BFLOAT16 = 2.0**-8
 
 FACTOR = 4.0
-"""Two correct implementations differ by at most so many times what `disturbed` does to one of them.
+"""Two correct implementations differ by at most this factor times the effect of `disturbed` on one of them.
 
 Each of them rounds, which makes sqrt(2); the rest is for the largest of many values, drawn twice, and for an image of
 one colour, over which rounding errors are alike and averages do not remove them. Measured: 0.3 to 2."""
@@ -48,27 +48,27 @@ def relative_error(terms: int, precision: Precision) -> float:
 
 
 def smallest(precision: Precision) -> float:
-    """The absolute error of values that are nearly zero."""
+    """The absolute error of values near zero."""
     return _SMALLEST.get(precision, _SMALLEST_FLOAT32)
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The largest and the mean error that rounding excuses."""
+    """The largest and the mean error within rounding."""
 
     largest: float
     mean: float
 
     @staticmethod
     def of(change: Any, expected: Any, precision: Precision = Precision.FLOAT32) -> Bound:
-        """From what a disturbance changed of `expected`; tensors or arrays."""
+        """The bound from the change of `expected` by perturbed weights; tensors or arrays."""
         least = FACTOR * (FLOAT32 * float(abs(expected).max()) + smallest(precision))
         size = abs(change)
         return Bound(max(FACTOR * float(size.max()), least), max(FACTOR * float(size.mean()), least))
 
 
 def disturbed(network: Any, precision: Precision = Precision.FLOAT32, seed: int = 0) -> Any:
-    """A copy whose every weight is off, up or down by chance, by the relative error of the sum that it is a term of.
+    """A copy with every weight perturbed, up or down at random, by the relative error of the sum that it is a term of.
 
     So the copy's results are as far from the network's as rounding makes those of an implementation that sums term by
     term, and amplified on their way through the network just as rounding errors are. No error of an export can make
@@ -86,7 +86,7 @@ def disturbed(network: Any, precision: Precision = Precision.FLOAT32, seed: int 
 
 
 def _constants(network: Any) -> Iterator[tuple[Tensor, int]]:
-    """Weights, biases and statistics, each with the number of terms of the sums that they go into."""
+    """Weights, biases and statistics, each with the number of terms of its sums."""
     for module in network.modules():
         tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
         for tensor in tensors:
@@ -129,7 +129,7 @@ def disturbed_file(model: onnx.ModelProto, precision: Precision, seed: int = 0) 
 
 
 def _file_terms(reader: onnx.NodeProto, values: np.ndarray[Any, Any]) -> int:
-    """Convolutions store [outputs, inputs, ...]; products, as weight mappers, [..., inputs, outputs]."""
+    """Convolutions store [outputs, inputs, ...]; products, such as weight mappers, [..., inputs, outputs]."""
     if values.ndim < 2:
         return 1
     if reader.op_type in ("MatMul", "FusedMapperDPWConv") and values.ndim != 4:

@@ -21,7 +21,7 @@ def sample_images(height: int, width: int, seed: int = 0) -> list[Image]:
 
 
 def street(height: int, width: int, seed: int) -> Image:
-    """The rendered street of `hyperseg_street`, as a camera of 640x480 sees it, stretched to the size."""
+    """The rendered street of `hyperseg_street`, from a camera of 640x480, resized."""
     from hyperseg_street import Street
 
     image = Street(seed=seed).frame(1.0).image
@@ -29,7 +29,7 @@ def street(height: int, width: int, seed: int) -> Image:
 
 
 def blocks(height: int, width: int, rng: np.random.Generator, size: int = 32) -> Image:
-    """Squares of random colours under noise: edges and texture, yet nothing as harsh as white noise."""
+    """Squares of random colours under noise: edges and texture, less extreme than white noise."""
     coarse = rng.standard_normal((-(-height // size), -(-width // size), 3))
     flat = coarse.repeat(size, axis=0).repeat(size, axis=1)[:height, :width]
     return _as_image(flat + 0.5 * rng.standard_normal((height, width, 3)))
@@ -48,7 +48,7 @@ def clouds(height: int, width: int, rng: np.random.Generator) -> Image:
 
 
 def _as_image(values: NDArray[np.float64]) -> Image:
-    """From mean 0 and standard deviation 1 to those of photographs."""
+    """Scales from mean 0 and standard deviation 1 to those of photographs."""
     image: Image = np.clip(values * 55.0 + 118.0, 0, 255).astype(np.uint8)
     return image
 

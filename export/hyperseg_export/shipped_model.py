@@ -1,15 +1,14 @@
-"""Makes the model that ships with the package, and its twin in standard operators.
+"""Makes the model that ships with the package, and its variant in standard operators.
 
     python -m hyperseg_export.shipped_model camvid-lite.pth runtime/hyperseg_runtime/models/camvid-lite.onnx
-    python -m hyperseg_export.shipped_model camvid-lite.onnx      # writes camvid-lite.portable.onnx beside it
+    python -m hyperseg_export.shipped_model camvid-lite.onnx      # writes only camvid-lite.portable.onnx
 
-Weights are stored in float16 and computed with in float32: each large weight is followed by a cast that every runtime
-folds away when it loads the file, so that the file has half the size and runs as fast as the whole. The file is
-compared with the checkpoint once more after the rounding. Its size is left open, so that `--resolution` trades accuracy
-for speed.
+Weights are stored in float16; the arithmetic is float32. Each large weight is followed by a cast that every runtime
+folds when it loads the file, so that the file has half the size and the same speed. The file is compared with the
+checkpoint again after the rounding. Its resolution is dynamic, so that `--resolution` trades accuracy for speed.
 
-The twin borrows the model's weights. A tensor of an ONNX file may lie in another file, at an offset: here, inside the
-model. So the pair is hardly larger than the model alone.
+The portable variant refers to the model's weights: a tensor of an ONNX file may be in another file, at an offset, here
+in the model. The pair is therefore hardly larger than the model alone.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ _SMALLEST_HALVED = 512
 """Elements. Biases and shapes below stay as they are."""
 
 _SMALLEST_BORROWED = 1024
-"""Bytes. Smaller tensors stay in the twin: they are shapes and axes, which runtimes read early."""
+"""Bytes. Smaller tensors stay in the portable file: they are shapes and axes, which runtimes read early."""
 
 
 def halve_weights(model: onnx.ModelProto) -> int:
-    """Store the large float32 weights of a model as float16, in place; returns how many."""
+    """Store the large float32 weights of a model as float16, in place; returns their number."""
     halved: list[onnx.TensorProto] = []
     casts: list[onnx.NodeProto] = []
     for tensor in list(model.graph.initializer):
@@ -61,7 +60,7 @@ def halve_weights(model: onnx.ModelProto) -> int:
 
 
 def build(checkpoint: Path, target: Path) -> Metadata:
-    """Export, halve, compare, and write the portable twin beside; returns what the file says of itself."""
+    """Exports, halves, compares, and writes the portable variant; returns the file's metadata."""
     options = ExportOptions(dynamic=True, force=True, verify=False)
     with replacing(target, force=True) as draft:
         export_onnx(checkpoint, draft, options)
@@ -80,7 +79,7 @@ def build(checkpoint: Path, target: Path) -> Metadata:
 
 
 def write_portable_twin(model: Path) -> Path:
-    """Writes NAME.portable.onnx beside NAME.onnx and returns its path. Raises ExportError, OutputError."""
+    """Writes NAME.portable.onnx next to NAME.onnx and returns its path. Raises ExportError, OutputError."""
     try:
         content = model.read_bytes()
         graph = ir.from_proto(onnx.load_model_from_string(content))

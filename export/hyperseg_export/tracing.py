@@ -20,7 +20,7 @@ from hyperseg_export.options import ExportOptions, Resolution
 
 
 class Deployment(nn.Module):
-    """Normalisation, network, upsampling and arg max as one module, the way it is exported.
+    """Normalisation, network, upsampling and arg max as one module for the export.
 
     Input: uint8 RGB [N, H, W, 3], or normalised float32 [N, 3, H, W]. Output: labels uint8 [N, H, W], logits float32
     [N, C, H, W], or both, whatever the type that the network computes in.
@@ -87,7 +87,7 @@ INPUT_NAME = "image"
 
 
 def trace(network: Any, options: ExportOptions, resolution: Resolution) -> ir.Model:
-    """The graph of a folded network with everything around it, in the operators of the domain `hyperseg`."""
+    """The graph of a folded network from image to labels, in the operators of the domain `hyperseg`."""
     half = options.precision is Precision.FLOAT16
     dtype = torch.float16 if half else torch.float32
     deployment = Deployment(network.to(dtype), options.input_type, options.output, dtype).eval()
@@ -133,7 +133,7 @@ def _open_axes(unit: int, kind: InputType) -> dict[int, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """PyTorch's exporter talks about itself; errors still come as exceptions."""
+    """Suppresses the messages of PyTorch's exporter; errors are still raised as exceptions."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -25,14 +25,14 @@ from hyperseg_export.tracing import INPUT_NAME, OUTPUT_NAMES
 CHECKED = (Precision.FLOAT32, Precision.FLOAT16)
 """Precisions with a derived bound. The error of eight bits is not rounding of sums: it is measured and reported."""
 
-_KEPT = "nothing was kept (--no-verify keeps such a file)"
+_DISCARDED = "the file was discarded (--no-verify keeps it)"
 
 # Bilinear interpolation by a power of two has exact weights: per axis two products and a sum, on both sides.
 _INTERPOLATION = {Precision.FLOAT32: 16 * FLOAT32, Precision.FLOAT16: 16 * FLOAT32 + 4 * FLOAT16}
 
 
 class Agreement:
-    """Collects comparisons over images; `check` raises if one of them found more than rounding can do."""
+    """Collects comparisons over images; `check` raises if one exceeds the effect of rounding."""
 
     def __init__(self, precision: Precision) -> None:
         self._precision = precision
@@ -47,7 +47,7 @@ class Agreement:
         self._different = 0
 
     def compare(self, part: str, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
-        """One result of one part of the network, both sides given the same input.
+        """Compares one result of one part of the network, with the same input for both.
 
         Args:
             part: its name, for the message.
@@ -57,16 +57,16 @@ class Agreement:
         """
         error = (found - expected).abs()
         if not bool(torch.isfinite(error).all()):
-            raise DisagreementError(f"the exported file puts out values that are not finite ({part}); {_KEPT}")
+            raise DisagreementError(f"the exported file outputs values that are not finite ({part}); {_DISCARDED}")
         bound = Bound.of(disturbed - expected, expected, self._precision)
         largest, mean = float(error.max()), float(error.mean(dtype=torch.float64))
         for name, measured, allowed in (("up to", largest, bound.largest), ("on average", mean, bound.mean)):
             if measured > allowed:
-                self._fail(f"{part}: off by {name} {measured:.2g}, and rounding explains {allowed:.2g}")
+                self._fail(f"{part}: off by {name} {measured:.2g}; the rounding bound is {allowed:.2g}")
         return bound
 
     def compare_logits(self, found: Tensor, expected: Tensor, disturbed: Tensor) -> Bound:
-        """As `compare`, of the logits from image to end: what the report says."""
+        """As `compare`, for the logits of the whole network: the values in the report."""
         error = (found - expected).abs()
         bound = self.compare("logits", found, expected, disturbed)
         self._images += len(found)
@@ -83,14 +83,14 @@ class Agreement:
         if logits is not None:
             largest = float((logits - own).abs().max())
             if not largest <= bound:
-                self._fail(f"enlarged logits: off by up to {largest:.2g}, and rounding explains {bound:.2g}")
+                self._fail(f"upsampled logits: off by up to {largest:.2g}; the rounding bound is {bound:.2g}")
         if labels is not None:
             different = int(_different(labels, own, bound)[0].sum())
             if different:
                 self._fail(f"labels: {different} are not those of the file's own largest logits")
 
     def compare_labels(self, labels: NDArray[np.integer], expected: Tensor, bound: float) -> None:
-        """The file's labels against the network's logits of full size, each of which rounding moves by `bound`."""
+        """Compares the file's labels with the network's logits at full size, which are exact up to `bound`."""
         different, tied = _different(labels, expected, bound)
         self._pixels += labels.size
         self._different += int(different.sum())
@@ -107,7 +107,7 @@ class Agreement:
         )
 
     def check(self) -> None:
-        """Raises DisagreementError with the first thing that rounding does not explain, and both numbers."""
+        """Raises DisagreementError for the first difference that rounding does not explain, with both numbers."""
         if self._precision not in CHECKED:
             return
         if self._different:
@@ -116,7 +116,7 @@ class Agreement:
                 "than rounding moves them"
             )
         if self._failure is not None:
-            raise DisagreementError(f"the exported file disagrees with the network ({self._failure}); {_KEPT}")
+            raise DisagreementError(f"the exported file disagrees with the network ({self._failure}); {_DISCARDED}")
 
     def _fail(self, what: str) -> None:
         self._failure = self._failure or what
@@ -155,7 +155,7 @@ class VisibleFile:
         path: the file.
         outputs: names of its outputs.
         parts: whether it can be taken apart; one in eight bits has other maps.
-        progress: told what cannot be run as it is.
+        progress: receives a message if an operator cannot run unchanged.
     """
 
     def __init__(self, path: Path, outputs: list[str], parts: bool, progress: Callable[[str], None]) -> None:
@@ -174,7 +174,7 @@ class VisibleFile:
         return torch.from_numpy(outputs[self._borders.low].astype(np.float32))
 
     def maps(self, outputs: Outputs, image: Tensor) -> Maps:
-        """The maps between the parts, float32. A level that reads the image gets the file's own."""
+        """The maps between the parts, float32. A level that reads the image gets the file's version of it."""
         tensors = {name: torch.from_numpy(outputs[name].astype(np.float32)) for name in self._borders.names}
         features = sorted((tensors[name] for name in self._borders.features), key=lambda each: -each.shape[2])
         (signal,) = self._borders.signals
@@ -184,7 +184,7 @@ class VisibleFile:
 
 @dataclass(frozen=True)
 class _Borders:
-    """Names of the maps that one part of the network makes and another reads."""
+    """Names of the maps between the parts of the network."""
 
     features: tuple[str, ...]
     signals: tuple[str, ...]
@@ -197,7 +197,7 @@ class _Borders:
 
     @staticmethod
     def of(graph: onnx.GraphProto, parts: bool) -> _Borders:
-        """By the names of the nodes, which begin with the part that they belong to. Raises ExportError."""
+        """Found by the names of the nodes, which begin with their part. Raises ExportError."""
         values = (*graph.value_info, *graph.output)
         maps = {value.name for value in values if len(value.type.tensor_type.shape.dim) == 4}
         makers = {name: _part(node) for node in graph.node for name in node.output if name in maps}
@@ -224,7 +224,7 @@ def _part(node: onnx.NodeProto) -> str:
 
 
 def _show(graph: onnx.GraphProto, names: list[str]) -> None:
-    """Makes values outputs of the graph."""
+    """Adds values to the outputs of the graph."""
     shown = {value.name for value in graph.output}
     known = {value.name: value for value in graph.value_info}
     graph.output.extend(known[name] for name in names if name not in shown)
@@ -236,7 +236,7 @@ _LABELS, _LOGITS = "labels", "logits"
 def verify(
     path: Path, network: Any, options: ExportOptions, resolution: Resolution, progress: Callable[[str], None]
 ) -> Verification:
-    """Compares the file with the network. Raises DisagreementError where they differ by more than rounding explains.
+    """Compares the file with the network. Raises DisagreementError if they differ by more than rounding explains.
 
     The maps between encoder, context head and decoder are made outputs of the file. Decoder and end are then compared
     on the file's own maps: a network may amplify the encoder's rounding a thousandfold, behind which an error in one
@@ -268,7 +268,7 @@ def verify(
 
 
 def _compare_parts(agreement: Agreement, found: Maps, expected: Maps, other: Maps) -> None:
-    """Encoder and context head."""
+    """Compares encoder and context head."""
     for number, maps in enumerate(zip(found.features, expected.features, other.features, strict=True), 1):
         agreement.compare(f"feature map F{number}", *maps)
     used = found.signal.shape[1]  # channels that no level reads were left out
@@ -282,7 +282,7 @@ def _run(network: Any, image: Tensor) -> Maps:
 
 
 def _enlarged(network: Any, low: Tensor) -> Tensor:
-    """To the size of the images."""
+    """Logits at the size of the images."""
     stride = float(network.config.output_stride)
     return low if stride == 1 else F.interpolate(low, scale_factor=stride, mode="bilinear")
 
@@ -297,7 +297,7 @@ def _batches(options: ExportOptions, resolution: Resolution, unit: int) -> Itera
 
 
 def _inputs(images: NDArray[np.uint8], config: Any, kind: InputType) -> tuple[NDArray[Any], Tensor]:
-    """The images as the file takes them, and as the network takes them."""
+    """The images in the file's input format, and in the network's."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
     normalised = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255.0 - mean) / std
     return (images if kind is InputType.UINT8 else normalised.contiguous().numpy()), normalised

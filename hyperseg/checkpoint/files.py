@@ -1,4 +1,4 @@
-"""Checkpoint files: reading as data only (nothing that could run), and `hyperseg.save`."""
+"""Checkpoint files: reading as data only, without executing code, and `hyperseg.save`."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     content = _read_safetensors(path) if path.suffix == ".safetensors" else read_data(path)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise CheckpointError(f"{path} is no HyperSeg checkpoint: it has no `state_dict`")
+        raise CheckpointError(f"{path} is not a HyperSeg checkpoint: it has no `state_dict`")
     return content
 
 

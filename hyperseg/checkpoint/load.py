@@ -59,7 +59,7 @@ def load_backbone_weights(model: HyperSeg, path: str | os.PathLike[str]) -> None
     content = read_data(file)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, Mapping):
-        raise CheckpointError(f"{file} holds no state dict")
+        raise CheckpointError(f"{file} has no state dict")
     entries = {_without_prefixes(key): value for key, value in state.items() if isinstance(key, str)}
     wanted = model.backbone.state_dict()
     efficientnet = model.config.backbone_shape.family in (Family.EFFICIENTNET, Family.EFFICIENTNET_LITE)

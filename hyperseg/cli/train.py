@@ -44,7 +44,7 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("recipe")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints and logs.")
 @click.option("--backbone-weights", type=click.Path(path_type=Path), help="File of ImageNet weights for the backbone.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint of the same network to start from.")

@@ -98,9 +98,7 @@ def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
         label = np.asarray(table[pixels], np.uint8)
         wrong = (label >= num_classes) & (label != VOID)
         if wrong.any():
-            raise DataError(
-                f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this data set"
-            )
+            raise DataError(f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this dataset")
         return label
 
     return decode
@@ -168,7 +166,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     """List the image files of a folder by name without suffix, sorted."""
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise DataError(f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return {path.stem: path for path in found}
 
 

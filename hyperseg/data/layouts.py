@@ -77,7 +77,7 @@ class Layout(str, Enum):
 
 
 def open_split(layout: Layout, root: Path, split: str) -> Dataset:
-    """Open one split; raises a `DataError` that names what is missing."""
+    """Open one split; raises a `DataError` that names missing files."""
     require_folder(root)
     match layout:
         case Layout.CAMVID:
@@ -176,7 +176,7 @@ def _cityscapes(root: Path, split: str) -> LabelledImages:
 def _files_by_city(folder: Path, suffix: str) -> dict[str, Path]:
     found = {path.stem.removesuffix(suffix): path for path in sorted(folder.glob(f"*/*{suffix}.png"))}
     if not found:
-        raise DataError(f"{folder} holds no CITY/*{suffix}.png")
+        raise DataError(f"{folder} has no CITY/*{suffix}.png")
     return found
 
 

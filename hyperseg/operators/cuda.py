@@ -149,7 +149,7 @@ class _LaunchRequest:
 
 
 def _map(x: Tensor, operation: Operator) -> tuple[Tensor, MapLayout]:
-    """X in a layout that the kernel reads: as it is where possible, else a copy."""
+    """X in a layout that the kernel supports: unchanged if possible, else a copy."""
     channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     if channels_last and operation is not Operator.UPSAMPLE_ARGMAX:
         aligned = x if x.data_ptr() % _ALIGNMENT == 0 else x.clone(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Training recipes: TOML files with everything that determines a run but its data folder, as typed dataclasses."""
+"""Training recipes: TOML files with all hyperparameters of a run, except the data folder, as typed dataclasses."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Recipe:
         if not 0 <= self.average < 1:
             raise RecipeError(f"average is {self.average}; it must be at least 0 and below 1")
         if not 0 <= self.data.late_from <= 1:
-            raise RecipeError(f"data.late_from is {self.data.late_from}; it must lie between 0 and 1")
+            raise RecipeError(f"data.late_from is {self.data.late_from}; it must be between 0 and 1")
         if not 0 < self.augmentation.scale[0] <= self.augmentation.scale[1]:
             raise RecipeError(f"augmentation.scale is {list(self.augmentation.scale)}; it must rise from above 0")
 
@@ -186,7 +186,7 @@ def _override(table: dict[str, Any], override: str) -> None:
     for name in tables:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise RecipeError(f"the override {override!r} goes into {name}, which is no table")
+            raise RecipeError(f"the override {override!r} goes into {name}, which is not a table")
     try:
         table[last] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -110,7 +110,7 @@ def _configuration(network: str) -> hyperseg.Config:
     try:
         return hyperseg.Config.from_dict(json.loads(Path(network).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"network {network} is no configuration: {error}") from None
+        raise RecipeError(f"network {network} is not a configuration: {error}") from None
 
 
 def _at_resolution(config: hyperseg.Config, resolution: tuple[int, ...]) -> hyperseg.Config:

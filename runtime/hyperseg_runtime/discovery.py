@@ -13,7 +13,7 @@ from hyperseg_runtime.libraries import Library
 
 PACKAGED_MODELS = Path(__file__).parent / "models"
 PORTABLE_SUFFIX = ".portable.onnx"
-"""NAME.portable.onnx beside NAME.onnx is the same network in standard operators; it loads the other's weights."""
+"""NAME.portable.onnx is the network of NAME.onnx in standard operators; it loads the weights from that file."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Input arguments of a command line, resolved to tasks: what is read, and where each result is written."""
+"""Input arguments of a command line, resolved to tasks: inputs, and the target of each result."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ class _Input:
     kind: Kind
     text: str
     folder: Path | None
-    """The folder that the input named, if it did: results then go into a folder beside it."""
+    """The input folder, if the input is one: results then go into a folder next to it."""
 
 
 def plan(inputs: Sequence[str], output: Path | None, force: bool) -> list[Task]:
     """The tasks for these inputs. Raises InputError or OutputError before anything is read or written.
 
-    Without `output` every result is written beside its input, as NAME.segmented.SUFFIX; those of a folder go to
+    Without `output` every result is written to its input's folder, as NAME.segmented.SUFFIX; those of a folder go to
     FOLDER.segmented. `output` is a file for a single input, else a folder.
     """
     found = [item for text in inputs for item in _expand(text)]

@@ -174,7 +174,7 @@ class Metadata:
 
     @staticmethod
     def from_json(text: str, source: str = "the model") -> Metadata:
-        """Reads and checks the JSON text. Raises MetadataError, which names `source`, the field and what is wrong."""
+        """Reads and checks the JSON text. Raises MetadataError, which names `source`, the field and the problem."""
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:

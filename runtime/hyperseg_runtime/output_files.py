@@ -1,4 +1,4 @@
-"""Atomic output files: checked before the work begins, written to a draft beside the target, then renamed.
+"""Atomic output files: checked before the work begins, written to a draft in the target's folder, then renamed.
 
 A target is complete or absent, even after a crash or a full disk. The draft is a hidden file in the target's folder,
 `.hyperseg-<pid>-<random>.part`: short, since the target's name may be as long as the file system allows, and

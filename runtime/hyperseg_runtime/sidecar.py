@@ -117,8 +117,8 @@ def read(engine: Path) -> Sidecar:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(
-            f"{engine} has no sidecar {path.name}, so nothing vouches for it and it was not loaded; "
-            f"put the sidecar back beside it, or {_REBUILD}"
+            f"{engine} has no sidecar {path.name}, so it cannot be verified and was not loaded; "
+            f"restore the sidecar, or {_REBUILD}"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
@@ -130,7 +130,7 @@ def read(engine: Path) -> Sidecar:
     except MetadataError as error:
         raise ModelError(f"{str(error).removesuffix('; export the model again')}; {_REBUILD}") from error
     if seal != _seal({key: value for key, value in content.items() if key != _SEAL}):
-        raise ModelError(f"{path} was changed after it was written, so it vouches for nothing; {_REBUILD}")
+        raise ModelError(f"{path} was changed after it was written, so it is not valid; {_REBUILD}")
     return found
 
 

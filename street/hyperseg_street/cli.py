@@ -55,14 +55,14 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(epilog=EXAMPLES)
 @click.argument("clip", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--clip", "clip_option", hidden=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a data set into this folder.")
+@click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a dataset to this folder.")
 @click.option(
     "--pictures",
     "images",
     type=click.IntRange(min=1),
     default=_IMAGES,
     show_default=True,
-    help="Training images of a data set; a sixth as many to validate and to test.",
+    help="Training images of the dataset; a sixth as many for validation and for testing.",
 )
 @click.option("--labels", type=click.Path(path_type=Path, file_okay=False), help="Folder for the clip's labels (PNG).")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=6.0, show_default=True)
@@ -72,7 +72,7 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     "--size", type=height_and_width, metavar="HxW", default="480x640", show_default=True, help="Size of the images."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=6, show_default=True, help="Seed of the street.")
-@click.option("--force", is_flag=True, help="Replace an existing file or data set.")
+@click.option("--force", is_flag=True, help="Replace an existing file or dataset.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @_one_line_errors
 def main(
@@ -88,7 +88,7 @@ def main(
     seed: int,
     force: bool,
 ) -> None:
-    """Render a drive along a street as CLIP (.mp4), or as a data set; both are deterministic in --seed."""
+    """Render a drive along a street as CLIP (.mp4), or as a dataset; both are deterministic in --seed."""
     from hyperseg_street.clip import Drive, write_clip, write_dataset
     from hyperseg_street.street import Street
 

@@ -59,7 +59,7 @@ def write_clip(drive: Drive, clip: Path, labels: Path | None, progress: Progress
 
 @contextmanager
 def _atomic_output(target: Path) -> Iterator[Path]:
-    """Yield a draft beside the target; flush and rename it on success, remove it on failure."""
+    """Yield a draft in the target's folder; flush and rename it on success, remove it on failure."""
     draft = target.with_name(f".hyperseg-{os.getpid()}-{secrets.token_hex(4)}.part{target.suffix}")
     try:
         yield draft

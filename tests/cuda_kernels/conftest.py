@@ -10,7 +10,7 @@ from hyperseg.cuda_library import FILE_NAME
 
 @pytest.fixture(scope="session")
 def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CUDA kernels, compiled for the CPU; their object files lie beside the library."""
+    """The CUDA kernels, compiled for the CPU; their object files are in the library's folder."""
     require_cuda_on_cpu()
     return compile_for_cpu(tmp_path_factory.mktemp("cuda") / FILE_NAME, "library.cpp", [*OPTIMISED, "-shared"])
 

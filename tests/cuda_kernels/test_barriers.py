@@ -1,4 +1,4 @@
-"""The mutation test of the barriers, on one file; on all of them it takes many minutes."""
+"""The mutation test of the barriers, on one file; on all files it takes many minutes."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _ARGMAX = [barrier for barrier in barriers() if barrier.file == "upsample_argmax
 
 
 def test_it_knows_every_barrier() -> None:
-    """Of every file, with a program that the file is part of."""
+    """Barriers of every file, with a program that includes the file."""
     found = list(barriers())
     assert {barrier.program for barrier in found} == {path.name for path in KERNELS.glob("*.cu")}
     sources = "".join(path.read_text() for path in [*KERNELS.glob("*.cu"), *KERNELS.glob("*.cuh")])

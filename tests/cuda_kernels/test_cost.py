@@ -1,4 +1,4 @@
-"""Bytes and multiply-adds of the kernels, counted while they run on the CPU, against what the operators need."""
+"""Bytes and multiply-adds of the kernels, counted while they run on the CPU, against the compulsory ones."""
 
 import pytest
 from cuda_on_cpu.kernels import Kernels
@@ -83,7 +83,7 @@ def test_small_levels_read_their_weights_once(level: int, dtype: str, kernels: K
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_presets_fit_the_shared_memory_of_every_architecture(dtype: str, kernels: Kernels) -> None:
-    """64 KiB is what a thread block may have on sm_75, and less than on all that came after it."""
+    """A thread block may have 64 KiB on sm_75, and more on all later architectures."""
     for case in preset_cases(dtype):
         for one in (case, without_glue(case)):
             kernels.run(one)

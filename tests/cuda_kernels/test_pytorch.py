@@ -56,7 +56,7 @@ def _elsewhere(value: Any) -> Any:
 @pytest.mark.usefixtures("on_kernels")
 @pytest.mark.parametrize("case", _SHAPES, ids=lambda case: case.name)
 def test_any_strides_and_addresses(case: Case) -> None:
-    """Channels last is read as it lies; everything else that the kernels do not take is copied."""
+    """Channels last is read without a copy; other unsupported layouts are copied."""
     inputs = tensors(case)
     expected = run(case, inputs)
     moved = [None if value is None else _elsewhere(value) for value in inputs]
@@ -108,7 +108,7 @@ def test_wrong_inputs_are_refused_as_by_pytorch_functions() -> None:
 
 @pytest.mark.parametrize("on_our_kernels", [False, True])
 def test_shapes_that_no_operator_takes(on_our_kernels: bool, library_folder: Path) -> None:
-    """The same words on every device."""
+    """The same messages on every device."""
     ones = torch.ones
     conv, block = torch.ops.hyperseg.dpw_conv, torch.ops.hyperseg.dpw_inverted_residual
     x, theta = ones(1, 2, 4, 4), ones(1, 1, 2, 2, 40)

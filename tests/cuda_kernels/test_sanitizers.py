@@ -1,7 +1,7 @@
 """The CUDA kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 
-Tensors are allocations of exactly their size, shared memory is guarded behind what the launch asked for, and
-ThreadSanitizer takes the threads of a block for threads that only barriers order.
+Tensors are allocations of exactly their size, shared memory has a guard after the launch's request, and ThreadSanitizer
+treats the threads of a block as ordered only by barriers.
 """
 
 import os
@@ -26,7 +26,7 @@ _PIXELS = (PADDED_ROWS, UNEVEN_ROWS)
 
 
 def _chosen(sanitizer: str) -> list[tuple[Case, Placement]]:
-    # Blocks run one after the other here, so a large level shows with two patches what it would with six.
+    # Blocks run one after the other here, so two patches of a large level show the same as six.
     cases = [replace(case, grid=(1, 2)) if "level" in case.name else case for case in CASES]
     if sanitizer == "address":
         plain, placed = cases, cases

@@ -1,4 +1,4 @@
-"""What the engine tests share."""
+"""Fixtures of the engine tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small ONNX files that look like exported ones: a stem, a weight mapper, our three operators, labels."""
+"""Small ONNX files in the form of exported ones: a stem, a weight mapper, our three operators, labels."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def save(model: onnx.ModelProto, path: Path) -> Path:
 
 
 def edited(model: onnx.ModelProto, *edits: Callable[[gs.Graph], object]) -> onnx.ModelProto:
-    """A copy after surgery; what the edits return is left out."""
+    """A copy after surgery, without the edits' return values."""
     graph = to_graphsurgeon(ir.from_proto(model))
     for edit in edits:
         edit(graph)
@@ -138,14 +138,14 @@ def edited(model: onnx.ModelProto, *edits: Callable[[gs.Graph], object]) -> onnx
 
 
 def halved(model: onnx.ModelProto, requested: Collection[str] = ()) -> tuple[onnx.ModelProto, Conversion]:
-    """A copy in half precision, and what was converted."""
+    """A copy in half precision, and the conversion."""
     conversions: list[Conversion] = []
     half = edited(model, lambda graph: conversions.append(to_float16(graph, requested)))
     return half, conversions[0]
 
 
 def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy as TensorRT's parser gets it."""
+    """A copy prepared for TensorRT's parser."""
     graph = ir.from_proto(model)
     run_passes(graph, TENSORRT.passes)
     return edited(ir.to_proto(graph), *TENSORRT.surgery)

@@ -14,7 +14,7 @@ HARNESS = PLUGINS / "tests" / "tensorrt"
 
 
 def tensorrt_include() -> Path:
-    """TensorRT's C++ headers; skips the test where there are none."""
+    """TensorRT's C++ headers; skips the test if there are none."""
     candidates = [Path("/usr/include/x86_64-linux-gnu"), Path("/usr/include/aarch64-linux-gnu"), Path("/usr/include")]
     candidates.insert(0, ROOT / "build" / "headers" / "tensorrt" / "include")
     if root := os.environ.get("TensorRT_ROOT"):  # noqa: SIM112 - the name that CMake and NVIDIA use

@@ -1,4 +1,4 @@
-"""Test vectors as the files that run_plugins reads (trt_plugins/tests/tensorrt/request.h)."""
+"""Test vectors as request files for run_plugins (trt_plugins/tests/tensorrt/request.h)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AS_THE_CONTRACT_HAS_IT = Placement()
 def write_request(
     case: Case, folder: Path, placement: Placement = _AS_THE_CONTRACT_HAS_IT, *, channels_last: bool = False
 ) -> Path:
-    """With `channels_last` the node has that field; otherwise the plugin is to leave X's format to TensorRT."""
+    """With `channels_last` the node has that field; otherwise TensorRT chooses X's format."""
     path = folder / case.name
     lines = [f"operator {case.operator}", f"type {case.dtype}"]
     for name, value in case.attributes.items():
@@ -42,7 +42,7 @@ def write_request(
 
 
 def _formats(case: Case, placement: Placement, channels_last: bool) -> list[str]:
-    """What X may have, what it has first."""
+    """Allowed formats of X, its actual format first."""
     actual = _FORMATS[placement.x_layout]
     if channels_last:
         return [actual]
@@ -51,7 +51,7 @@ def _formats(case: Case, placement: Placement, channels_last: bool) -> list[str]
 
 
 def run_requests(program: Path, cases: Sequence[Case], folder: Path) -> dict[str, NDArray[Any]]:
-    """The plugins' outputs by the names of the cases. Fails with what the program says."""
+    """The plugins' outputs by the names of the cases. Fails with the program's message."""
     return run_written(program, {case: write_request(case, folder) for case in cases})
 
 

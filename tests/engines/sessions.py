@@ -1,4 +1,4 @@
-"""Sessions on the doubles."""
+"""Sessions on test doubles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = "10.16.1.11"
 
 @dataclass
 class Machine:
-    """A doubled GPU with a doubled TensorRT."""
+    """Test doubles of a GPU and TensorRT."""
 
     version: str = VERSION
     device: Device = field(default_factory=Device)
@@ -52,7 +52,7 @@ class Machine:
             gpu="Double",
             tensorrt=self.tensorrt,
             cuda=self.cuda,
-            plugin_library=Path(__file__),  # any file: the double only looks whether it is there
+            plugin_library=Path(__file__),  # any file: the double only checks that it exists
             options=SessionOptions(),
             driver=self.driver,
         )

@@ -1,4 +1,4 @@
-"""Reading what was built: the builder's list of layers, the inspector's JSON."""
+"""Parsing of the builder's list of layers and of the inspector's JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_builders_list() -> None:
 
 @pytest.mark.parametrize("key", ["Format/Datatype", "Datatype"])
 def test_the_inspectors_json(key: str) -> None:
-    """TensorRT 10 puts the type into words; TensorRT 11 and RTX have a field for it."""
+    """TensorRT 10 states the type in a text; TensorRT 11 and RTX have a field for it."""
     words = {"Format/Datatype": "Row major linear FP16 format", "Datatype": "Half"}[key]
 
     def tensor(name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From an engine's file to labels: `Segmenter` on a doubled GPU."""
+"""`Segmenter` with an engine file, on the test double of a GPU."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return double
 
 
-_ANY = Path(__file__)  # the double only looks whether it is there
+_ANY = Path(__file__)  # the double only checks that it exists
 
 
 @pytest.fixture

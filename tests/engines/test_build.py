@@ -1,4 +1,4 @@
-"""Real engines, built by TensorRT for RTX ahead of time: no GPU needed, and none used."""
+"""Real engines, built ahead of time by TensorRT for RTX, without a GPU."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_a_target_it_is_for_the_usual_ones(model: Path) -> None:
 
 
 def test_an_optional_input_left_out(tmp_path: Path) -> None:
-    """TensorRT's parser passes "" on as a null tensor; closing the gap makes the node what the plugin takes."""
+    """TensorRT's parser passes "" as a null tensor, which the plugin does not support; the gap is closed."""
     model = miniature()
     node = next(node for node in model.graph.node if node.op_type == "DPWConv")
     node.input.append("")
@@ -131,7 +131,7 @@ def test_an_attribute_that_the_plugin_does_not_know(tmp_path: Path) -> None:
     model = miniature()
     node = next(node for node in model.graph.node if node.op_type == "DPWConv")
     node.attribute.append(helper.make_attribute("dilation", 2))
-    with pytest.raises(UnsupportedOperatorError, match=r"libhyperseg_trt.so does not know dilation; build it anew"):
+    with pytest.raises(UnsupportedOperatorError, match=r"libhyperseg_trt.so does not support dilation; rebuild it"):
         build_engine(save(model, tmp_path / "m.onnx"))
 
 
@@ -145,7 +145,7 @@ def test_a_node_that_the_plugin_refuses(tmp_path: Path) -> None:
 
 
 def test_an_unknown_capability(model: Path) -> None:
-    with pytest.raises(EngineError, match=r"does not build for compute capability 9.0; it knows 7.5, "):
+    with pytest.raises(EngineError, match=r"does not build for compute capability 9.0; it supports 7.5, "):
         build_engine(model, options=EngineOptions(compute_capabilities=("9.0",)))
     with pytest.raises(OptionError, match=r"'sm_86' is not MAJOR.MINOR"):
         EngineOptions(compute_capabilities=("sm_86",))
@@ -162,7 +162,7 @@ def test_an_existing_engine_is_kept(model: Path) -> None:
 
 @pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV"])
 def test_a_build_that_dies_is_reported(model: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own process lives on, and nothing is left behind."""
+    """Our own process continues, and no files are left."""
     folder = model.parent / "crash"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
@@ -172,13 +172,13 @@ def test_a_build_that_dies_is_reported(model: Path, name: str, monkeypatch: pyte
     )
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setattr("hyperseg_export.engine.process._prepend", lambda *_: None)
-    with pytest.raises(BuildCrashError, match=f"ended the building process with {name}"):
+    with pytest.raises(BuildCrashError, match=f"ended the build process with {name}"):
         build_engine(model)
     assert sorted(path.name for path in model.parent.iterdir()) == ["crash", "m.onnx"]
 
 
 def test_no_space_on_the_disk(model: Path) -> None:
-    """A limit on the size of files stands in for a full disk: the system refuses to write in the same way."""
+    """A limit on the size of files replaces a full disk: writes fail in the same way."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

@@ -1,4 +1,4 @@
-"""The graph's conversion to half precision: every tensor's type, and the arithmetic that is left."""
+"""Conversion of graphs to half precision: the type of every tensor, and the remaining float32 arithmetic."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_scales_of_resize_stay_float() -> None:
 
 
 def test_shapes_are_computed_in_float32() -> None:
-    """3001 has no float16 of its own; a resize to half of it would come out wrong."""
+    """float16 cannot represent 3001; a resize to half of it would be wrong."""
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Cast", ["shape"], ["floats"], to=FLOAT),

@@ -1,4 +1,4 @@
-"""The `gpu` suite's own code, tried on the doubles, so that whoever has a GPU meets no typing errors."""
+"""The code of the `gpu` suite, run with test doubles, so that its errors are found without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What libhyperseg_trt.so shows to the outside, and what it asks for."""
+"""Exported and required symbols of libhyperseg_trt.so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_only_what_tensorrt_looks_up_is_visible() -> None:
 
 
 def test_nothing_of_tensorrt_is_called() -> None:
-    """Otherwise one build would not serve TensorRT 10, TensorRT 11 and RTX."""
+    """Otherwise one build would not work with TensorRT 10, TensorRT 11 and RTX."""
     wanted = _symbols("--undefined-only")
     assert not {name for name in wanted if "nvinfer" in name or "Plugin" in name}
 

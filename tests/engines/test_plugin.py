@@ -1,4 +1,4 @@
-"""The TensorRT plugins' whole life on host memory: created, asked, stored, loaded, attached, run."""
+"""The life cycle of the TensorRT plugins on host memory: creation, build, serialisation, attachment, run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_vector(
 
 @pytest.mark.slow
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
-    """Tensors lie in buffers of exactly their size, so that a step outside any of them ends the program."""
+    """Tensors have buffers of exactly their size, so that any access outside ends the program."""
     program = compile_plugin_runner(tmp_path / "run_plugins", ADDRESS_SANITIZER)
     for name, output in run_requests(program, _SANITIZED, tmp_path).items():
         assert np.isfinite(output.astype(np.float64)).all(), name

@@ -1,4 +1,4 @@
-"""What is rewritten so that TensorRT for RTX copies nothing before our plugins."""
+"""Layouts of the plugin inputs for TensorRT for RTX: no copies before the plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every published network: exported, built, audited; and its labels through the session on the doubles."""
+"""Published networks: export, build and audit; labels through the session on test doubles."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = [
 
 
 def _presets(*by_default: str) -> list[Any]:
-    """All of them, for pytest; the others with --exhaustive."""
+    """All presets, for pytest; the others with --exhaustive."""
     return [n if n in by_default else pytest.param(n, marks=pytest.mark.exhaustive) for n in PLUGINS]
 
 

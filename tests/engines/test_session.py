@@ -1,4 +1,4 @@
-"""The TensorRT session's whole path, on doubles of tensorrt and pycuda that compute with ONNX Runtime."""
+"""The TensorRT session, on test doubles of tensorrt and pycuda that compute with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_failed_run_says_why_and_releases_everything() -> None:
     model = miniature()
     session = machine.open(model, machine.plan(model))
     machine.module.failures.add("execute")
-    with pytest.raises(ModelError, match=r"TensorRT did not run it.*illegal memory access"):
+    with pytest.raises(ModelError, match=r"TensorRT did not execute it.*illegal memory access"):
         session.run(random_images(HEIGHT, WIDTH))
     machine.assert_all_released()
     with pytest.raises(ModelError, match="closed"):
@@ -168,8 +168,8 @@ def test_wrong_images_are_refused_before_the_gpu_hears_of_them() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda plan: b"X" + plan[1:], "made no engine.*Magic tag does not match"),
-        (lambda plan: plan[:-5] + bytes([plan[-5] ^ 1]) + plan[-4:], "made no engine.*corrupted"),
+        (lambda plan: b"X" + plan[1:], "created no engine.*Magic tag does not match"),
+        (lambda plan: plan[:-5] + bytes([plan[-5] ^ 1]) + plan[-4:], "created no engine.*corrupted"),
         (lambda plan: plan.replace(b"10.16.1.11", b"10.16.1.12"), "not compatible with this version"),
     ],
 )
@@ -193,7 +193,7 @@ def test_no_execution_context() -> None:
     machine = Machine()
     machine.module.failures.add("context")
     model = miniature()
-    with pytest.raises(ModelError, match=r"made no execution context.*out of memory"):
+    with pytest.raises(ModelError, match=r"created no execution context.*out of memory"):
         machine.open(model, machine.plan(model))
     machine.assert_all_released()
 
@@ -201,7 +201,7 @@ def test_no_execution_context() -> None:
 def test_an_engine_that_is_not_what_its_sidecar_says() -> None:
     machine = Machine()
     model = miniature()
-    with pytest.raises(MetadataError, match="promise"):
+    with pytest.raises(MetadataError, match="declare"):
         machine.open(model, machine.plan(model), replace(metadata(), output=OutputKind.LOGITS))
     machine.assert_all_released()
 

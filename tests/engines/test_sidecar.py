@@ -1,4 +1,4 @@
-"""Nothing is loaded that its sidecar does not vouch for, and every refusal says what to do."""
+"""Engines without a valid sidecar are refused, with an error that has the remedy."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_flipped_bit(engine: Path) -> None:
 
 def test_no_sidecar(engine: Path) -> None:
     sidecar.path_of(engine).unlink()
-    with pytest.raises(ModelError, match=r"has no sidecar m.engine.json.*put the sidecar back beside it, or build"):
+    with pytest.raises(ModelError, match=r"has no sidecar m.engine.json.*restore the sidecar, or build"):
         sidecar.read_plan(engine)
 
 
@@ -103,7 +103,7 @@ def test_a_sidecar_of_another_engine(engine: Path) -> None:
 )
 def test_a_forged_sidecar(engine: Path, changes: dict[str, object]) -> None:
     _edit(engine, **changes)
-    with pytest.raises(ModelError, match="was changed after it was written, so it vouches for nothing"):
+    with pytest.raises(ModelError, match="was changed after it was written, so it is not valid"):
         sidecar.read_plan(engine)
 
 

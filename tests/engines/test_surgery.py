@@ -1,4 +1,4 @@
-"""What is rewritten for TensorRT computes the same."""
+"""Surgery for TensorRT preserves results."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What half precision does to a trained network, the one that ships with the package, whose file stores its weights in
-float16 already."""
+"""Effect of half precision on a trained network: the shipped model, whose file stores its weights in float16."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def test_labels_stay() -> None:
     comparison = LabelCheck(original, Precision.FLOAT16).compare(image, labels_of(prepared, image))
     worst.note("engine's graph, float16: labels turned", 1 - comparison.equal, FACTOR * comparison.turned_by_rounding)
     assert comparison.explained, comparison
-    assert comparison.turned_by_rounding < 0.01  # a trained network; what rounding turns of it are borders of regions
+    assert comparison.turned_by_rounding < 0.01  # in a trained network, rounding changes only borders of regions
 
 
 @pytest.mark.usefixtures("builder", "no_gpu")

@@ -1,4 +1,4 @@
-"""An engine that disagrees with ONNX Runtime is not kept."""
+"""Verification of engines: one that disagrees with ONNX Runtime is discarded."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def test_disagreement(tmp_path: Path) -> None:
     source = read_model(save(miniature(), tmp_path / "m.onnx"))
     machine = Machine()
     session = machine.open(source.proto, machine.plan(miniature(seed=1)))
-    with pytest.raises(EngineError, match=r"disagrees with ONNX Runtime and was not kept: .*; rounding turns"):
+    with pytest.raises(EngineError, match=r"disagrees with ONNX Runtime and was discarded: .*; rounding turns"):
         compare(source, session, Precision.FLOAT16)
     session.close()

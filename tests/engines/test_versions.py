@@ -1,4 +1,4 @@
-"""The builder's branches for TensorRT 10 and 11, against doubles with the real names and enum values."""
+"""The builder's branches for TensorRT 10 and 11, on test doubles with the real names and enum values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def request_(tmp_path: Path) -> BuildRequest:
         model=str(save(miniature(), tmp_path / "m.onnx")),
         plan=str(tmp_path / "m.engine"),
         flavour=Flavour.TENSORRT,
-        plugin_library=__file__,  # any file: the double only looks whether it is there
+        plugin_library=__file__,  # any file: the double only checks that it exists
     )
 
 
@@ -72,8 +72,8 @@ def test_phases_within_phases() -> None:
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        ("network", "made no network"),
-        ("config", "made no builder configuration"),
+        ("network", "created no network"),
+        ("config", "created no builder configuration"),
         ("build", "TensorRT 10.16.1.11 built no engine"),
         ("parse", r"node level0_node: Assertion failed: broken node"),
         ("type", r"output labels has type DataType.INT32 in the network"),
@@ -109,7 +109,7 @@ def test_the_timing_cache_is_kept(request_: BuildRequest, tmp_path: Path) -> Non
 
 
 def test_a_plugin_library_that_is_not_taken(request_: BuildRequest) -> None:
-    with pytest.raises(EngineError, match="did not take the plugin library"):
+    with pytest.raises(EngineError, match="did not load the plugin library"):
         _build(replace(request_, plugin_library="nowhere.so"))
 
 
@@ -136,7 +136,7 @@ def test_all_operators_that_cannot_be_taken_are_named_at_once(request_: BuildReq
     first, second, third = _unsupported(request_, change)
     assert "Unique (node first): TensorRT 10.16.1.11 does not support it; export again with another --opset" in first
     assert "DPWEncoder (node second): no plugin" in second and "--portable" in second
-    assert "Gelu (node d): TensorRT 10.16.1.11 does not know the domain com.microsoft" in third
+    assert "Gelu (node d): TensorRT 10.16.1.11 does not support domain com.microsoft" in third
 
 
 def test_no_plugin_library_names_every_node_of_ours(request_: BuildRequest) -> None:

@@ -1,4 +1,4 @@
-"""Every comparison that the exporter makes is noted, for the table of the worst errors (--worst)."""
+"""Records every comparison of the exporter, for the table of the worst errors (--worst)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenVINO, where it can be had."""
+"""Models in OpenVINO, if it is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def compiled(model: bytes) -> Any:
-    """The model on OpenVINO's CPU device, in float32. Skips where there is none."""
+    """The model on OpenVINO's CPU device, in float32. Skips if it is not installed."""
     openvino = pytest.importorskip("openvino")
     if os.environ.get("ONEDNN_MAX_CPU_ISA") == "SSE41":
         pytest.skip('OpenVINO generates code that its oneDNN refuses under this cap ("bad combination")')

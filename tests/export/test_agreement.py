@@ -1,4 +1,4 @@
-"""What counts as agreement: what rounding explains, and nothing else."""
+"""Agreement of two implementations: differences within rounding errors."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_equal_logits_agree() -> None:
 
 def test_what_rounding_does_is_excused_and_no_more() -> None:
     compared(EXPECTED - 0.99 * FACTOR * 1e-3 * SIGNS).check()
-    with pytest.raises(DisagreementError, match=r"logits: off by up to 0\.0048, and rounding explains 0\.004"):
+    with pytest.raises(DisagreementError, match=r"logits: off by up to 0\.0048; the rounding bound is 0\.004"):
         compared(EXPECTED - 1.2 * FACTOR * 1e-3 * SIGNS).check()
 
 
 def test_one_amplified_value_does_not_excuse_the_others() -> None:
-    """The largest error is held to the largest effect of rounding, the mean error to the mean effect."""
+    """The largest error is compared with the largest effect of rounding, the mean error with the mean effect."""
     amplified = EXPECTED.clone()
     amplified[0, 0, 0, 0] += 1.0
     with pytest.raises(DisagreementError, match=r"off by on average 0\.002"):
@@ -104,7 +104,7 @@ def test_labels_are_those_of_the_files_own_logits() -> None:
 def test_enlarged_logits_are_interpolated_exactly() -> None:
     agreement = compared(EXPECTED)
     agreement.compare_end(None, EXPECTED + 1e-4, EXPECTED)
-    with pytest.raises(DisagreementError, match=r"enlarged logits: off by up to 0\.0001"):
+    with pytest.raises(DisagreementError, match=r"upsampled logits: off by up to 0\.0001"):
         agreement.check()
 
 

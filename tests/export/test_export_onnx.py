@@ -1,4 +1,4 @@
-"""export_onnx on the smallest preset: every option's file agrees with PyTorch, and holds what the contract says."""
+"""export_onnx on the smallest preset: files of all options agree with PyTorch and follow the contract."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_variant_agrees_with_pytorch(variant: str, exported: Any) -> None:
 
 
 def _assert_agrees(report: ExportReport) -> None:
-    """export_onnx compares part by part (tests/export/test_planted_faults.py); what it says of the whole holds too."""
+    """export_onnx compares part by part (tests/export/test_planted_faults.py); the totals in its report hold too."""
     measured = report.verification
     assert measured is not None and measured.rounding is not None
     assert measured.max_abs_error <= measured.rounding
@@ -127,7 +127,7 @@ def test_openvino_computes_the_same(variant: str, exported: Any, monkeypatch: py
 def verified_in_openvino(
     path: Path, network: Any, options: ExportOptions, monkeypatch: pytest.MonkeyPatch
 ) -> Verification:
-    """As the exporter compares its files, in another runtime."""
+    """The exporter's comparison, in another runtime."""
 
     class Session:
         def __init__(self, content: bytes, settings: Any, providers: list[str]) -> None:
@@ -202,7 +202,7 @@ def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
 
     hyperseg_fold = hyperseg.fold
     monkeypatch.setattr(hyperseg, "fold", broken)
-    with pytest.raises(DisagreementError, match="nothing was kept"):
+    with pytest.raises(DisagreementError, match="the file was discarded"):
         export_onnx(network(), tmp_path / "m.onnx", SMALL)
     assert not list(tmp_path.iterdir())
 

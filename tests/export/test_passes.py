@@ -1,4 +1,4 @@
-"""What is fused for the CPU: encoder blocks, meta blocks, large convolutions; and back to what other backends take."""
+"""Fusions for the CPU (encoder blocks, meta blocks, large convolutions) and their inverses for other backends."""
 
 from __future__ import annotations
 

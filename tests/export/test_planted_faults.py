@@ -1,7 +1,7 @@
-"""The exporter's comparison is tight enough: small faults, planted in a right file, are found, each in its part.
+"""Tightness of the exporter's comparison: small faults planted in a correct file are found, each in its part.
 
-A file that computes the same but for rounding passes in every test of this folder, so these say how small a fault may
-be. The networks have random weights and amplify rounding a thousandfold between image and logits.
+Files that differ only by rounding pass in every test of this folder; these tests show how small a detectable fault is.
+The networks have random weights and amplify rounding a thousandfold between image and logits.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[on
 
 
 def refused(model: onnx.ModelProto, options: ExportOptions, folder: Path, preset: str = "camvid-lite") -> str:
-    """What the exporter says of the file."""
+    """The exporter's error for the file."""
     onnx.save(model, folder / "faulty.onnx")
     with pytest.raises(DisagreementError) as caught:
         verification.verify(folder / "faulty.onnx", network(preset), options, SIZE, lambda _: None)
@@ -76,7 +76,7 @@ def mappers(model: onnx.ModelProto) -> list[str]:
 @pytest.mark.parametrize("portable", [True, False], ids=["portable", "own"])
 @pytest.mark.parametrize("preset", ["camvid-lite", pytest.param("camvid-s", marks=pytest.mark.exhaustive)])
 def test_one_wrong_weight_in_a_mapper(preset: str, portable: bool, exported: Any, tmp_path: Path) -> None:
-    """In each mapper in turn, a weight is off by half the weights' standard deviation; its level is hardly moved."""
+    """In each mapper in turn, a weight is off by half a standard deviation, which hardly changes its level."""
     right, options = exported(preset, FLOAT32, portable)
     names = mappers(right)
     assert len(names) == len(network(preset).config.mappers)
@@ -91,7 +91,7 @@ def test_one_wrong_weight_in_a_mapper(preset: str, portable: bool, exported: Any
 
 
 def test_one_wrong_weight_in_half_precision(exported: Any, tmp_path: Path) -> None:
-    """Half precision rounds every weight: of one that is off by four standard deviations more is to be seen."""
+    """Half precision rounds every weight; a weight that is off by four standard deviations exceeds that."""
     right, options = exported(precision=FLOAT16)
     name = mappers(right)[-1]
     tensor = constant(right, name)
@@ -103,7 +103,7 @@ def test_one_wrong_weight_in_half_precision(exported: Any, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("precision", [FLOAT32, FLOAT16])
 def test_a_halo_one_pixel_off(precision: Precision, exported: Any, tmp_path: Path) -> None:
-    """Of each meta block in turn: rows -1 and -2 instead of -1 and +1."""
+    """In each meta block in turn: rows -1 and -2 instead of -1 and +1."""
     count = 0
     right, options = exported(precision=precision)
     for index, node in enumerate(right.graph.node):
@@ -123,7 +123,7 @@ def test_a_halo_one_pixel_off(precision: Precision, exported: Any, tmp_path: Pat
 
 @pytest.mark.parametrize("precision", [FLOAT32, FLOAT16])
 def test_a_bilinear_phase_half_a_pixel_off(precision: Precision, exported: Any, tmp_path: Path) -> None:
-    """Of each enlargement in turn: between levels of the decoder, and at the end."""
+    """In each upsampling in turn: between levels of the decoder, and at the end."""
     right, options = exported(precision=precision)
     said = []
     for index, node in enumerate(right.graph.node):
@@ -137,7 +137,7 @@ def test_a_bilinear_phase_half_a_pixel_off(precision: Precision, exported: Any, 
             said.append(refused(model, options, tmp_path))
     levels = len(network().config.levels) - 1
     assert sum("(decoder: off by" in message for message in said) == levels
-    assert sum("(enlarged logits: off by" in m or "(labels: " in m for m in said) == len(said) - levels
+    assert sum("(upsampled logits: off by" in m or "(labels: " in m for m in said) == len(said) - levels
     assert len(said) > levels
 
 

@@ -1,4 +1,4 @@
-"""What rounding alone does to a network: the estimate against the real thing."""
+"""Effect of rounding on a network: the estimate against measured errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def images() -> Any:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_distance_from_float64_is_explained_and_not_by_much(network: Any, images: Any, seed: int) -> None:
-    """Float32 against float64 is what rounding does. The estimate stands for the worst usual order of summation, with
+    """Float32 differs from float64 by rounding. The estimate is for the worst common order of summation, with
     which PyTorch's blocks compare by a factor of about two; no order at all would make the error a tenth."""
     with torch.no_grad():
         logits = network.forward_low(images)

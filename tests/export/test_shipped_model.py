@@ -1,4 +1,4 @@
-"""The portable twin computes what the model does, and borrows its weights."""
+"""The portable variant of the shipped model: equal results, shared weights."""
 
 from __future__ import annotations
 

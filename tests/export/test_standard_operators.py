@@ -1,4 +1,4 @@
-"""The lowering to standard operators, on the test vectors that every backend runs."""
+"""The pass to standard operators, on the shared test vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VECTORS = by_vector(CASES)
 
 
 def arithmetic(case: Case) -> Arithmetic:
-    """Every standard operator puts out the storage type."""
+    """Every standard operator stores its output in the storage type."""
     return IN_FLOAT16_MAPS if case.dtype == "float16" else IN_FLOAT32
 
 

@@ -1,4 +1,4 @@
-"""Passes and their inverses on every preset, and the targets that they make."""
+"""Passes and their inverses on every preset, and the targets."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _after(model: onnx.ModelProto | ir.Model, passes: tuple[Pass, ...]) -> ir.Mo
 
 
 def _structure(model: ir.Model) -> list[bytes]:
-    """Of each output, a hash of all that it is computed from: operators, attributes and constants, but no names."""
+    """For each output, a hash of its whole computation: operators, attributes and constants, without names."""
     known: dict[int, bytes] = {id(value): str(value.name).encode() for value in model.graph.inputs}
 
     def of(value: ir.Value | None) -> bytes:

@@ -1,1 +1,1 @@
-"""What only a GPU can show: `pytest -m gpu`. Skipped visibly elsewhere."""
+"""Tests that need a GPU: `pytest -m gpu`. Reported as skipped without one."""

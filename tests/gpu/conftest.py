@@ -1,4 +1,4 @@
-"""Skips what cannot run here, with the reason that hyperseg-doctor gives."""
+"""Skips tests that cannot run on this machine, with hyperseg-doctor's reason."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def run_plan(plan: bytes, inputs: Tensors, *, tensorrt: TensorRT, cuda: Any, plu
                 if tensor.is_input:
                     np.copyto(buffers[tensor.name].host(tensor.shape), inputs[tensor.name])
                     buffers[tensor.name].upload(tensor.shape, stream)
-            assert engine.enqueue(stream.handle), engine.failure("TensorRT did not run it")
+            assert engine.enqueue(stream.handle), engine.failure("TensorRT did not execute it")
             for tensor in engine.outputs:
                 buffers[tensor.name].download(tensor.shape, stream)
             stream.synchronize()

@@ -37,7 +37,7 @@ def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> Engi
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path) -> None:
-    """`build_engine` itself runs the engine against ONNX Runtime, and keeps none that disagrees."""
+    """`build_engine` compares the engine with ONNX Runtime, and discards one that disagrees."""
     report = _build(tmp_path, preset, half)
     assert report.execution is not None
     assert 1.0 - report.execution.label_agreement <= FACTOR * report.execution.turned_by_rounding
@@ -48,7 +48,7 @@ def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path)
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_shipped_model(half: bool, tmp_path: Path) -> None:
-    """Its classes are further apart than random weights leave them: half precision turns few labels, TF32 as few."""
+    """Its logits are further apart than with random weights: half precision and TF32 change few labels."""
     (model,) = (path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX))
     report = build_engine(model, tmp_path / "m.engine", EngineOptions(half=half))
     assert report.execution is not None

@@ -1,7 +1,7 @@
-"""Frames a second from upload to download, batch 1: the protocol that the paper cites (SwiftNet).
+"""Frames per second from upload to download, batch 1: the protocol that the paper cites (SwiftNet).
 
-Warm up, then for each frame: upload, network, arg max, labels back on the host, synchronised. Compare a network with
-its twin of regular convolutions to see what dynamic convolution costs. Run with -s to see the table.
+Warm-up, then for each frame: upload, network, arg max, download of the labels, synchronisation. The comparison with
+the same network of regular convolutions shows the cost of dynamic convolution. Run with -s to see the table.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from hyperseg_export.reference import LabelCheck
-from hyperseg_export.samples import sample_images as pictures
+from hyperseg_export.samples import sample_images
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
@@ -19,7 +19,7 @@ def test_the_shipped_model() -> None:
     (model,) = (path for path in onnx_models(PACKAGED_MODELS) if path.name.endswith(PORTABLE_SUFFIX))
     session = open_session(model, BackendName.ONNXRUNTIME_CUDA.value, SessionOptions())
     spec = session.metadata.input
-    images = np.ascontiguousarray(pictures(spec.height, spec.width, seed=3)[0][None])
+    images = np.ascontiguousarray(sample_images(spec.height, spec.width, seed=3)[0][None])
     labels = session.run(images).labels
     session.close()
     assert labels is not None

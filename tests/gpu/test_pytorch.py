@@ -13,7 +13,7 @@ from torch_vectors import gradients, run, tensors  # noqa: E402
 
 from hyperseg.operators import composite, cuda  # noqa: E402
 
-# What the kernels refuse would run as PyTorch functions, and prove nothing.
+# Calls that the kernels refuse would run as PyTorch functions, which tests nothing.
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("error:.*runs as PyTorch functions:RuntimeWarning")]
 
 _OPERATORS = by_operator(CASES)
@@ -38,7 +38,7 @@ def test_operators_match_the_reference(operator: str) -> None:
 
 
 def test_the_current_stream_and_graphs() -> None:
-    """On a stream of one's own and captured in a CUDA graph, whose replay sees new inputs."""
+    """On a separate stream, and captured in a CUDA graph that is replayed with new inputs."""
     case = next(case for case in CASES if case.name == "DPWInvertedResidual-camvid-s-level4-float16")
     x, theta, *rest = tensors(case, "cuda")
     arguments = {key: value for key, value in case.attributes.items() if key != "kernel_shape"}

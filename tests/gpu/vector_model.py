@@ -18,7 +18,7 @@ _AS_THE_CONTRACT_HAS_IT = Placement()
 def vector_model(
     cases: Sequence[Case], *, rows: Placement = _AS_THE_CONTRACT_HAS_IT, channels_last: bool = False
 ) -> tuple[onnx.ModelProto, Tensors]:
-    """A node for each case, with inputs and an output of its own; and the values of the inputs. Output: `out_INDEX`.
+    """A node for each case, with separate inputs and output; and the values of the inputs. Output: `out_INDEX`.
 
     Theta lies in `rows`; with `channels_last` the plugins take X as kHWC only, so TensorRT has to transpose it before.
     """

@@ -38,7 +38,7 @@ VARIANTS = {
 
 
 def tiny(**changes):
-    """A network that runs in milliseconds, with every kind of level."""
+    """A network that runs in milliseconds, with all kinds of levels."""
     config = hyperseg.preset("camvid-lite").replace(
         backbone="efficientnet-lite0", level_channels=(16, 8, 8, 8, 8), weight_groups=(16, 8, 8, 8, 8), **changes
     )

@@ -6,7 +6,7 @@ from hyperseg_runtime.libraries import Library, find
 
 @pytest.fixture(scope="session")
 def library() -> Path:
-    """libhyperseg_ort.so, where the runtime finds it."""
+    """The runtime's libhyperseg_ort.so."""
     path = find(Library.ONNXRUNTIME)
     if path is None:
         pytest.skip("libhyperseg_ort.so is not built")

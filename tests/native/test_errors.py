@@ -136,7 +136,7 @@ def test_names_operator_node_and_values(name: str, library: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["X", "theta", "bias"])
 def test_mixed_types_are_refused_or_cast(changed: str, library: Path) -> None:
-    """onnxruntime 1.17 casts what has another type, newer ones refuse the graph; nobody reads past a buffer's end."""
+    """onnxruntime 1.17 casts other types, newer ones refuse the graph; none reads past a buffer's end."""
     inputs: dict[str, Any] = {key: None if value is None else value + 1 for key, value in _conv().items()}
     inputs[changed] = inputs[changed].astype("float16")
     model = one_node_model("DPWConv", inputs, {}, onnx.TensorProto.FLOAT)

@@ -27,7 +27,7 @@ print(cpu_isa())
 
 
 def operators_under(cap: str, library: Path) -> subprocess.CompletedProcess[str]:
-    """Two operators in a process of its own, since the choice is made once; prints the target that they ran on."""
+    """Runs two operators in a separate process, since the choice is made once; prints the target that they used."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HYPERSEG_MAX_CPU_ISA": cap}
     command = [sys.executable, "-c", CODE, str(library)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)

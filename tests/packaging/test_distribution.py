@@ -55,7 +55,7 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(
     root: Path, unpacked: Path, compiler_launcher: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Built from the source distribution, which so shows that it is complete."""
+    """The wheel, built from the source distribution, which tests that the latter is complete."""
     folder = tmp_path_factory.mktemp("wheel")
     code = f"from scikit_build_core.build import build_wheel; build_wheel({str(folder)!r})"
     defines = f"HYPERSEG_CUDA=OFF;HYPERSEG_DOWNLOAD=OFF;HYPERSEG_HEADERS={root / 'build/headers'}"
@@ -114,7 +114,7 @@ def test_the_doctor_speaks_where_almost_nothing_is_installed(installed: Path, tm
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder with cmake and ninja, to be all of PATH or a part of it."""
+    """A folder with cmake and ninja, for PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in (Path(sys.executable).with_name(name) for name in ("cmake", "ninja")):

@@ -1,11 +1,11 @@
-"""Every command line and every Python example of the documentation runs, or says why it is not run.
+"""Every command line and Python example of the documentation runs, or states why it is not run.
 
-A fenced block in bash or python is run as it stands, in a folder that holds a checkpoint `m.pt` and a clip `video.mp4`;
+A fenced block in bash or python is run unchanged, in a folder with a checkpoint `m.pt` and a clip `video.mp4`;
 the blocks of one document share the folder, in their order. A block that cannot run here is preceded by
 
     <!-- not run: the reason -->
 
-and shows up as a skipped test with that reason.
+and is reported as a skipped test with that reason.
 """
 
 from __future__ import annotations

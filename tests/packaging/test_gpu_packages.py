@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _install(folder: Path, capability: str, missing: str = "") -> tuple[str, str, int]:
-    """What pip was asked for, what was said, and the exit code; pip itself is a double that finds no `missing`."""
+    """Packages requested from pip, output and exit code; pip is a test double that does not find `missing`."""
     python = folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text(

@@ -1,4 +1,4 @@
-"""The shipped model and its portable twin. A new model needs: python -m hyperseg_export.shipped_model MODEL"""
+"""The shipped model and its portable variant. A new model needs: python -m hyperseg_export.shipped_model MODEL"""
 
 from __future__ import annotations
 

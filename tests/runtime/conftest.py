@@ -27,7 +27,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE), os.env
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended."""
+    """A finished command."""
 
     code: int
     out: str

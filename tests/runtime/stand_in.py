@@ -34,7 +34,7 @@ def write_model(
     dynamic: bool = False,
     properties: dict[str, str] | None = None,
 ) -> Path:
-    """Writes normalisation, a 1x1 convolution and argmax in standard operators, with `properties` or right metadata."""
+    """Writes normalisation, a 1x1 convolution and argmax in standard operators, with `properties` or valid metadata."""
     nodes, constants = [], {"w": weights().reshape(12, 3, 1, 1)}
     batch, height, width = ("N", "H", "W") if dynamic else (1, *size)
     if dtype is InputType.UINT8:
@@ -74,7 +74,7 @@ def expected_logits(rgb: np.ndarray) -> np.ndarray:
 
 
 def may_be(rgb: np.ndarray) -> np.ndarray:
-    """The labels that a pixel may get, bool [h, w, 12]: one, but where rounding decides between nearly equal logits.
+    """Allowed labels of each pixel, bool [h, w, 12]: one, or several if rounding decides between nearly equal logits.
 
     The pixel is scaled and shifted (three roundings of values below 3), multiplied and summed (three products).
     """

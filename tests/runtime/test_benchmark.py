@@ -45,7 +45,7 @@ def test_statistics() -> None:
 
 
 def test_the_interval_holds_the_true_ratio() -> None:
-    """Over 60 simulated comparisons, a 95 % interval misses the truth a few times at most."""
+    """Over 60 simulated comparisons, a 95 % interval misses the true ratio at most a few times."""
     rng = np.random.default_rng(0)
     missed = 0
     for seed in range(60):
@@ -83,7 +83,7 @@ def test_images_are_the_models_input(segmenter: Segmenter) -> None:
 
 
 class _Page(HTMLParser):
-    """Collects what a page asks for from elsewhere, and the tags left open."""
+    """Collects the external resources of a page, and unclosed tags."""
 
     def __init__(self) -> None:
         super().__init__()

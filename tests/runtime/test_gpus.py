@@ -1,4 +1,4 @@
-"""The query of the GPUs, on a fake libcuda.so.1 with the real one's functions that is compiled here."""
+"""The query of the GPUs, on a fake libcuda.so.1 that is compiled for the test."""
 
 from __future__ import annotations
 

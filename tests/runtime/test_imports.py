@@ -1,4 +1,4 @@
-"""Imports of the runtime: without torch, and light."""
+"""Imports of the runtime: no torch, and fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output files are complete or absent, and replace nothing unless asked to."""
+"""Output files are complete or absent, and replace existing files only with --force."""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ from .clips import write_clip
 
 
 def rest(seconds: float) -> float:
-    """Sleeps, and returns for how long: on a busy machine it is longer than asked for."""
+    """Sleeps, and returns the actual duration, which is longer on a busy machine."""
     started = time.monotonic()
     time.sleep(seconds)
     return time.monotonic() - started
 
 
 class Source:
-    """Frames made on the spot, at a pace of their own; fails after `fails_after` of them."""
+    """Generated frames at a given rate; fails after `fails_after` frames."""
 
     name, expected_frames = "made", None
     rate, time_base, has_sound = Fraction(30), Fraction(1, 30), False
@@ -52,7 +52,7 @@ class Source:
 
 
 class SlowSink(Sink):
-    """Takes its time; remembers which frames it got, and how it ended."""
+    """A slow sink that records its frames and how it was closed."""
 
     def __init__(self, pause: float = 0) -> None:
         self.got: list[int] = []
@@ -77,7 +77,7 @@ def job(segmenter: Segmenter, source: Source, sink: SlowSink, policy: LivePolicy
 
 
 def test_stages_overlap(segmenter: Segmenter) -> None:
-    """Source and sink rest for 10 ms a frame; one after the other would take the sum of their rests."""
+    """Source and sink sleep for 10 ms per frame; without overlap the total would be the sum."""
     source, sink = Source(30, pause=0.01), SlowSink(0.01)
     summary = job(segmenter, source, sink).run()
     assert sink.got == list(range(30))
@@ -124,7 +124,7 @@ def resident_bytes() -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_memory_does_not_grow(segmenter: Segmenter, tmp_path: Path) -> None:
-    """A tenth of a long video against the whole of it: as minute 1 is to minute 10."""
+    """Compares a tenth of a long video with the whole video."""
     clip = write_clip(tmp_path / "long.mp4", count=3000, size=(96, 128), rate=Fraction(30), sound="aac")
     at: dict[int, int] = {}
 

@@ -26,7 +26,7 @@ def test_never_more_than_depth_ahead() -> None:
 
     for item in prefetch(items(), depth=2):
         time.sleep(0.002)
-        assert last - item <= 4  # two waiting, one in the producer's hand, one being made
+        assert last - item <= 4  # two in the queue, one with the producer, one being made
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:

@@ -1,4 +1,4 @@
-"""hyperseg-run on bad inputs and failing outputs: one-line errors, finished output kept, nothing half-written."""
+"""hyperseg-run on bad inputs and failing outputs: one-line errors, finished output kept, no partial files."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_sound_without_images(hyperseg_run: Run) -> None:
 
 
 def test_truncated_before_the_index(hyperseg_run: Run, tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4")  # the index (moov) stands at the end
+    clip = write_clip(tmp_path / "clip.mp4")  # the index (moov) is at the end
     Path("cut.mp4").write_bytes(clip.read_bytes()[:-200])
-    hyperseg_run("cut.mp4").failed_with("cannot read cut.mp4", "cut off")
+    hyperseg_run("cut.mp4").failed_with("cannot read cut.mp4", "truncated")
 
 
 def test_truncated_after_the_index_keeps_what_was_there(hyperseg_run: Run, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_wrong_usage_is_exit_code_2(hyperseg_run: Run) -> None:
 
 
 class _Stopping(http.server.BaseHTTPRequestHandler):
-    """Promises a whole file and sends a part of it."""
+    """A server that announces a whole file and sends a part of it."""
 
     content = b""
 

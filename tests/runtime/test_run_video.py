@@ -95,7 +95,7 @@ def test_sound_is_kept(hyperseg_run: Run, tmp_path: Path, codec: str, copied: bo
 
 
 def test_ffmpeg_reports_nothing_through_python(tmp_path: Path) -> None:
-    """Its threads would wait for the interpreter, and whoever closes the decoder for them."""
+    """Its threads would wait for the interpreter, and closing the decoder would wait for them."""
     av.logging.set_level(av.logging.PANIC)
     VideoReader(str(write_clip(tmp_path / "clip.mp4", count=2))).close()
     assert av.logging.get_level() is None
@@ -196,7 +196,7 @@ def test_real_driving_video(hyperseg_run: Run, drive: Path, tmp_path: Path) -> N
 
 
 def test_start_up_is_quick(model: Path, tmp_path: Path) -> None:
-    """From command to first frame under 3 s; of processor time, since other work may share the machine."""
+    """Under 3 s from command to first frame, in processor time, since the machine may be busy."""
     clip = write_clip(tmp_path / "clip.mp4", count=1)
     command = [sys.executable, "-m", "hyperseg_runtime.cli.run", str(clip), "--model", str(model)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -208,7 +208,7 @@ def test_start_up_is_quick(model: Path, tmp_path: Path) -> None:
 def test_closing_the_window_ends_the_run_and_keeps_the_video(
     hyperseg_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OpenCV's windows are played here: the headless OpenCV of most test machines has none."""
+    """OpenCV's windows are mocked: most test machines have the headless OpenCV."""
     shown: list[tuple[int, ...]] = []
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI: GTK3")

@@ -143,12 +143,12 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
 
 
 def test_openvino_is_given_threads_and_precision(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plug-in offers a device on Intel's processors only; ONNX Runtime's own CPU device stands in for it here."""
+    """The plugin offers a device on Intel's processors only; ONNX Runtime's own CPU device replaces it here."""
     import onnxruntime
     from hyperseg_runtime.backends import openvino
 
     if not hasattr(onnxruntime, "get_ep_devices"):
-        pytest.skip(f"onnxruntime {onnxruntime.__version__} knows no plug-ins")
+        pytest.skip(f"onnxruntime {onnxruntime.__version__} knows no plugins")
 
     device = next(one for one in onnxruntime.get_ep_devices() if one.ep_name == "CPUExecutionProvider")
     monkeypatch.setattr(openvino, "_cpu_device", lambda: device)

@@ -36,7 +36,7 @@ def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
 @pytest.mark.slow
 def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
     require_cuda_on_cpu()
-    done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run beside it
+    done = _run("--host", "--out", tmp_path, "--minutes", "30")  # other tests run at the same time
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "gpu-check.json").read_text())
     assert [stage["name"] for stage in report["stages"]] == [stage.name for stage in STAGES]
@@ -54,12 +54,12 @@ def test_the_whole_check_on_the_cpu(tmp_path: Path) -> None:
     assert all(row["launches of ours"] > 0 and row["largest error"] > 0 for row in logits)
     page = (tmp_path / "gpu-check.md").read_text()
     assert page.count("| **no** |") == 0 and "### frame rates" in page
-    # What a machine with a lease takes back: few files, no folders.
+    # Few files and no folders, so that the report is easy to copy.
     assert len(list(tmp_path.iterdir())) <= 8
 
 
 def test_what_travels_is_small() -> None:
-    """The sources, and the headers that ONNX Runtime's operators need; 40 MiB fit through a narrow door."""
+    """The sources, and the headers that ONNX Runtime's operators need: under 40 MiB."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if listed.returncode:
         pytest.skip("this is no git checkout")
@@ -117,7 +117,7 @@ def test_a_full_disk_keeps_what_was_measured(
 
 
 def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
-    """By a terminal that closes, in the middle of a stage."""
+    """Interrupted by a closing terminal, during a stage."""
     require_cuda_on_cpu()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -131,7 +131,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 130
-    assert said == f"gpu_check: interrupted; what was measured until then is in {tmp_path / 'out'}\n"
+    assert said == f"gpu_check: interrupted; results until then are in {tmp_path / 'out'}\n"
     assert list(temporary.iterdir()) == []
 
 
@@ -153,7 +153,7 @@ def test_a_run_that_starts_removes_it(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_environment_changes_nothing(tmp_path: Path) -> None:
-    """Modules of other trees, a search path of cd, and a Python without assertions."""
+    """With modules of other trees, CDPATH, and Python without assertions."""
     require_cuda_on_cpu()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -1,4 +1,4 @@
-"""The queries of scripts/gpu_check.sh to driver and compiler, with fakes of libcuda and nvcc."""
+"""Queries of driver and compiler in scripts/gpu_check.sh, with fakes of libcuda and nvcc."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ def test_compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         driver.check_compiler(_gpu((9, 0), (12, 4)), new)
     with pytest.raises(driver.NoGpuError, match=r"nvcc 13\.0 does not compile for compute capability 12\.0"):
         driver.check_compiler(_gpu((12, 0), (13, 0)), new)
-    for broken, said in (("", "does not tell a release"), ("#!/no/such/program\n", "does not run")):
+    for broken, said in (("", "does not print a release"), ("#!/no/such/program\n", "does not run")):
         path = tmp_path / "broken"
         path.write_text(broken or "#!/bin/sh\nprintf '\\377release V13'\n")
         path.chmod(0o755)
         with pytest.raises(driver.NoGpuError, match=said):
             driver.check_compiler(_gpu((9, 0), (13, 0)), str(path))
     monkeypatch.setenv("CUDACXX", "nvcc -ccbin g++")
-    with pytest.raises(driver.NoGpuError, match=r"CUDACXX is nvcc -ccbin g\+\+, which is no program"):
+    with pytest.raises(driver.NoGpuError, match=r"CUDACXX is nvcc -ccbin g\+\+, which is not a program"):
         driver.require_nvcc()
     monkeypatch.delenv("CUDACXX")
     monkeypatch.setattr(driver.shutil, "which", lambda _: None)

@@ -50,7 +50,7 @@ _KEPT = {"t": [{"a": 1, "ok": True, "problem": "broken"}]}
         (_ROW + "sys.exit(7)", FAILED, "ended with exit code 7; see gpu-check.log"),
         (_ROW, FAILED, "ended without a result; see gpu-check.log"),
         ("say('hello'); say('[1'); say('{}')\n" + _ROW + "print('to the log')\n" + _DONE, PASSED, ""),
-        # A worker that holds the pipe keeps nobody waiting.
+        # A worker that holds the pipe does not block the check.
         (_ROW + "os.fork() or time.sleep(600)\nos.abort()", FAILED, "ended by signal SIGABRT; see gpu-check.log"),
     ],
 )
@@ -77,14 +77,14 @@ def test_a_stage_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
         f"pathlib.Path({str(child)!r}).write_text(str(process.pid))\n"
         f"{_ROW}time.sleep(600)"
     )
-    result = _says(tmp_path, program, seconds=7.0)  # time enough to start beside other tests
+    result = _says(tmp_path, program, seconds=7.0)  # enough to start while other tests run
     assert (result.status, result.tables) == (CUT_SHORT, _KEPT)
     state = Path(f"/proc/{child.read_text()}/stat")
     assert not state.exists() or state.read_text().split(") ")[1][0] == "Z"
 
 
 def test_a_stage_that_cannot_run_is_skipped(tmp_path: Path) -> None:
-    """Through the process that a run starts, on a machine whose PyTorch has no CUDA."""
+    """In the stage's own process, on a machine whose PyTorch has no CUDA."""
     import torch
 
     if torch.cuda.is_available():
@@ -106,7 +106,7 @@ class _Recorder(Reporter):
 
 @pytest.mark.parametrize("fault", ["zeros", "crash", "unwritten"])
 def test_numerics_notices_faults(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that computes nothing, one that dies half-way, and one that leaves an element as it was."""
+    """Programs that compute nothing, crash half-way, or leave one element unwritten."""
     program = tmp_path / "run_requests"
     program.write_text(
         f"#!{sys.executable}\n"
@@ -201,7 +201,7 @@ def test_a_suite_that_runs_out_of_time(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_suite_of_which_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT may be there, and its plugin library not: that is no pass."""
+    """TensorRT without the plugin library does not pass."""
 
     def run_limited(command: list[str], _: float) -> tuple[int, str]:
         (path,) = (part.partition("=")[2] for part in command if part.startswith("--junitxml="))

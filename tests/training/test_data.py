@@ -1,4 +1,4 @@
-"""Datasets: every layout is read correctly, and errors name what is missing or damaged."""
+"""Datasets: every layout is read correctly, and errors name missing and damaged files."""
 
 from pathlib import Path
 
@@ -138,7 +138,7 @@ def _no_folder(root: Path) -> None:
         (_in_colour, "has 3 channels"),
         (_unreadable, "train/0.png is not a readable image"),
         (_empty_file, "train/0.png is not a readable image"),
-        (_empty_split, "train holds no images"),
+        (_empty_split, "train has no images"),
         (_no_folder, "the folder .*trainannot is missing"),
     ],
 )

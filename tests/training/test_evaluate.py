@@ -84,7 +84,7 @@ def test_a_file_that_is_no_model_is_one_line(street: Path, tmp_path: Path, capfd
 
 
 def _refused(capfd: pytest.CaptureFixture[str], codes: tuple[int, ...], message: str, *arguments: object) -> None:
-    """In this process, through the exit codes that the installed script has."""
+    """Runs in this process, with the exit codes of the installed script."""
     with pytest.raises(SystemExit) as ended:
         execute(evaluate, "hyperseg-evaluate", [str(argument) for argument in arguments])
     complaint = capfd.readouterr().err

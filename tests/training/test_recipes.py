@@ -62,7 +62,7 @@ def test_overrides_are_toml_values() -> None:
         ("crops=[]", "crops is empty"),
         ("augmentation.scale=[2, 1]", "must rise"),
         ("batch", "has no '='"),
-        ("batch.size=2", "which is no table"),
+        ("batch.size=2", "which is not a table"),
     ],
 )
 def test_wrong_entries_are_named(override: str, message: str) -> None:

@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 class Shuffled:
     """Dataset with labels of other images, each rolled to another height: only class frequencies can be learnt, not
-    even that roads lie below."""
+    even that roads are at the bottom."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""The operators in PyTorch and float64, one `conv2d` per patch: a second implementation to check the reference with."""
+"""The operators in PyTorch and float64, one `conv2d` per patch: a second implementation that checks the reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda y: y, "rel
 
 
 def output(case: AnyCase) -> Tensor:
-    """The case's output in float64; of an arg max, the logits."""
+    """The case's output in float64; for an arg max, the logits."""
     inputs = {
         name: None if value is None else torch.from_numpy(value).double() for name, value in case.inputs().items()
     }

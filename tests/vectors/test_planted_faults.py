@@ -48,7 +48,7 @@ ENLARGING = [case for case in DYNAMIC if case.previous_channels] + [
 
 
 def arithmetics(case: AnyCase) -> list[Arithmetic]:
-    """The arithmetics that some backend is compared in."""
+    """The arithmetics of all backends."""
     return [IN_FLOAT32, IN_FLOAT16_MAPS] if case.dtype == "float16" else [IN_FLOAT32]
 
 
@@ -73,7 +73,7 @@ def share_of_a_weight(case: AnyCase, arithmetic: Arithmetic) -> float:
 
 @each_operator(DYNAMIC)
 def test_one_wrong_weight(cases: Any) -> None:
-    """Of one patch; one that the output depends on, since a clamp hides any."""
+    """A weight of one patch that the output depends on, since a clamp may hide others."""
     check_each(cases, check_wrong_weight)
 
 
@@ -115,7 +115,7 @@ def test_a_halo_one_pixel_off(cases: Any, monkeypatch: pytest.MonkeyPatch) -> No
 @each_operator(ENLARGING)
 def test_a_bilinear_phase_half_a_pixel_off(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def upsample(x: Any, scale: int) -> Any:
-        """From the pixels' corners instead of their centres."""
+        """Faulty upsampling, from the pixels' corners instead of their centres."""
         for axis in (2, 3):
             position = np.arange(x.shape[axis] * scale) / scale
             low = position.astype(int)

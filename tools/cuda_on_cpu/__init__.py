@@ -1,1 +1,1 @@
-"""The CUDA kernels, compiled for the CPU: how they are built and called from Python, for the tests and the tools."""
+"""Builds the CUDA kernels for the CPU and calls them from Python, for the tests and the tools."""

@@ -39,7 +39,7 @@ def toolkit_include() -> Path | None:
 
 
 def missing_toolchain() -> str | None:
-    """What is missing here to compile the kernels for the CPU, with the remedy; None if nothing is."""
+    """The missing requirement for compiling the kernels for the CPU, with the remedy; None if complete."""
     if toolkit_include() is None:
         return "the CUDA toolkit's headers are not installed (set CUDA_HOME)"
     if shutil.which("g++") is None:

@@ -46,7 +46,7 @@ class _Counters(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Counters:
-    """Counts over all blocks: bytes of global memory, multiply-adds on ordinary and on tensor cores (padding included),
+    """Counts over all blocks: bytes of global memory, multiply-adds on CUDA cores and on tensor cores (with padding),
     barriers, and load phases, the stretches between barriers that load from global memory."""
 
     loaded_bytes: int
@@ -86,7 +86,7 @@ def _output_dtype(case: Case) -> np.dtype[Any]:
 
 
 def _unwritten(case: Case) -> NDArray[Any]:
-    """An output filled with 0xFF (NaN, or label -1), so that a pixel that no thread writes is noticed."""
+    """An output filled with 0xFF (NaN, or label -1), so that unwritten pixels are detected."""
     output = np.empty(case.output_shape, _output_dtype(case))
     output.view(np.uint8).fill(0xFF)
     return output
@@ -129,7 +129,7 @@ def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None]
 
 
 class Kernels:
-    """The shared library that `build.compile_for_cpu` builds from library.cpp."""
+    """The shared library built by `build.compile_for_cpu` from library.cpp."""
 
     def __init__(self, library: Path) -> None:
         self._library = CudaLibrary(library)
@@ -166,7 +166,7 @@ def thread_order(order: str) -> Iterator[None]:
 
 
 def write_request(case: Case, path: Path, placement: Placement = DEFAULT_PLACEMENT) -> None:
-    """The file that run_requests.cpp reads."""
+    """Writes a request file for run_requests.cpp."""
     inputs = _inputs(case, placement)
     request = _request(case, placement, inputs, 0)
     with path.open("wb") as file:
@@ -179,6 +179,6 @@ def write_request(case: Case, path: Path, placement: Placement = DEFAULT_PLACEME
 
 
 def read_output(case: Case, path: Path) -> NDArray[Any]:
-    """The output that run_requests wrote for the request `path`."""
+    """Reads the output that run_requests wrote for the request `path`."""
     data = np.fromfile(path.with_name(path.name + ".output"), _output_dtype(case))
     return data.reshape(case.output_shape)

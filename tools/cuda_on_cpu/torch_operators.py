@@ -15,7 +15,7 @@ from hyperseg.operators import cuda
 
 @contextmanager
 def kernels_for_cpu_tensors(folder: Path) -> Iterator[None]:
-    """Within it, `torch.ops.hyperseg.*` on CPU tensors call libhyperseg_cuda.so of `folder`."""
+    """Within the context, `torch.ops.hyperseg.*` on CPU tensors call libhyperseg_cuda.so of `folder`."""
     before = os.environ.get(ENVIRONMENT_VARIABLE)
     os.environ[ENVIRONMENT_VARIABLE] = str(folder)
     cuda.library.cache_clear()

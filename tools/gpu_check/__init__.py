@@ -1,1 +1,1 @@
-"""Checks and measures the project on the NVIDIA GPU at hand: `scripts/gpu_check.sh --help`."""
+"""Checks and measures the project on this machine's NVIDIA GPU: `scripts/gpu_check.sh --help`."""

@@ -20,7 +20,7 @@ _LAUNCHES = 40
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Bytes a second of a large copy, read and written; multiply-adds a second of a large matrix product, by type,
+    """Bytes per second of a large copy, read and written; multiply-adds per second of a large matrix product by type,
     and of float32 with TF32; seconds of a launch that does nothing, among others in a CUDA graph."""
 
     bytes_per_second: float
@@ -29,7 +29,7 @@ class Ceilings:
 
     @classmethod
     def measured(cls, device: TorchDevice) -> Ceilings:
-        # A gigabyte, or a sixteenth of what is free on a small GPU.
+        # A gigabyte, or a sixteenth of the free memory of a small GPU.
         count = 1 << 20 if device.host else min(1 << 28, torch.cuda.mem_get_info()[0] // 64)
         source = torch.empty(count, dtype=torch.float32, device=device.device).normal_()
         target = torch.empty_like(source)
@@ -41,14 +41,14 @@ class Ceilings:
         return cls(1e3 * 2 * source.nbytes / copy, rates, 1e-6 * empty)
 
     def level_floor(self, level: Level) -> float:
-        """Microseconds: the larger one of bytes and multiply-adds, and no less than an empty launch."""
+        """Lower bound in microseconds: the maximum of the times for bytes, for multiply-adds and of an empty launch."""
         cost = compulsory(level)
         patches = level.grid[0] * level.grid[1]
         memory = patches * cost.bytes / self.bytes_per_second
         return 1e6 * max(memory, patches * cost.multiply_adds / self.multiply_adds[level.dtype], self.launch)
 
     def network_floor(self, multiply_adds: int, precision: str) -> float:
-        """Milliseconds of a network's multiply-adds; of float32 with TF32, which convolutions take."""
+        """Milliseconds for a network's multiply-adds; in float32 with TF32, which convolutions use."""
         return 1e3 * multiply_adds / self.multiply_adds[TF32 if precision == "float32" else precision]
 
     def row(self) -> dict[str, Any]:
@@ -70,11 +70,11 @@ def _product_rate(dtype: torch.dtype, device: TorchDevice, *, tf32: bool) -> flo
 
 
 def graph_microseconds(calls: list[Callable[[], Any]], device: TorchDevice) -> float:
-    """Of one launch, where `calls` take turns in a CUDA graph."""
+    """Microseconds of one launch, with `calls` interleaved in a CUDA graph."""
     launches = len(calls) if device.host else max(_LAUNCHES, len(calls))
 
     def all_calls() -> list[Any]:
-        # Kept, so that every launch of the graph has an output of its own: else all would write the same memory in L2.
+        # Kept, so that every launch of the graph has a separate output: else all would write the same memory in L2.
         return [calls[index % len(calls)]() for index in range(launches)]
 
     graph = device.captured(all_calls)

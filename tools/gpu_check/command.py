@@ -1,7 +1,7 @@
-"""Checks and measures the kernels on the NVIDIA GPU at hand, with the python3 that is there: nothing is installed.
+"""Checks and measures the kernels on this machine's NVIDIA GPU with the existing python3. Installs nothing.
 
 The stages run in order of importance, each in a separate process. Results are written to gpu-check.json and
-gpu-check.md at once, so they are kept however the run ends.
+gpu-check.md immediately, so they are kept if the run is aborted.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from gpu_check.run import run_stages
 from gpu_check.stage import STAGES
 
 _EXAMPLES = """\
-stages, in their order:
+stages, in order:
 {stages}
 
 examples:
   scripts/gpu_check.sh                                  everything, within 8 minutes
   scripts/gpu_check.sh --minutes 3 --only numerics pytorch
-  PYTHON=.venv-gpu/bin/python scripts/gpu_check.sh --minutes 30     with all that scripts/test.sh -m gpu installed
-  scripts/gpu_check.sh --host                           a rehearsal on a machine without a GPU
+  PYTHON=.venv-gpu/bin/python scripts/gpu_check.sh --minutes 30     with the packages of scripts/test.sh -m gpu
+  scripts/gpu_check.sh --host                           rehearsal on a machine without a GPU
 
-python3 from PATH runs it, or the one that PYTHON names; a stage whose packages it lacks is skipped, and says so.
+It runs with python3 from PATH or the interpreter in PYTHON. Stages whose packages are missing are reported as skipped.
 
-exit code: 0 a stage passed and none failed; 1 a stage failed or was cut short, or the check could not start; 3 every
+exit code: 0 a stage passed and none failed; 1 a stage failed or timed out, or the check could not start; 3 every
 stage was skipped; 130 interrupted
 """
 _OF_EARLIER_RUNS = ("gpu-check.json", "gpu-check.md", "ncu.csv", "compute-sanitizer-*.log")
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (driver.NoGpuError, programs.BuildError, _BusyError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        _complain(f"interrupted; what was measured until then is in {out}" if report.stages else "interrupted")
+        _complain(f"interrupted; results until then are in {out}" if report.stages else "interrupted")
         return 130
     except OSError as error:
         return _cannot_write(error, out, report)
@@ -79,10 +79,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_EXAMPLES.format(stages="\n".join(f"  {stage.name:<13}{stage.shows}" for stage in STAGES)),
     )
-    parser.add_argument("--out", default="runs/gpu-check", metavar="DIR", help="where the report goes (%(default)s)")
-    parser.add_argument("--minutes", type=_minutes, default=8.0, metavar="N", help="time for everything (%(default)g)")
-    parser.add_argument("--only", nargs="+", choices=names, metavar="STAGE", help="these stages alone")
-    parser.add_argument("--host", action="store_true", help="rehearse without a GPU, on the CPU")
+    parser.add_argument("--out", default="runs/gpu-check", metavar="DIR", help="folder of the report (%(default)s)")
+    parser.add_argument("--minutes", type=_minutes, default=8.0, metavar="N", help="time limit, minutes (%(default)g)")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="STAGE", help="run only these stages")
+    parser.add_argument("--host", action="store_true", help="rehearse on the CPU, without a GPU")
     return parser.parse_args(arguments)
 
 

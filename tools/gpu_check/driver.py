@@ -22,7 +22,7 @@ _SECONDS_TO_ANSWER = 20.0
 
 
 class NoGpuError(Exception):
-    """There is no GPU here that the kernels run on; the message is one line with the remedy."""
+    """This machine has no GPU that can run the kernels; the message is one line with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def find_gpu() -> Gpu:
 def _first_gpu(cuda: ctypes.CDLL) -> Gpu:
     _check(cuda, cuda.cuInit(0), "the driver does not start")
     version, count, device = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    _check(cuda, cuda.cuDriverGetVersion(ctypes.byref(version)), "the driver does not tell its version")
-    _check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)), "the driver does not count its GPUs")
+    _check(cuda, cuda.cuDriverGetVersion(ctypes.byref(version)), "the driver does not report its version")
+    _check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)), "the driver does not report its GPUs")
     if count.value == 0:
         raise NoGpuError("the driver finds no GPU; is CUDA_VISIBLE_DEVICES empty? --host rehearses without one")
     _check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0), "the GPU cannot be opened")
     name, bus = (ctypes.create_string_buffer(256) for _ in range(2))
-    _check(cuda, cuda.cuDeviceGetName(name, len(name), device), "the GPU does not tell its name")
-    _check(cuda, cuda.cuDeviceGetPCIBusId(bus, len(bus), device), "the GPU does not tell its place")
+    _check(cuda, cuda.cuDeviceGetName(name, len(name), device), "the GPU does not report its name")
+    _check(cuda, cuda.cuDeviceGetPCIBusId(bus, len(bus), device), "the GPU does not report its PCI address")
 
     def attribute(which: int) -> int:
         value = ctypes.c_int()
@@ -95,7 +95,7 @@ def check_compiler(gpu: Gpu, nvcc: str) -> str:
     said = _output(nvcc, "--version")
     found = re.search(r"release (\d+)\.(\d+)", said)
     if found is None:
-        raise NoGpuError(f"{nvcc} --version does not tell a release; is the CUDA toolkit whole?")
+        raise NoGpuError(f"{nvcc} --version does not print a release; is the CUDA toolkit complete?")
     release = f"{found[1]}.{found[2]}"
     # Code for one architecture needs no newer driver than the toolkit's major release does (CUDA compatibility guide,
     # "minor version compatibility").
@@ -118,7 +118,7 @@ def require_nvcc() -> str:
     if chosen := os.environ.get("CUDACXX"):
         if found := shutil.which(chosen):
             return found
-        raise NoGpuError(f"CUDACXX is {chosen}, which is no program; set it to the path of nvcc alone")
+        raise NoGpuError(f"CUDACXX is {chosen}, which is not a program; set it to the path of nvcc alone")
     found = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
     if found is None:
         raise NoGpuError("nvcc was not found: put the CUDA toolkit's bin folder on PATH, or set CUDACXX")
@@ -142,9 +142,9 @@ def _output(nvcc: str, option: str) -> str:
     try:
         code, said = run_limited([nvcc, option], _SECONDS_TO_ANSWER)
     except OSError as error:
-        raise NoGpuError(f"{nvcc} does not run ({error.strerror}); put a whole CUDA toolkit on PATH") from None
+        raise NoGpuError(f"{nvcc} does not run ({error.strerror}); put a complete CUDA toolkit on PATH") from None
     if code is None:
-        raise NoGpuError(f"{nvcc} {option} did not answer; put a whole CUDA toolkit on PATH")
+        raise NoGpuError(f"{nvcc} {option} did not answer; put a complete CUDA toolkit on PATH")
     return said
 
 
@@ -154,7 +154,7 @@ def _check(cuda: ctypes.CDLL, result: int, what: str) -> None:
     text = ctypes.c_char_p()
     cuda.cuGetErrorString(result, ctypes.byref(text))
     reason = text.value.decode(errors="replace") if text.value else f"error {result}"
-    raise NoGpuError(f"{what}: {reason} ({result}); see what nvidia-smi says, or rehearse with --host")
+    raise NoGpuError(f"{what}: {reason} ({result}); see nvidia-smi, or rehearse with --host")
 
 
 def dotted(version: tuple[int, int]) -> str:

@@ -3,7 +3,7 @@
 python3 launch.py ARGUMENT...                     the check
 python3 launch.py --stage NAME CONTEXT_FILE FD    a stage, which writes its messages to the file descriptor
 """
-# Old releases of Python 3 have to be able to read this file, to say that they are too old.
+# Old releases of Python 3 must be able to parse this file, to report that they are too old.
 
 import os
 import signal

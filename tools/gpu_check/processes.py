@@ -53,7 +53,7 @@ def run_together(commands: Sequence[Sequence[str]], seconds: float, folder: Path
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process, which leads a session, and all of that session: what it started may have groups of its own.
+    """Ends the process, a session leader, and its whole session: its children may have separate process groups.
     Returns when they are gone; one that waits in the driver is given up after a while."""
     until = time.monotonic() + _SECONDS_TO_DIE
     while (members := _session(process.pid)) and time.monotonic() < until:

@@ -46,7 +46,7 @@ def build_for_host(work: Path) -> None:
     from cuda_on_cpu.build import OPTIMISED, CompileError, compile_for_cpu, toolkit_include
 
     if shutil.which("g++") is None:
-        raise BuildError("g++ was not found, which --host compiles the kernels with: install it")
+        raise BuildError("g++ was not found, which --host needs: install it")
     if toolkit_include() is None:
         raise BuildError("the CUDA toolkit's headers were not found, which --host needs too: set CUDA_HOME")
     try:
@@ -60,6 +60,6 @@ def _build(commands: Sequence[Sequence[str]], seconds: float, work: Path) -> Non
     for command, (code, text) in zip(commands, run_together(commands, seconds, work), strict=True):
         if code == 0:
             continue
-        ended = f"was not done within {seconds:.0f} s" if code is None else f"failed with exit code {code}"
+        ended = f"did not finish within {seconds:.0f} s" if code is None else f"failed with exit code {code}"
         tail = " / ".join(line.strip() for line in text.strip().splitlines()[-3:])
         raise BuildError(f"{Path(command[0]).name} {ended}: {tail}")

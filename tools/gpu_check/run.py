@@ -39,7 +39,7 @@ def run_stages(
         work: the folder with the built programs.
         out: the folder of the report.
         log: takes what the stages print.
-        deadline: when all has to end, by time.monotonic(). A stage has its share, by weight, of what is left.
+        deadline: end of the whole check, by time.monotonic(). A stage gets a share of the remaining time, by weight.
         say: shows a line.
 
     Raises:
@@ -102,7 +102,7 @@ def listen(
                     break
                 if time.monotonic() > limit:
                     result.status = CUT_SHORT
-                    result.reason = "did not end within its time; what it said until then is kept"
+                    result.reason = "exceeded its time limit; results until then are kept"
                     return
                 continue
             if line is None:

@@ -94,7 +94,7 @@ class Stage:
 
     weight: its share of the time, against those of the stages that are still to come.
     least_seconds: below that it is not started.
-    shows: what it is for, in a line.
+    shows: its purpose, in one line.
     unreached: what --host cannot reach of it.
     packages: Python packages without which there is nothing to do on a GPU; of "a|b" one is enough.
     """
@@ -109,7 +109,7 @@ class Stage:
     packages: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
-        """Why it cannot run with this python3, in one line; None if it can."""
+        """The reason why the stage cannot run with this python3, in one line; None if it can."""
         for package in self.packages:
             names = package.split("|")
             if not any(_installed(name) for name in names):
@@ -141,7 +141,7 @@ STAGES = (
           "frames/s of every preset, ours and in other formulations",
           "every figure, CUDA graphs, torch.compile on a GPU", _TORCH),
     Stage("kernels", "Kernel by kernel", "kernel_times", 3, 15,
-          "every decoder level beside its floor; counters of six launches (ncu)",
+          "every decoder level and its lower bound; counters of six launches (ncu)",
           "every figure, CUDA graphs, ncu and what it prints", _TORCH),
     Stage("onnxruntime", "ONNX Runtime on CUDA", "onnxruntime_cuda", 2, 15,
           "exported files in the CUDA provider",

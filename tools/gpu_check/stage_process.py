@@ -18,7 +18,7 @@ _OWN = (".", "export", "runtime", "street", "tools")
 
 def run_stage(name: str, context_file: str, descriptor: int) -> int:
     """Runs a stage and returns the exit code. Messages go to the descriptor, printed text to the log."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the process that started it ends it
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the parent process ends it
         signal.signal(number, signal.SIG_DFL)
     os.set_inheritable(descriptor, False)
     context = Context(**json.loads(Path(context_file).read_text()))

@@ -35,7 +35,7 @@ class TorchDevice:
 
     @contextmanager
     def our_kernels(self, context: Context) -> Iterator[None]:
-        """Within it, `torch.ops.hyperseg` runs on our kernels. Raises SkipStageError where they are not to be had."""
+        """Within the context, `torch.ops.hyperseg` uses our kernels. Raises SkipStageError if unavailable."""
         with self._redirected(context):
             if cuda_operators.library() is None:
                 raise SkipStageError("libhyperseg_cuda.so does not load; see gpu-check.log")
@@ -58,7 +58,7 @@ class TorchDevice:
             torch.cuda.synchronize()
 
     def captured(self, run: Callable[[], Any]) -> Callable[[], Any]:
-        """`run` as a CUDA graph; what it returned while it was captured is overwritten by every replay."""
+        """`run` as a CUDA graph; every replay overwrites the tensors that it returned during capture."""
         if self.host:
             return run
         side = torch.cuda.Stream()
@@ -78,7 +78,7 @@ class TorchDevice:
         return replay
 
     def milliseconds(self, run: Callable[[], Any]) -> float:
-        """Of one run on the device, between two events."""
+        """Milliseconds of one run on the device, between two events."""
         if self.host:
             started = time.perf_counter()
             run()
@@ -123,7 +123,7 @@ def counted_launches() -> Iterator[CountingLibrary]:
 
 
 def network(preset: str, context: Context, *, dynamic: bool = True) -> Any:
-    """The preset with seeded weights whose values stay alive; made once and kept, since it takes seconds.
+    """The preset with seeded weights that keep activations from vanishing; cached, since it takes seconds to make.
 
     dynamic: without, the same network with regular convolutions.
     """

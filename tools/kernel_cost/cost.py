@@ -1,8 +1,8 @@
-"""Bytes and multiply-adds of the decoder's operators and of a whole frame: what the operators need at least, and what
-the kernels do, counted while they run on the CPU.
+"""Bytes and multiply-adds of the decoder's operators and of a whole frame: compulsory ones, and those that the kernels
+execute, counted while they run on the CPU.
 
-A frame is the decoder's levels and what stands around them in an engine: weight mappers, the end, and the casts at the
-edges. The encoder and the context head are left out.
+A frame consists of the decoder's levels and the operators around them in an engine: weight mappers, the end, and the
+casts at input and output. The encoder and the context head are not included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import hyperseg
 
 from .resources import readable
 
-# Every patch costs the same, so the counts of a few stand for all: published grids only multiply them.
+# Every patch costs the same, so the counts of a few patches are scaled to the published grids.
 GRIDS = {
     "camvid-s": (18, 24),
     "camvid-l": (24, 32),
@@ -33,7 +33,7 @@ _COUNTED_TILES = (2, 2)
 
 @dataclass(frozen=True)
 class Cost:
-    """In bytes and multiply-adds; of one patch, where nothing else is said."""
+    """Bytes and multiply-adds; of one patch, unless stated otherwise."""
 
     bytes: float
     multiply_adds: float
@@ -45,7 +45,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Execution:
-    """What a launch did, and how it was started: `cost` and `blocks` of all its blocks, the rest of one block.
+    """Counts and configuration of a launch: `cost` and `blocks` of all its blocks, the rest of one block.
     `kernel` is its name in resources.csv."""
 
     cost: Cost
@@ -57,12 +57,12 @@ class Execution:
     barriers: float
 
     def times(self, factor: int) -> Execution:
-        """A launch over so many times as many patches."""
+        """The same launch over a multiple of the patches."""
         return replace(self, cost=self.cost.times(factor), blocks=self.blocks * factor)
 
 
 def preset_cases(dtype: str, *, first_level: int = 0) -> list[DPWConvCase | DPWInvertedResidualCase]:
-    """The test vectors that have the shapes of the published presets' levels."""
+    """The test vectors with the shapes of the published presets' levels."""
     chosen = []
     for case in CASES:
         preset = preset_of(case)
@@ -73,7 +73,7 @@ def preset_cases(dtype: str, *, first_level: int = 0) -> list[DPWConvCase | DPWI
 
 
 def levels_of(preset: str, dtype: str) -> list[DPWConvCase | DPWInvertedResidualCase]:
-    """The preset's levels, coarse to fine, as the test vectors have them: on a grid of a few patches."""
+    """The preset's levels, coarse to fine, as test vectors: on a grid of a few patches."""
     return sorted((case for case in preset_cases(dtype) if preset_of(case) == preset), key=level_of)
 
 
@@ -120,7 +120,7 @@ def products_on_tensor_cores(case: DPWConvCase | DPWInvertedResidualCase) -> int
 
 
 def execution(case: Case, kernels: Kernels, parts: int, placement: Placement = DEFAULT_PLACEMENT) -> Execution:
-    """One of `parts` equal parts of what the kernel does for the case."""
+    """One of `parts` equal parts of the kernel's work for the case."""
     kernels.take_counters()
     kernels.run(case, placement)
     counters: Counters = kernels.take_counters()
@@ -141,7 +141,7 @@ def execution(case: Case, kernels: Kernels, parts: int, placement: Placement = D
 def execution_of_patch(
     case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels, placement: Placement = DEFAULT_PLACEMENT
 ) -> Execution:
-    """Of an average patch: those at the map's edges do less."""
+    """The execution of an average patch: patches at the map's edges need less."""
     counted = replace(case, grid=_COUNTED_GRID)
     return execution(counted, kernels, case.batch * _COUNTED_GRID[0] * _COUNTED_GRID[1], placement)
 
@@ -149,7 +149,7 @@ def execution_of_patch(
 def executed(
     case: DPWConvCase | DPWInvertedResidualCase, kernels: Kernels, placement: Placement = DEFAULT_PLACEMENT
 ) -> Cost:
-    """What the kernel does for one patch."""
+    """The kernel's work for one patch."""
     return execution_of_patch(case, kernels, placement).cost
 
 
@@ -159,7 +159,7 @@ class Part:
 
     Attributes:
         necessary: what the operator cannot avoid.
-        done: what its kernel does; where that is TensorRT's, what is necessary.
+        done: the kernel's work; for TensorRT's kernels, the necessary work.
         execution: of our kernels, None for TensorRT's.
         products: of the necessary multiply-adds, those that `done` has on tensor cores.
     """
@@ -197,7 +197,7 @@ def level_costs(preset: str, dtype: str, kernels: Kernels) -> list[Part]:
 
 
 def theta_bytes(preset: str, dtype: str) -> tuple[int, ...]:
-    """Of one frame, by weight mapper."""
+    """Bytes of theta of one frame, by weight mapper."""
     return tuple(mapper.rows * _patches(preset) * _bytes(dtype) for mapper in hyperseg.preset(preset).mappers)
 
 
@@ -239,7 +239,7 @@ def end_cost(preset: str, dtype: str, kernels: Kernels) -> Part:
 
 
 def frame_costs(preset: str, dtype: str, kernels: Kernels) -> list[Part]:
-    """All launches of a frame but the encoder's and the context head's, in their order."""
+    """All launches of a frame except the encoder's and the context head's, in order."""
     image, labels = cast_costs(preset, dtype)
     levels = level_costs(preset, dtype, kernels)
     return [image, *mapper_costs(preset, dtype), *levels, end_cost(preset, dtype, kernels), labels]

@@ -13,9 +13,9 @@ from .resources import committed
 
 REGISTERS = 65536  # of a multiprocessor, on every architecture from sm_50 on
 REGISTER_UNIT = 256  # registers are given to warps in these portions
-PARTITIONS = 4  # of a multiprocessor; a warp's registers lie in one of them
+PARTITIONS = 4  # of a multiprocessor; a warp's registers are in one of them
 SHARED_UNIT = 128  # bytes
-SHARED_RESERVED = 1024  # bytes that the system takes of a block's shared memory, from sm_80 on
+SHARED_RESERVED = 1024  # bytes of a block's shared memory reserved by the system, from sm_80 on
 WARP = 32
 
 # Cycles until a load that hits L2 has its value, quoted from these papers; other measurements differ by up to a tenth:
@@ -28,7 +28,7 @@ L2_CYCLES_HOPPER = 263
 L2_CYCLES_ADA = 273
 L2_CYCLES_AMPERE = 200
 
-# Assumed on all GPUs, for no figure is known of these: a barrier waits at least for what was written to shared memory
+# Assumed on all GPUs, since no figure is known: a barrier waits at least for what was written to shared memory
 # before it, and a read of shared memory takes 29 cycles (Luo et al.).
 BARRIER_CYCLES = 30
 
@@ -38,7 +38,7 @@ LAUNCH_SPACING_MICROSECONDS = 1.5
 
 @dataclass(frozen=True)
 class Multiprocessors:
-    """Of one GPU.
+    """The multiprocessors of a GPU.
 
     Attributes:
         architecture: compute capability, as 86.
@@ -71,7 +71,7 @@ class Gpu:
     multiprocessors: Multiprocessors | None = None  # None: the kernels are not compiled for it
 
     def microseconds(self, cost: Cost) -> tuple[float, float]:
-        """What memory and what arithmetic need; the larger one is the floor."""
+        """Times for memory and for arithmetic; the larger one is the floor."""
         memory = cost.bytes / (self.gigabytes_per_second * 1e3)
         arithmetic = 2 * cost.multiply_adds / (self.float_tflops * 1e6)
         if self.tensor_tflops and cost.tensor_multiply_adds:
@@ -91,7 +91,7 @@ GPUS = (
 
 @dataclass(frozen=True)
 class Occupancy:
-    """Of one multiprocessor: blocks that it holds at a time, and their share of the threads that it could hold."""
+    """Occupancy of one multiprocessor: resident blocks, and their share of the maximum number of threads."""
 
     blocks: int
     share: float
@@ -102,7 +102,7 @@ def _round_up(value: int, unit: int) -> int:
 
 
 def occupancy(gpu: Multiprocessors, registers: int, threads: int, shared_bytes: int) -> Occupancy:
-    """NVIDIA's rules, as cuda_occupancy.h has them.
+    """Occupancy by the rules of NVIDIA's cuda_occupancy.h.
 
     Args:
         gpu: its limits.
@@ -120,14 +120,14 @@ def occupancy(gpu: Multiprocessors, registers: int, threads: int, shared_bytes: 
 
 
 def waves(gpu: Multiprocessors, blocks: int, resident: Occupancy) -> float:
-    """How often `blocks` fill the GPU; part of a wave takes as long as a whole one."""
+    """The number of waves of `blocks` on the GPU; a partial wave takes as long as a whole one."""
     if not resident.blocks:
         raise ValueError("a block needs more than a multiprocessor has")
     return blocks / (gpu.count * resident.blocks)
 
 
 def latency_floor(gpu: Multiprocessors, blocks: int, resident: Occupancy, load_phases: float, barriers: float) -> float:
-    """Microseconds of one launch that only waits: in every wave the chain of a block's loads and barriers.
+    """Latency of one launch in microseconds: in every wave the chain of a block's loads and barriers.
 
     Args:
         gpu: its clock and latencies.
@@ -143,7 +143,7 @@ def latency_floor(gpu: Multiprocessors, blocks: int, resident: Occupancy, load_p
 
 @dataclass(frozen=True)
 class Waiting:
-    """One launch of one of our kernels on one GPU."""
+    """Latency of one launch of our kernels on one GPU."""
 
     occupancy: Occupancy
     waves: float
@@ -151,7 +151,7 @@ class Waiting:
 
 
 def waiting(gpu: Multiprocessors, done: Execution) -> Waiting:
-    """With the registers that resources.csv has."""
+    """The latency, with registers from resources.csv."""
     resources = committed()[done.kernel, gpu.compiled_for]
     shared_bytes = done.shared_bytes + resources.static_shared_bytes
     resident = occupancy(gpu, resources.registers, done.threads, shared_bytes)

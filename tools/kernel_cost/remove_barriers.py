@@ -1,7 +1,7 @@
 """Mutation test of the barriers: removes each `__syncthreads()` of the kernels in turn; a test vector must then fail.
 
 The kernels are copied without the barrier and run the test vectors on the CPU in forward, reverse and shuffled thread
-order. Exits with 1 if some removal changes no result.
+order. Exits with 1 if a removal changes no result.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Barrier:
 
 
 def barriers() -> Iterator[Barrier]:
-    """All of them, by file and line."""
+    """All barriers, by file and line."""
     for path in sorted([*KERNELS.glob("*.cu"), *KERNELS.glob("*.cuh")]):
         for number, text in enumerate(path.read_text().splitlines(), start=1):
             if _BARRIER.search(text.split("//")[0]):

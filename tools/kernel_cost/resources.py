@@ -73,7 +73,7 @@ def readable(symbol: str) -> str:
 
 
 def _instructions(cubin: Path) -> dict[str, Counter[str]]:
-    """How often each kernel has each instruction."""
+    """The number of each instruction in each kernel."""
     tool = nvdisasm()
     assert tool is not None
     listing = subprocess.run([tool, "-c", str(cubin)], capture_output=True, text=True, check=True).stdout
@@ -94,7 +94,7 @@ def _compile(source: Path, architecture: int, cubin: Path) -> str:
 
 
 def measure(architecture: int) -> list[Resources]:
-    """All kernels, by name."""
+    """Resources of all kernels, by name."""
     table = []
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(KERNELS.glob("*.cu")):

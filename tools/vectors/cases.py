@@ -12,7 +12,7 @@ Array: TypeAlias = NDArray[np.floating]
 Inputs: TypeAlias = dict[str, Array | None]
 Attributes: TypeAlias = dict[str, int | str | list[int]]
 
-# What lies in theta beside the operator's own weights: another level's slice, padding. Large, so that a kernel that
+# Contents of theta besides the operator's own weights: another level's slice, padding. Large, so that a kernel that
 # reads it fails, yet finite, so that it shows as a wrong value and not as a NaN that a clamp may swallow.
 POISON = 1.0e4
 
@@ -97,7 +97,7 @@ class DPWConvCase(_LevelCase):
         }
 
     def inputs(self) -> Inputs:
-        """The node's inputs in order; None where an optional one is left out."""
+        """The node's inputs in order; None for an omitted optional one."""
         rng = np.random.default_rng(self.seed)
         fan_in = self.in_channels // self.group * self.kernel**2
         x, previous = self._draw_maps(rng)
@@ -114,7 +114,7 @@ class DPWConvCase(_LevelCase):
 
 @dataclass(frozen=True)
 class FusedMapperDPWConvCase(_LevelCase):
-    """A 1x1 DPWConv fused with its weight mapper: on the CPU, or lowered to the product and the DPWConv."""
+    """A 1x1 DPWConv fused with its weight mapper: on the CPU, or as product and DPWConv."""
 
     operator: ClassVar[str] = "FusedMapperDPWConv"
 
@@ -133,7 +133,7 @@ class FusedMapperDPWConvCase(_LevelCase):
         }
 
     def inputs(self) -> Inputs:
-        """The node's inputs in order; None where an optional one is left out."""
+        """The node's inputs in order; None for an omitted optional one."""
         rng = np.random.default_rng(self.seed)
         x, previous = self._draw_maps(rng)
         count = self.offset + self.out_channels * self.in_channels
@@ -160,7 +160,7 @@ class DPWInvertedResidualCase(_LevelCase):
         return {"kernel_shape": [3, 3], "offset": self.offset, "coordinates": int(self.coordinates)}
 
     def inputs(self) -> Inputs:
-        """The node's inputs in order; None where an optional one is left out."""
+        """The node's inputs in order; None for an omitted optional one."""
         rng = np.random.default_rng(self.seed)
         x, previous = self._draw_maps(rng)
         hidden = self.hidden_channels
@@ -187,7 +187,7 @@ class DPWInvertedResidualCase(_LevelCase):
 
 @dataclass(frozen=True)
 class DPWMetaBlockCase(DPWInvertedResidualCase):
-    """v0_1's meta block: on the CPU, or lowered to three DPWConvs."""
+    """v0_1's meta block: on the CPU, or as three DPWConvs."""
 
     operator: ClassVar[str] = "DPWMetaBlock"
 
@@ -224,7 +224,7 @@ class UpsampleArgmaxCase:
 
 @dataclass(frozen=True)
 class MBConvCase:
-    """The encoder's MBConv block: on the CPU, or lowered to standard operators."""
+    """The encoder's MBConv block: on the CPU, or in standard operators."""
 
     operator: ClassVar[str] = "MBConv"
     dtype: ClassVar[str] = "float32"
@@ -260,7 +260,7 @@ class MBConvCase:
         return self.batch, self.out_channels, height, (self.width + left + right - self.kernel) // self.stride + 1
 
     def inputs(self) -> Inputs:
-        """The node's inputs in order; None where an optional one is left out."""
+        """The node's inputs in order; None for an omitted optional one."""
         rng = np.random.default_rng(self.seed)
         hidden, squeezed, out = self.hidden_channels, self.squeezed_channels, self.out_channels
 

@@ -1,4 +1,4 @@
-"""The test vectors of the fused operators for the CPU only; other backends run what they were fused from."""
+"""The test vectors of the fused operators for the CPU only; other backends run the unfused operators."""
 
 from __future__ import annotations
 

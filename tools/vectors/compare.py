@@ -40,14 +40,14 @@ _COMPOSED_HALVES = Arithmetic(composed=FLOAT16, factors=4)
 
 
 def on_cuda(case: AnyCase) -> Arithmetic:
-    """The CUDA kernels' arithmetic: what they round beside their float32 sums."""
+    """The CUDA kernels' arithmetic: roundings in addition to their float32 sums."""
     if case.dtype == "float32" or not isinstance(case, DPWConvCase | DPWInvertedResidualCase):
         return IN_FLOAT32
     return _COMPOSED_HALVES if case.coordinates or case.previous_channels else _HALVES
 
 
 def evaluated(case: AnyCase, inputs: dict[str, Any]) -> Any:
-    """The reference on these inputs; of an arg max, the logits."""
+    """The reference on these inputs; for an arg max, the logits."""
     attributes: dict[str, Any] = dict(case.attributes)
     if isinstance(case, UpsampleArgmaxCase):
         return reference.upsample(inputs["X"], case.scale)
@@ -70,7 +70,7 @@ def expected(case: AnyCase) -> NDArray[Any]:
 
 @cache
 def bounded(case: AnyCase, arithmetic: Arithmetic = IN_FLOAT32) -> Inexact:
-    """The reference's output (of an arg max, the logits) with the bound on what this arithmetic makes of it."""
+    """The reference's output (for an arg max, the logits) with the error bound of this arithmetic."""
     inputs = {name: inexact(value, arithmetic) for name, value in _doubles(case).items()}
     result: Inexact = evaluated(case, inputs)
     return result if isinstance(case, UpsampleArgmaxCase) or case.dtype == "float32" else result.stored(FLOAT16)

@@ -1,11 +1,11 @@
 """Arrays with an error bound for float32 arithmetic: a running error analysis of the reference.
 
-The reference computes in float64. Given `Inexact` inputs, the same lines also compute a bound on what any correct
-implementation may be off by: whatever the order of its sums, with or without fused multiply-add, on any processor.
-Higham, Accuracy and Stability of Numerical Algorithms (2nd ed.), sections 3.1 to 3.4: a term of a sum that meets at
-most n roundings is off by at most gamma(n) = n u / (1 - n u) of its size. So of every sum that is not finished yet the
-sizes of its terms are added up beside it; when its value is used, gamma(n) times that becomes error, and is passed on
-as the derivative of each operation says.
+The reference computes in float64. Given `Inexact` inputs, the same code also computes an error bound for any
+correct implementation: in any order of summation, with or without fused multiply-add, on any processor. Higham,
+Accuracy and Stability of Numerical Algorithms (2nd ed.), sections 3.1 to 3.4: a term of a sum that is rounded at most n
+times has a relative error of at most gamma(n) = n u / (1 - n u). Therefore the magnitudes of the terms are summed along
+with every unfinished sum; when its value is used, gamma(n) times this total becomes its error, which is propagated with
+the derivative of each operation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RECIPROCAL = 8 * FLOAT32
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Roundings of an implementation beside its float32 sums.
+    """Roundings of an implementation in addition to its float32 sums.
 
     Attributes:
         every: relative error of storing the result of each operation; 0 keeps float32 in between.
@@ -66,7 +66,7 @@ class Inexact:
         error: bound on the error that the operands brought.
         terms: the sizes of the terms of the sum that is not finished, added up; of a finished one its own size, or more
             where it may never have been summed (`reassociable`).
-        roundings: that each of the terms may meet.
+        roundings: the largest number for each of the terms.
     """
 
     __array_priority__ = 1000
@@ -113,7 +113,7 @@ class Inexact:
         return other if isinstance(other, Inexact) else Inexact(np.asarray(other, np.float64), self.arithmetic)
 
     def _operand(self) -> Inexact:
-        """A term of a sum: its own sum goes on, unless it is stored in between."""
+        """A term of a sum: its own sum is continued, unless it is stored in between."""
         return self.finished() if self.arithmetic.every else self
 
     # Sums
@@ -223,12 +223,12 @@ def _einsum(spec: str, a: Inexact, b: Inexact) -> Inexact:
 
 
 def inexact(values: Doubles | None, arithmetic: Arithmetic = IN_FLOAT32) -> Inexact | None:
-    """Inputs: exactly the values that the implementation is given."""
+    """Inputs without error: exactly the values that the implementation gets."""
     return None if values is None else Inexact(np.asarray(values, np.float64), arithmetic)
 
 
 def approximately(values: Doubles, like: Any, error: Doubles | float) -> Any:
-    """Constants that an implementation computes itself, each off by up to `error`; plain beside plain arrays."""
+    """Constants that an implementation computes itself, with an error of up to `error`; plain if `like` is plain."""
     return (
         Inexact(values, like.arithmetic, error).stored(like.arithmetic.every) if isinstance(like, Inexact) else values
     )

@@ -23,7 +23,7 @@ class Placement:
     behind: int = 0
 
     def of(self, case: Case) -> list[NDArray[Any] | None]:
-        """The case's inputs in their order. X keeps the shape [N, C, H, W] only as planes."""
+        """The case's inputs in order. X keeps the shape [N, C, H, W] only in NCHW."""
         inputs = dict(case.inputs())
         x = inputs["X"]
         assert x is not None
@@ -35,7 +35,7 @@ class Placement:
         return [None if value is None else np.ascontiguousarray(value) for value in inputs.values()]
 
     def piece_length(self, case: Case) -> int:
-        """L where the rows of theta are wider, else 0."""
+        """L if the rows of theta are wider, else 0."""
         if not self.before and not self.behind:
             return 0
         theta = case.inputs()["theta"]
@@ -55,7 +55,7 @@ PLACEMENTS = {
 
 
 def placements_of(case: Case) -> dict[str, Placement]:
-    """Those of `PLACEMENTS` that the case's operator takes, by name."""
+    """The `PLACEMENTS` that the case's operator supports, by name."""
     return {"NCHW": Placement()} if isinstance(case, UpsampleArgmaxCase) else PLACEMENTS
 
 

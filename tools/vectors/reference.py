@@ -22,7 +22,7 @@ _ACTIVATIONS = {
 
 
 def upsample(x: Doubles, scale: int) -> Doubles:
-    """Bilinear, align_corners=False, of [N, C, h, w]."""
+    """Bilinear upsampling of [N, C, h, w], align_corners=False."""
     for axis in (2, 3):
         extent = x.shape[axis]
         position = np.maximum((np.arange(extent * scale) + 0.5) / scale - 0.5, 0.0)
@@ -36,7 +36,7 @@ def upsample(x: Doubles, scale: int) -> Doubles:
 
 
 def compose(x: Doubles, previous: Doubles | None, coordinates: bool) -> Doubles:
-    """The map a level reads: x- and y-coordinates, X, `previous` upsampled by 2."""
+    """The input map of a level: x- and y-coordinates, X, `previous` upsampled by 2."""
     parts = [x]
     if coordinates:
         batch, _, height, width = x.shape
@@ -74,7 +74,7 @@ def _convolve(window: Doubles, weight: Doubles) -> Doubles:
 
 
 def _of_patches(patch: Callable[[int, int, int], Doubles], batch: int, rows: int, columns: int) -> Doubles:
-    """The map [N, C, H, W] of the patches [C, p_h, p_w]."""
+    """Assembles the patches [C, p_h, p_w] to the map [N, C, H, W]."""
     images = []
     for n in range(batch):
         lines = [np.concatenate([patch(n, i, j) for j in range(columns)], axis=2) for i in range(rows)]
@@ -126,7 +126,7 @@ def fused_mapper_dpw_conv(
     previous: Doubles | None = None,
     **attributes: Any,
 ) -> Doubles:
-    """Y [N, C_out, H, W]: the DPWConv with the weights that the mapper makes of the signal."""
+    """Y [N, C_out, H, W]: the DPWConv with the weights that the mapper computes from the signal."""
     batch, _, rows, columns = signal.shape
     pieces, length, _ = mapper.shape
     split = signal.reshape(batch, pieces, length, rows, columns)
@@ -223,7 +223,7 @@ def dpw_meta_block(
     offset: int = 0,
     coordinates: bool = False,
 ) -> Doubles:
-    """Y [N, C_out, H, W]; the depth-wise convolution reads what the neighbours' pw1 made."""
+    """Y [N, C_out, H, W]; the depth-wise convolution reads values computed with the neighbours' pw1."""
     hidden = len(bias1)
     channels = compose(x, previous, coordinates).shape[1]
     h = dpw_conv(x, theta, bias1, previous, activation="relu6", offset=offset, coordinates=coordinates)

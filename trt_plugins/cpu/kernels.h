@@ -70,7 +70,7 @@ struct MBConvInputs {
   const float* project_bias;
 };
 
-/// Floats of working memory that `mbconv` needs beside its threads' own: one image's depth-wise result.
+/// Floats of working memory that `mbconv` needs in addition to its threads' own: one image's depth-wise result.
 std::size_t working_floats(const MBConvParams& params);
 
 void mbconv(const MBConvParams& params, const MBConvInputs& inputs, float* working, float* y, const Workers& workers);

@@ -2,7 +2,7 @@
 
 #include "residual_arguments.cuh"
 
-// DPWInvertedResidual on the ordinary cores, for float tensors.
+// DPWInvertedResidual on CUDA cores, for float tensors.
 //
 // A thread block makes up to kOuts output channels (blockIdx.y says which) of a patch, a tile at a time. It reads the
 // patch's weights once. For every tile it loads the window of the composed input and then, kChunk hidden channels at a

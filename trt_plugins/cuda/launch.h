@@ -11,11 +11,11 @@
 
 /// Launch functions of the operators. Each takes device pointers, parameters made by `validate`, and a stream; it
 /// enqueues one kernel and returns the launch's error. Nothing is allocated, synchronised or created, so that a launch
-/// may be captured in a CUDA graph. All tensors are contiguous NCHW, but for X where its layout says otherwise and
-/// theta (see Theta), and begin at addresses that cudaMalloc, or an offset of a multiple of 16 bytes from them, gives.
+/// may be captured in a CUDA graph. All tensors are contiguous NCHW, except X in another layout and theta (see
+/// Theta), and begin at addresses of cudaMalloc, or at multiples of 16 bytes from them.
 namespace hyperseg::cuda {
 
-/// Storage type of X, theta, biases, previous and Y, all alike. Sums are in float32.
+/// Common storage type of X, theta, biases, previous and Y. Sums are in float32.
 enum class DataType : int { kFloat32 = 0, kFloat16 = 1 };
 
 /// Memory layout of a feature map: NCHW (contiguous), NHWC (channels last), and NHWC with the channels padded to a

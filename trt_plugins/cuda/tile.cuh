@@ -56,7 +56,7 @@ struct Tiling {
   }
 };
 
-/// Elements that a tile reads and writes beside the weights.
+/// Elements that a tile reads and writes besides the weights.
 template <typename Shape>
 constexpr std::int64_t tile_elements(const LevelInput& input, int out_channels, Shape) {
   return std::int64_t{Shape::kWindow} * input.x_channels +

@@ -15,8 +15,8 @@ namespace hyperseg::tensorrt {
 enum class Presence { kRequired, kOptional };
 
 /// Reads an operator's attributes from the fields that TensorRT passes: typed by the ONNX parser (INT32, INT64, CHAR
-/// with the trailing NUL counted) or written by `FieldWriter` into a plan. A plan is a file, so nothing in it is taken
-/// on trust: type, length and range of every field are checked. The first problem is kept in `error`.
+/// with the trailing NUL counted) or written by `FieldWriter` into a plan. A plan is an untrusted file: type, length
+/// and range of every field are checked. The first problem is kept in `error`.
 class FieldReader {
  public:
   FieldReader(const char* operator_name, const nvinfer1::PluginFieldCollection* fields);

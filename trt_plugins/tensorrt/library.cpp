@@ -1,4 +1,4 @@
-// Entry points of the plug-in library. Nothing here, or anywhere in the library, calls into TensorRT's own
+// Entry points of the plugin library. Nothing here, or anywhere in the library, calls into TensorRT's own
 // libraries: REGISTER_TENSORRT_PLUGIN would need them at link time and break when the registry changes between major
 // versions. One build of this library serves TensorRT 10, TensorRT 11 and TensorRT for RTX.
 #include <array>

@@ -6,7 +6,7 @@
 namespace hyperseg::tensorrt {
 namespace {
 
-// TensorRT hands the finder to the library, not to a plug-in, so it cannot live in an object.
+// TensorRT passes the finder to the library, not to a plugin, so it cannot live in an object.
 std::atomic<nvinfer1::ILoggerFinder*> logger_finder{nullptr};
 
 }  // namespace

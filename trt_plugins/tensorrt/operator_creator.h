@@ -11,7 +11,7 @@
 
 namespace hyperseg::tensorrt {
 
-/// Creates plug-ins of an operator, from the ONNX node's attributes while building and from the plan's fields when an
+/// Creates plugins of an operator, from the ONNX node's attributes while building and from the plan's fields when an
 /// engine is loaded. Both come as field lists and are checked alike.
 template <typename Operator>
 class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
@@ -25,7 +25,7 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
   const char* getPluginName() const noexcept override { return Operator::kName; }
   const char* getPluginVersion() const noexcept override { return kVersion; }
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
-  /// The parser drops attributes that are not listed here without a word.
+  /// The parser silently drops attributes that are not listed here.
   const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override { return &collection_; }
 
   nvinfer1::IPluginV3* createPlugin(const char* /*name*/, const nvinfer1::PluginFieldCollection* fields,

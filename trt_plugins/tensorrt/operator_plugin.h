@@ -18,7 +18,7 @@ namespace hyperseg::tensorrt {
 inline constexpr const char* kNamespace = "hyperseg";
 inline constexpr const char* kVersion = "1";
 
-/// Plug-in of an operator: TensorRT's four interfaces, implemented once for all operators. `Operator` provides
+/// Plugin of an operator: TensorRT's four interfaces, implemented once for all operators. `Operator` provides
 ///
 ///   kName                                   the ONNX operator
 ///   Attributes, Params                      of trt_plugins/include/hyperseg
@@ -150,7 +150,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
       if (!type) return failed("input 0 is neither float32 nor float16");
       next.type = *type;
       const std::optional<cuda::MapLayout> layout = map_layout(inputs[0].format);
-      if (!layout) return failed("input 0 lies in memory in a way that no kernel reads");
+      if (!layout) return failed("input 0 has a memory layout that no kernel supports");
       next.x_layout = *layout;
       const Shape expected = next.params.output();
       const Shape given(outputs[0].dims.d, outputs[0].dims.nbDims);

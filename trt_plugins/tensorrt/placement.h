@@ -14,7 +14,7 @@ namespace hyperseg::tensorrt {
 /// the surrounding nodes; no ONNX file has them.
 template <typename Attributes>
 struct Placed : Attributes {
-  bool channels_last = false;  ///< X comes as kHWC and nothing else
+  bool channels_last = false;  ///< X is always kHWC
 
   void read(FieldReader& fields) {
     constexpr int kLargest = std::numeric_limits<int>::max();

@@ -6,7 +6,7 @@
 
 namespace hyperseg::tensorrt {
 
-/// UpsampleArgmax(X) -> labels. The labels are INT32, since plug-ins cannot put out UINT8: a Cast follows in the graph.
+/// UpsampleArgmax(X) -> labels. The labels are INT32, since plugins cannot output UINT8: a Cast follows in the graph.
 struct UpsampleArgmaxOperator {
   using Attributes = UpsampleArgmaxAttributes;
   using Params = UpsampleArgmaxParams;

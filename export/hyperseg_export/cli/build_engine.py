@@ -14,7 +14,7 @@ _EXAMPLES = """
 Examples:
   hyperseg-build-engine --fp16                    # m.onnx -> m.fp16.engine + m.fp16.engine.json
   hyperseg-build-engine m.onnx -o edge.engine
-  hyperseg-build-engine m.onnx --fp16 --keep-fp32 # ... and list what stays in float32
+  hyperseg-build-engine m.onnx --fp16 --keep-fp32 # ... and list the nodes in float32
   hyperseg-build-engine m.onnx --fp16 --keep-fp32 Resize Sigmoid
   hyperseg-build-engine m.onnx --flavour tensorrt-rtx --compute-capability 8.6 8.9
   hyperseg-build-engine dynamic.onnx --min 256x512 --opt 512x1024 --max 1024x2048
@@ -52,36 +52,38 @@ def _belongs(option: str, word: str) -> bool:
     return not word.startswith("-") and not word.endswith(".onnx")
 
 
-@click.command(cls=_Command, epilog=_EXAMPLES, help="Build a TensorRT engine from an ONNX file of hyperseg-export's.")
+@click.command(cls=_Command, epilog=_EXAMPLES, help="Build a TensorRT engine from an ONNX file of hyperseg-export.")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@common.output_option("Engine file. Default: MODEL.engine, with --fp16 MODEL.fp16.engine, beside the model.")
-@click.option("--fp16", "half", is_flag=True, help="Compute in half precision: the graph itself is converted.")
+@common.output_option("Engine file. Default: MODEL.engine, or MODEL.fp16.engine with --fp16, in the model's folder.")
+@click.option("--fp16", "half", is_flag=True, help="Convert the graph to half precision.")
 @click.option(
     _KEEP,
     "keep",
     multiple=True,
     metavar="[NAME...]",
-    help="Operators or nodes to keep in float32 beside those known to be sensitive; without a name, list all that are.",
+    help="Operators or nodes to keep in float32, besides the sensitive ones; without a name, list all kept.",
 )
 @click.option(
-    "--flavour", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="Which TensorRT. Default: what is installed."
+    "--flavour", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="TensorRT flavour. Default: the installed one."
 )
 @click.option(
     _CAPABILITY,
     "capabilities",
     multiple=True,
     metavar="X.Y...",
-    help="GPUs to build for, without having them (TensorRT for RTX). Default: the GPU here, else RTX 30, 40 and 50.",
+    help="Target GPUs, need not be present (TensorRT for RTX). Default: this GPU, else RTX 30, 40 and 50.",
 )
 @click.option("--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic.")
-@click.option("--opt", "best", metavar="HxW", help="The input it is to be fastest at. Default: the model's own.")
+@click.option("--opt", "best", metavar="HxW", help="Input size to optimise for. Default: the model's.")
 @click.option("--max", "most", metavar="HxW", help="Largest input.")
 @click.option("--batch", type=int, metavar="N", help="Largest batch of a model exported with --dynamic. Default: 1.")
-@click.option("--timing-cache", type=click.Path(path_type=Path), metavar="FILE", help="Keep kernel timings here.")
-@click.option("--workspace", type=int, metavar="MIB", help="Largest scratch memory of a layer.")
+@click.option(
+    "--timing-cache", type=click.Path(path_type=Path), metavar="FILE", help="File to reuse and store kernel timings."
+)
+@click.option("--workspace", type=int, metavar="MIB", help="Limit of a layer's scratch memory.")
 @click.option("--optimization-level", type=int, metavar="0..5", help="0: fast build, 5: fast engine.")
-@click.option("--no-verify", is_flag=True, help="Do not run the engine against ONNX Runtime where a GPU is present.")
-@click.option("--verbose", is_flag=True, help="Pass TensorRT's own messages on, to stderr.")
+@click.option("--no-verify", is_flag=True, help="Do not compare the engine with ONNX Runtime on a GPU.")
+@click.option("--verbose", is_flag=True, help="Print TensorRT's messages on stderr.")
 @common.force_option
 @common.json_option
 @common.debug_option
@@ -105,7 +107,7 @@ def build(
     force: bool,
     as_json: bool,
 ) -> int:
-    # Only now, so that --help and wrong usage answer at once.
+    # Imported here, so that --help and usage errors are fast.
     from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
     from hyperseg_export.engine import require_graph_tools

@@ -47,7 +47,7 @@ class EngineBuild:
         return 0
 
     def _find(self) -> Path:
-        """The only ONNX file of ours in the working folder, else the one that ships with the package."""
+        """Our only ONNX file in the working folder, else the one that ships with the package."""
         shipped = [path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX)]
         for found, reason in (
             (onnx_models(Path()), f"the only model in {Path().resolve()}"),
@@ -60,7 +60,7 @@ class EngineBuild:
                 if not self.as_json:
                     say(f"Model: {found[0]} ({reason})")
                 return found[0]
-        raise ModelError(f"there is no ONNX file of hyperseg-export's in {Path().resolve()}; name one")
+        raise ModelError(f"there is no ONNX file from hyperseg-export in {Path().resolve()}; name one")
 
     def _print(self, report: EngineReport) -> None:
         facts, audit = report.facts, report.audit
@@ -70,7 +70,7 @@ class EngineBuild:
         say(f"Built by {facts.flavour.label} {facts.version} for compute capability {targets}")
         share = f"{audit.half_share:.0%} in half precision"
         say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
-        say(f"Layers that only change where values lie: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
+        say(f"Layers that only move values: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:
@@ -91,7 +91,7 @@ class EngineBuild:
 
 
 class BuildProgress:
-    """A progress bar for a build, and with `verbose` TensorRT's messages. Silent where stdout is not a terminal."""
+    """A progress bar for a build, and with `verbose` TensorRT's messages. Silent if stdout is not a terminal."""
 
     def __init__(self, visible: bool, verbose: bool) -> None:
         self._verbose = verbose

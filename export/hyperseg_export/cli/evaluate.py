@@ -20,10 +20,12 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
 
 @click.command(epilog=EXAMPLES)
 @click.argument("models", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
-@click.option("--split", default="val", show_default=True, help="Part of the data set; several joined by +.")
-@click.option("--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="How it is stored.")
-@click.option("--resolution", metavar="HxW", help="Of the network's input, where the model leaves it open.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--split", default="val", show_default=True, help="Split of the dataset; several joined by +.")
+@click.option(
+    "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
+)
+@click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
 @common.backend_option
 @common.threads_option
 @click.option("--confusion", type=click.Path(path_type=Path), help="Draw the confusion matrix into this PNG.")
@@ -46,10 +48,10 @@ def evaluate(
 ) -> int:
     """Score MODELS on a split: mean IoU from one confusion matrix at the labels' size, void ignored, no mirroring.
 
-    Without MODELS, the model of the working folder or the one that ships with the package is taken. The images of
-    --confusion and --worst are of the first model.
+    Without MODELS, it scores the model in the working folder, else the one that ships with the package. --confusion and
+    --worst refer to the first model.
     """
-    # Only now, so that --help and wrong usage answer at once.
+    # Imported here, so that --help and usage errors are fast.
     from hyperseg_export.cli.evaluate_session import EvaluateSession
 
     size = None if resolution is None else common.parse_resolution(resolution)

@@ -28,7 +28,7 @@ _SAME_PLACE = "-"
     "--ckpt",
     "checkpoint",
     type=click.Path(path_type=Path),
-    help="Published or own checkpoint (.pt, .pth, .safetensors). Default: the one in the working folder.",
+    help="Checkpoint, published or our own (.pt, .pth, .safetensors). Default: the one in the working folder.",
 )
 @click.option("--preset", metavar="NAME", help="Instead of a checkpoint: a preset with random weights, for benchmarks.")
 @click.option(
@@ -36,12 +36,12 @@ _SAME_PLACE = "-"
     is_flag=False,
     flag_value=_SAME_PLACE,
     metavar="[FILE]",
-    help="Write ONNX, to FILE. Default: the checkpoint's name with .onnx, beside it.",
+    help="Write ONNX to FILE. Default: the checkpoint's name with .onnx, in its folder.",
 )
 @common.output_option("The same as --onnx FILE.")
 @click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the preset's.")
-@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Images at once.")
-@click.option("--dynamic", is_flag=True, help="Leave batch, height and width open.")
+@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Images per run.")
+@click.option("--dynamic", is_flag=True, help="Export with dynamic batch, height and width.")
 @click.option(
     "--input-type",
     type=click.Choice(["uint8", "float"]),
@@ -57,14 +57,19 @@ _SAME_PLACE = "-"
     help="labels: uint8 [N, H, W]. logits: float32 [N, C, H, W].",
 )
 @click.option(
-    "--fp16", "half", is_flag=True, help="Weights and arithmetic in half precision; inputs and outputs as before."
+    "--fp16",
+    "half",
+    is_flag=True,
+    help="Weights and arithmetic in half precision; inputs and outputs keep their types.",
 )
 @click.option("--int8", "quantised", is_flag=True, help="Quantise the encoder; needs --calibrate.")
-@click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Images to calibrate --int8 on.")
+@click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Calibration images for --int8.")
 @click.option("--portable", is_flag=True, help="Standard ONNX operators only; slower.")
-@click.option("--no-fuse", is_flag=True, help="Keep the encoder in standard operators: for CUDA in ONNX Runtime.")
-@click.option("--opset", type=int, default=18, show_default=True, metavar="N", help="Of the standard operators.")
-@click.option("--no-verify", is_flag=True, help="Do not run the file against PyTorch.")
+@click.option("--no-fuse", is_flag=True, help="Do not fuse operators for the CPU: for ONNX Runtime on CUDA.")
+@click.option(
+    "--opset", type=int, default=18, show_default=True, metavar="N", help="Version of the standard operators."
+)
+@click.option("--no-verify", is_flag=True, help="Do not compare the file with PyTorch.")
 @common.force_option
 @common.json_option
 @common.debug_option
@@ -89,7 +94,7 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    # Only now, so that --help and wrong usage answer at once.
+    # Imported here, so that --help and usage errors are fast.
     from hyperseg_runtime.metadata import InputType, OutputKind, Precision
 
     from hyperseg_export.cli.export_session import ExportSession
@@ -97,9 +102,9 @@ def export(
     from hyperseg_export.options import ExportOptions, Resolution
 
     if checkpoint is not None and preset is not None:
-        raise click.UsageError("--ckpt and --preset exclude each other")
+        raise click.UsageError("--ckpt and --preset cannot be combined")
     if half and quantised:
-        raise click.UsageError("--fp16 and --int8 exclude each other")
+        raise click.UsageError("--fp16 and --int8 cannot be combined")
     named = None if onnx in (None, _SAME_PLACE) else Path(str(onnx))
     if named is not None and output is not None:
         raise click.UsageError(f"--onnx {named} and --output {output} name two files; give one")
@@ -124,8 +129,8 @@ def export(
 
 
 def main() -> None:
-    # Threads of PyTorch that wait in a loop take the processor from those that work, where other programs run too: an
-    # export beside them took twice as long. Read when PyTorch is loaded, so it is set before.
+    # PyTorch's idle threads spin, which slows an export on a busy machine by a factor of two. The variable is read when
+    # PyTorch is loaded, so it is set before.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     common.execute(export, "hyperseg-export")
 

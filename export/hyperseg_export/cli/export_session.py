@@ -64,7 +64,7 @@ class ExportSession:
             )
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
-            raise ModelError(f"several checkpoints in {place.resolve()}: {names}; say which with --ckpt FILE")
+            raise ModelError(f"several checkpoints in {place.resolve()}: {names}; choose one with --ckpt FILE")
         self._say(f"{found[0]}: the only checkpoint in {place.resolve()}")
         return found[0]
 

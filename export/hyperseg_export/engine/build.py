@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def default_output(model: Path, half: bool) -> Path:
-    """`m.onnx` becomes `m.fp16.engine` or `m.engine`, beside it."""
+    """The default engine file of `m.onnx`: `m.fp16.engine` or `m.engine` in the same folder."""
     return model.with_name(f"{model.stem}{'.fp16' if half else ''}.engine")
 
 
@@ -42,7 +42,7 @@ def build_engine(
 
     Args:
         model: the ONNX file.
-        output: the engine; None puts it beside the model, see `default_output`.
+        output: the engine; None: next to the model, see `default_output`.
         options: see EngineOptions.
         listener: receives progress and TensorRT's messages.
 
@@ -109,7 +109,7 @@ def _build(
             )
             return run_build(request, listener)
     except OSError as error:
-        raise OutputError(f"the model could not be handed to TensorRT: {reason(error)}") from error
+        raise OutputError(f"the model could not be passed to TensorRT: {reason(error)}") from error
 
 
 def _profile(model: ModelProto, spec: InputSpec, options: EngineOptions) -> dict[str, tuple[tuple[int, ...], ...]]:

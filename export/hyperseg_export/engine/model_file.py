@@ -61,7 +61,7 @@ def read_model(path: Path) -> ModelFile:
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """The graph that TensorRT parses; the file's own is left as it is."""
+    """The graph that TensorRT parses; the file's own graph is not changed."""
 
     proto: onnx.ModelProto
     conversion: Conversion | None
@@ -74,7 +74,7 @@ def prepare(
     """Runs the passes and the surgery of the target (`passes.targets`) on the file's graph. Raises EngineError.
 
     Args:
-        source: left as it is.
+        source: not changed.
         options: of these `half` and `keep_float32` say how the graph is edited.
         flavour: the TensorRT that parses the graph.
         turing: whether the engine is for GPUs of the Turing generation too.

@@ -37,19 +37,19 @@ def load_plugins(builder: Any, library: str | None) -> Any:
         return None
     handle = builder.get_plugin_registry().load_library(library)
     if not plugin_fields(builder):
-        raise EngineError(f"TensorRT did not take the plugin library {library}; build it again (pip install .)")
+        raise EngineError(f"TensorRT did not load the plugin library {library}; build it again (pip install .)")
     return handle
 
 
 def plugin_fields(builder: Any) -> dict[str, set[str]]:
-    """The operators that the registry has plugins for, in our namespace, and the attributes that each of them knows."""
+    """The operators with plugins in our namespace of the registry, and the attributes of each plugin."""
     creators = builder.get_plugin_registry().all_creators
     ours = [creator for creator in creators if creator.plugin_namespace == DOMAIN]
     return {creator.name: {field.name for field in creator.field_names} for creator in ours}
 
 
 def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[str]], name: str) -> Iterator[str]:
-    """One line for every node that cannot be taken, with the remedy."""
+    """One line for every unsupported node, with the remedy."""
     known: dict[str, bool] = {}
     for node in graph.nodes:
         where = f"{node.op} (node {node.name or node.outputs[0].name})"
@@ -61,9 +61,9 @@ def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[st
             # The parser would drop them without a word.
             unknown = set(node.attrs) - plugins[node.op] - set(PLUGIN_ATTRIBUTES)
             if unknown:
-                yield f"{where}: libhyperseg_trt.so does not know {', '.join(sorted(unknown))}; build it anew"
+                yield f"{where}: libhyperseg_trt.so does not support {', '.join(sorted(unknown))}; rebuild it"
         elif (node.domain or "") not in _STANDARD_DOMAINS:
-            yield f"{where}: {name} does not know the domain {node.domain}; export the checkpoint with hyperseg-export"
+            yield f"{where}: {name} does not support domain {node.domain}; export the checkpoint with hyperseg-export"
         else:
             if node.op not in known:
                 known[node.op] = bool(parser.supports_operator(node.op))
@@ -72,11 +72,11 @@ def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[st
 
 
 def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_unsupported: Callable[[str], None]) -> Any:
-    """The network of an ONNX file. Raises UnsupportedOperatorError before, EngineError during parsing."""
+    """The network of an ONNX file. Raises UnsupportedOperatorError before, and EngineError during parsing."""
     trt = tensorrt.module
     network = builder.create_network(creation_flags(trt))
     if network is None:
-        raise EngineError(f"{tensorrt.name} made no network; see its messages (--verbose)")
+        raise EngineError(f"{tensorrt.name} created no network; see its messages (--verbose)")
     parser = trt.OnnxParser(network, logger)
     content = model.read_bytes()
     graph = gs.import_onnx(onnx.load_model_from_string(content))
@@ -84,7 +84,7 @@ def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_uns
     for problem in problems:
         report_unsupported(problem)
     if problems:
-        raise UnsupportedOperatorError(f"{len(problems)} nodes cannot be taken")
+        raise UnsupportedOperatorError(f"{len(problems)} nodes are not supported")
     if not parser.parse(content):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise EngineError("; ".join(_describe(error) for error in errors) or "the parser gave no reason")
@@ -101,7 +101,7 @@ def check_outputs(network: Any, graph: gs.Graph, trt: Any) -> None:
         tensor = network.get_output(index)
         declared = expected.get(tensor.name)
         if declared is None:
-            raise EngineError(f"the network puts out {tensor.name}, which the model does not")
+            raise EngineError(f"the network has an output {tensor.name}, the model does not")
         if tensor.dtype != getattr(trt, np.dtype(declared.dtype).name, None):
             raise EngineError(f"output {tensor.name} has type {tensor.dtype} in the network, not that of the model")
         shape = tuple(extent if isinstance(extent, int) else -1 for extent in declared.shape)
@@ -119,11 +119,11 @@ def _describe(error: Any) -> str:
 
 
 def configure(tensorrt: TensorRT, builder: Any, request: BuildRequest) -> Any:
-    """A builder configuration for the request. Raises EngineError where TensorRT refuses something."""
+    """A builder configuration for the request. Raises EngineError if TensorRT refuses a setting."""
     trt = tensorrt.module
     config = builder.create_builder_config()
     if config is None:
-        raise EngineError(f"{tensorrt.name} made no builder configuration; see its messages (--verbose)")
+        raise EngineError(f"{tensorrt.name} created no builder configuration; see its messages (--verbose)")
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if request.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace << 20)
@@ -147,7 +147,7 @@ def _set_targets(tensorrt: TensorRT, config: Any, request: BuildRequest) -> None
     for index, capability in enumerate(request.compute_capabilities):
         if capability not in known:
             raise EngineError(
-                f"{tensorrt.name} does not build for compute capability {capability}; it knows {', '.join(known)}"
+                f"{tensorrt.name} does not build for compute capability {capability}; it supports {', '.join(known)}"
             )
         if not config.set_compute_capability(known[capability], index):
             raise EngineError(f"{tensorrt.name} refused compute capability {capability}; see its messages (--verbose)")
@@ -168,7 +168,7 @@ def _set_profile(builder: Any, config: Any, request: BuildRequest) -> None:
 
 
 def read_timing_cache(config: Any, path: str | None) -> Any:
-    """Attaches the cache of earlier builds, or an empty one. None where none was asked for."""
+    """Attaches the cache of earlier builds, or an empty one. None without --timing-cache."""
     if path is None:
         return None
     content = Path(path).read_bytes() if Path(path).is_file() else b""

@@ -20,7 +20,7 @@ _LARGEST_BATCH = 1024
 
 @dataclass(frozen=True)
 class Profile:
-    """The shapes that an engine of a dynamic model takes: from `least` to `most`, fastest at `best`."""
+    """Input shapes of an engine of a dynamic model: from `least` to `most`, fastest at `best`."""
 
     least: Resolution
     best: Resolution
@@ -29,7 +29,7 @@ class Profile:
     """Images at once: from 1 to `batch`, fastest at 1."""
 
     def check(self, spec: InputSpec) -> None:
-        """Raises EngineError where the model cannot have these shapes."""
+        """Raises EngineError if the model does not support these shapes."""
         for option, resolution in (("--min", self.least), ("--opt", self.best), ("--max", self.most)):
             for side, value in (("height", resolution.height), ("width", resolution.width)):
                 if value < 1 or value % spec.multiple:
@@ -49,7 +49,7 @@ class Profile:
             raise EngineError(f"--batch {self.batch} is not between 1 and {_LARGEST_BATCH}")
 
     def shapes(self, dimensions: tuple[int, ...], spec: InputSpec) -> tuple[tuple[int, ...], ...]:
-        """Least, best and most shape of the input whose shape in the graph is `dimensions` (-1 where it is open)."""
+        """Least, best and most shape of the input whose shape in the graph is `dimensions` (-1 if dynamic)."""
         result = []
         for resolution, batch in ((self.least, 1), (self.best, 1), (self.most, self.batch)):
             size = (resolution.height, resolution.width)
@@ -60,7 +60,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an ONNX file becomes an engine.
+    """Options of an engine build.
 
     Attributes:
         half: convert the graph to float16, all but what `float16` keeps in float32.
@@ -100,7 +100,7 @@ class EngineOptions:
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise OptionError(f"--optimization-level {self.optimization_level} is not between 0 and 5")
         if self.keep_float32 and not self.half:
-            raise OptionError("--keep-fp32 belongs to --fp16; without it everything is computed in the model's types")
+            raise OptionError("--keep-fp32 requires --fp16; without it the engine uses the model's types")
 
     @property
     def has_profile(self) -> bool:
@@ -125,7 +125,7 @@ the weights to the file; Turing (7.5) costs the others speed, see `surgery.matmu
 
 @dataclass(frozen=True)
 class BuildTarget:
-    """A TensorRT and the GPUs that it is to build for."""
+    """A TensorRT flavour and the GPUs to build for."""
 
     tensorrt: TensorRT
     compute_capabilities: tuple[str, ...]
@@ -139,7 +139,7 @@ class BuildTarget:
 
 
 def choose_target(options: EngineOptions) -> BuildTarget:
-    """From the options, the installation and this machine. Raises EngineError or LibraryMissingError."""
+    """Chooses by the options, the installation and this machine. Raises EngineError or LibraryMissingError."""
     driver = cuda.find_gpus()
     gpu = driver.gpus[0] if driver.gpus else None
     tensorrt = tensorrt_flavour.load(options.flavour or _installed(gpu))
@@ -161,19 +161,19 @@ def choose_target(options: EngineOptions) -> BuildTarget:
     for capability in wanted:
         if capability not in known:
             raise EngineError(
-                f"{tensorrt.name} does not build for compute capability {capability}; it knows {', '.join(known)}"
+                f"{tensorrt.name} does not build for compute capability {capability}; it supports {', '.join(known)}"
             )
     return BuildTarget(tensorrt, wanted, gpu if gpu is not None and gpu.compute_capability in wanted else None)
 
 
 def capabilities(tensorrt: TensorRT) -> dict[str, Any]:
-    """The compute capabilities that can be built for ahead of time, by the names that people use (SM86 is 8.6)."""
+    """Compute capabilities available ahead of time, by their common names (SM86 is 8.6)."""
     members = getattr(getattr(tensorrt.module, "ComputeCapability", None), "__members__", {})
     return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
 
 
 def _installed(gpu: Gpu | None) -> Flavour:
-    """The full TensorRT where it can build, else TensorRT for RTX."""
+    """The full TensorRT if it can build here, else TensorRT for RTX."""
     found = tensorrt_flavour.installed()
     if not found:
         raise EngineError(

@@ -1,7 +1,7 @@
 """Runs a build in a separate process.
 
-TensorRT ends its process with SIGABRT or SIGSEGV on some inputs, so `worker` runs in one that nothing else depends on.
-The two processes share JSON only: a BuildRequest in a file, and one Event a line through a pipe.
+TensorRT ends its process with SIGABRT or SIGSEGV on some inputs, so `worker` runs in a separate one. The two processes
+exchange JSON only: a BuildRequest in a file, and one Event per line through a pipe.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hyperseg_export.errors import BuildCrashError, EngineError, UnsupportedOper
 _WORKER = "hyperseg_export.engine.worker"
 _PLUGIN_PREFIX = "hyperseg: "
 _PATIENCE = 5.0
-"""Seconds that a stopped build has to end by itself."""
+"""Seconds before a stopped build is killed."""
 
 _RTX_PACKAGE = "tensorrt_rtx_libs"
 _RTX_LIBRARIES = ("libtensorrt_rtx.so", "libtensorrt_onnxparser_rtx.so")
@@ -68,7 +68,7 @@ class BuildRequest:
 
 
 class EventKind(str, Enum):
-    """PROGRESS: `text` is the phase, `value` the share done. MESSAGE: TensorRT's own words, `value` 1 for an error.
+    """PROGRESS: `text` is the phase, `value` the completed share. MESSAGE: TensorRT's text, `value` 1 for an error.
     LAYERS: the built engine's layers as TensorRT prints them. UNSUPPORTED: `text` is one operator and its node.
     FAILURE: the build is over. DONE: the plan is written; `value` is its size in bytes."""
 
@@ -101,7 +101,7 @@ class BuildListener(Protocol):
     """Receives the events of a build, in the thread that called `build_engine`."""
 
     def progress(self, phase: str, share: float) -> None:
-        """TensorRT works on `phase`; `share` of the whole is done, 0 to 1."""
+        """TensorRT is in `phase`; `share` of the build is complete, 0 to 1."""
 
     def message(self, text: str) -> None:
         """TensorRT logged something (information, warning or error)."""
@@ -118,7 +118,7 @@ class NullListener:
 
 
 def run_build(request: BuildRequest, listener: BuildListener) -> str:
-    """Builds in a new process; returns the list of layers as TensorRT prints it, empty if it printed none.
+    """Builds in a new process; returns TensorRT's list of layers, empty if it printed none.
 
     Raises EngineError with TensorRT's reason. Ctrl-C ends the process, then raises KeyboardInterrupt here.
     """
@@ -169,7 +169,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Events:
-    """Collects the events of one build and passes them on."""
+    """Collects the events of one build and forwards them."""
 
     def __init__(self, listener: BuildListener) -> None:
         self.layers = ""
@@ -202,7 +202,7 @@ class _Events:
             self._done = True
 
     def raise_failure(self, status: int, output: str) -> None:
-        """Raises what the build ended with, unless it ended well."""
+        """Raises the error of the build, if there was one."""
         if self._unsupported:
             raise UnsupportedOperatorError("; ".join(self._unsupported))
         plugin = [line.removeprefix(_PLUGIN_PREFIX) for line in output.splitlines() if line.startswith(_PLUGIN_PREFIX)]
@@ -211,7 +211,7 @@ class _Events:
             name = signal.Signals(-status).name
             last = reasons[-1] if reasons else (output.strip().splitlines() or ["it gave no reason"])[-1]
             raise BuildCrashError(
-                f"TensorRT ended the building process with {name} (phase: {self._phase}; {_line(last)}); "
+                f"TensorRT ended the build process with {name} (phase: {self._phase}; {_line(last)}); "
                 "nothing was written. Try another --optimization-level or --workspace, or another TensorRT"
             )
         if self._failure is not None:
@@ -219,7 +219,7 @@ class _Events:
             raise EngineError(f"{self._failure}{because}")
         if status != 0 or not self._done:
             last = (output.strip().splitlines() or ["it gave no reason"])[-1]
-            raise EngineError(f"the building process ended with code {status} ({_line(last)})")
+            raise EngineError(f"the build process ended with code {status} ({_line(last)})")
 
 
 def _line(text: str) -> str:
@@ -227,7 +227,7 @@ def _line(text: str) -> str:
 
 
 def _environment(flavour: Flavour, folder: Path) -> dict[str, str]:
-    """The worker's: it finds our packages where we have them from, and the libraries that TensorRT opens by name."""
+    """The worker's environment, in which it finds our packages and the libraries that TensorRT opens by name."""
     environment = dict(os.environ)
     homes = [str(Path(package.__file__ or "").parent.parent) for package in (hyperseg_export, hyperseg_runtime)]
     _prepend(environment, "PYTHONPATH", homes)

@@ -1,7 +1,7 @@
 """Report on a built engine: layers, element types, copies around the plugins, and the verification.
 
-On a GPU the layers come from the engine inspector, as JSON. Where no engine can be deserialised they come from the
-builder, which prints the same list, as text, when it is done.
+On a GPU the layers come from the engine inspector, as JSON. If the engine cannot be deserialised, they come from the
+builder, which prints the same list as text after the build.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LINE = re.compile(
     r", Outputs: \[(?P<outputs>.*?)\], TacticName:"
 )
 _TENSOR = re.compile(r"\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>.*?)\].*?, Datatype: (?P<type>\w+)")
-# TensorRT for RTX names a layer after what it does: transposes, reshapes, slices, copies, concatenations, nothing else.
+# TensorRT for RTX names a layer by its operations; these are transposes, reshapes, slices, copies, concatenations.
 _MOVES = re.compile(r"__myl_(?:Tran|Resh|Slic|Move|Conc)+_myl")
 
 
@@ -49,7 +49,7 @@ class Layer:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     moves: bool
-    """Whether it only changes where values lie: what TensorRT added itself, and slices, transposes and the like."""
+    """Whether it only moves values: TensorRT's own reformats, and slices, transposes and similar operations."""
 
     @property
     def plugin(self) -> bool:
@@ -69,14 +69,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Audit:
-    """A built engine in numbers."""
+    """Statistics of a built engine."""
 
     layers: int
     """That compute on floating-point numbers."""
     half_layers: int
     plugin_layers: int
     reformats: int
-    """Layers that only change where values lie."""
+    """Layers that only move values."""
     at_plugins: tuple[Layer, ...]
     """Of these, those that feed a plugin or read one's result."""
 
@@ -90,7 +90,7 @@ class Audit:
 
 
 def audit(layers: Iterable[Layer]) -> Audit:
-    """Counts. Raises EngineError where there is nothing to count."""
+    """Computes the statistics. Raises EngineError for an empty list."""
     found = list(layers)
     floating = [layer for layer in found if layer.floating]
     if not floating:
@@ -110,7 +110,7 @@ def audit(layers: Iterable[Layer]) -> Audit:
 
 
 def layers_from_builder(text: str) -> list[Layer]:
-    """From the message that TensorRT for RTX logs (severity VERBOSE, profiling verbosity DETAILED) after a build."""
+    """Layers from the message of TensorRT for RTX after a build (severity VERBOSE, profiling verbosity DETAILED)."""
     return [
         Layer(
             name=match["name"],
@@ -133,11 +133,11 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def layers_from_inspector(text: str) -> list[Layer]:
-    """From `EngineInspector.get_engine_information(LayerInformationFormat.JSON)`."""
+    """Layers from `EngineInspector.get_engine_information(LayerInformationFormat.JSON)`."""
     try:
         entries = list(json.loads(text)["Layers"])
     except (ValueError, KeyError, TypeError) as error:
-        raise EngineError("the engine inspector's answer is not understood; see --verbose") from error
+        raise EngineError("the engine inspector's output cannot be parsed; see --verbose") from error
     return [_from_json(entry) for entry in entries if isinstance(entry, dict)]
 
 
@@ -166,7 +166,7 @@ def _json_tensors(entries: Iterable[dict[str, Any]]) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True)
 class Execution:
-    """The engine against ONNX Runtime, on this machine's GPU."""
+    """Result of the engine's comparison with ONNX Runtime, on this machine's GPU."""
 
     inputs: int
     label_agreement: float
@@ -177,7 +177,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class EngineReport:
-    """An engine, its sidecar, and what is known about it."""
+    """An engine, its sidecar, its audit and its verification."""
 
     engine: Path
     sidecar: Path

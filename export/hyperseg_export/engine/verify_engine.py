@@ -25,7 +25,7 @@ INPUTS = 4
 
 @dataclass(frozen=True)
 class EngineVerification:
-    """The outcome of running an engine."""
+    """The outcome of a verification."""
 
     layers: str | None
     """The engine inspector's list, as JSON; None where the engine was not deserialised."""
@@ -60,7 +60,7 @@ def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: E
         options=SessionOptions(),
     )
     try:
-        # Unless told otherwise TensorRT multiplies float32 as TF32, whose factors have 11 bits, as float16's.
+        # By default TensorRT multiplies float32 as TF32, whose factors have 11 bits, like float16's.
         return EngineVerification(session.layers(), compare(source, session, Precision.FLOAT16), None)
     finally:
         session.close()
@@ -75,8 +75,8 @@ def compare(source: ModelFile, session: Session, precision: Precision) -> Execut
         comparison = check.compare(images, _labels(session.run(images)))
         if not comparison.explained:
             raise EngineError(
-                f"the engine disagrees with ONNX Runtime and was not kept: {comparison}; build without --fp16, or keep "
-                "more in float32 (--keep-fp32)"
+                f"the engine disagrees with ONNX Runtime and was discarded: {comparison}; build without --fp16, or "
+                "keep more in float32 (--keep-fp32)"
             )
         found.append(comparison)
     return Execution(len(found), min(one.equal for one in found), max(one.turned_by_rounding for one in found))
@@ -86,7 +86,7 @@ def _labels(outputs: Outputs) -> np.ndarray[tuple[int, ...], np.dtype[np.integer
     if outputs.labels is not None:
         return outputs.labels
     if outputs.logits is None:
-        raise EngineError("the model puts out neither labels nor logits")
+        raise EngineError("the model outputs neither labels nor logits")
     return np.asarray(outputs.logits.argmax(axis=1))
 
 

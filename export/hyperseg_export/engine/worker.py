@@ -26,7 +26,7 @@ LAYERS_HEADING = "Layers:"
 
 
 def build(tensorrt: TensorRT, request: BuildRequest, send: Callable[[Event], None]) -> None:
-    """Builds one engine. Raises HyperSegError, with TensorRT's own reason where it gave one."""
+    """Builds one engine. Raises HyperSegError, with TensorRT's reason if it gave one."""
     logger = make_logger(tensorrt.module, send)
     builder = tensorrt.module.Builder(logger)
     plugins = load_plugins(builder, request.plugin_library)
@@ -51,7 +51,7 @@ def build(tensorrt: TensorRT, request: BuildRequest, send: Callable[[Event], Non
 
 
 def make_logger(trt: Any, send: Callable[[Event], None]) -> Any:
-    """A logger that passes warnings and errors on, and picks the list of layers out of the verbose messages."""
+    """A logger that forwards warnings and errors, and extracts the list of layers from the verbose messages."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Phase:
 
 
 class PhaseTree:
-    """Phases within phases: a phase is a step of its parent, so all together have one share between 0 and 1."""
+    """Nested phases: a phase is a step of its parent, so the build has one share between 0 and 1."""
 
     def __init__(self) -> None:
         self._phases: dict[str, _Phase] = {}
@@ -93,7 +93,7 @@ class PhaseTree:
         self._phases.pop(name, None)
 
     def share(self) -> float:
-        """Of the whole build. It never goes back, though phases come and go."""
+        """Completed share of the whole build; it never decreases when phases start or end."""
         roots = [name for name, phase in self._phases.items() if phase.parent not in self._phases]
         if roots:
             self._furthest = max(self._furthest, self._share_of(roots[0]))
@@ -107,7 +107,7 @@ class PhaseTree:
 
 
 def make_monitor(trt: Any, report: Callable[[str, float], None]) -> Any:
-    """A progress monitor for this TensorRT. A class made here, since its base belongs to the module passed in."""
+    """A progress monitor for this TensorRT. The class is created here, since its base is in the given module."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

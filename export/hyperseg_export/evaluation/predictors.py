@@ -18,7 +18,7 @@ CHECKPOINTS = frozenset({".pth", ".pt", ".safetensors"})
 
 @dataclass(frozen=True)
 class Facts:
-    """Properties of a network that a report lists; None where the file does not tell."""
+    """Properties of a network that a report lists; None if the file does not state it."""
 
     runner: str
     precision: str
@@ -69,7 +69,7 @@ class SegmenterPredictor:
 
 
 class CheckpointPredictor:
-    """A checkpoint in PyTorch, with the frames prepared and the labels restored as the runtime does it."""
+    """A checkpoint in PyTorch, with the runtime's preprocessing of frames and resizing of labels."""
 
     def __init__(self, path: Path, threads: int | None, size: Size | None) -> None:
         import torch
@@ -100,7 +100,7 @@ class CheckpointPredictor:
 
 
 def _cost(preset: str | None, config: object, size: Size) -> tuple[int | None, int | None]:
-    """Parameters and multiply-adds of the network that a file's metadata names; None without PyTorch to count them."""
+    """Parameters and multiply-adds of the network in a file's metadata; None without PyTorch."""
     try:
         import hyperseg
 

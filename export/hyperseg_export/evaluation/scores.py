@@ -26,7 +26,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     confusion: Confusion
     image_scores: tuple[float, ...]
-    """Mean IoU of each image by itself."""
+    """Mean IoU of each single image."""
     seconds: float
 
     @property
@@ -55,7 +55,7 @@ class Evaluation:
 
 
 def evaluate(model: Path, predictor: Predictor, data: Dataset, progress: Progress = lambda _: None) -> Evaluation:
-    """Score a predictor on every image of a data set.
+    """Scores a predictor on every image of a dataset.
 
     Raises:
         DataError: an image or label cannot be used; the message names the file.

@@ -23,7 +23,7 @@ _PREVIOUS = "[N, C_p, H/2, W/2]: upsampled bilinearly by two and appended to X."
 
 @cache
 def register() -> None:
-    """Makes onnx know the operators; a second call does nothing."""
+    """Registers the operators with onnx; a second call does nothing."""
     residual = "The meta block: dynamic 1x1, depth-wise 3x3 and 1x1; each patch makes its halo with its own weights."
     meta_block = "The meta block of v0_1, on the CPU: three DPWConvs, whose halos the neighbours make."
     blocks = _meta_block("DPWInvertedResidual", residual, _FLOATS), _meta_block("DPWMetaBlock", meta_block, _FLOATS[:1])
@@ -36,7 +36,7 @@ def _dpw_conv() -> OpSchema:
         "DPWConv",
         DOMAIN,
         VERSION,
-        "Dynamic patch-wise convolution: each output pixel is made with the weights of the patch it lies in.",
+        "Dynamic patch-wise convolution: each output pixel is computed with the weights of its patch.",
         inputs=[
             OpSchema.FormalParameter("X", "T", "[N, C_in, H, W]"),
             OpSchema.FormalParameter("theta", "T", _THETA),
@@ -195,7 +195,7 @@ def _infer_inverted_residual(context: InferenceContext) -> None:
 
 
 def _infer_encoder_block(context: InferenceContext) -> None:
-    """Height and width as the depth-wise convolution makes them."""
+    """Height and width of the depth-wise convolution's output."""
     given, kernel = context.get_input_type(0), context.get_attribute("kernel_shape")
     strides, pads = context.get_attribute("strides"), context.get_attribute("pads")
     if given is None or kernel is None or strides is None or pads is None:
@@ -215,7 +215,7 @@ def _infer_encoder_block(context: InferenceContext) -> None:
 
 
 def _infer_map(context: InferenceContext, channels_of: int | None = None, channels: int | None = None) -> None:
-    """Y is X with other channels: as many as input number `channels_of` is long, or `channels`."""
+    """Y has X's shape with other channels: the length of input number `channels_of`, or `channels`."""
     given = context.get_input_type(0)
     if given is None:
         return
@@ -256,7 +256,7 @@ def _shape(context: InferenceContext, index: int) -> list[int | None] | None:
 
 
 def _composed_channels(context: InferenceContext, previous: int) -> int | None:
-    """Channels of the input that the weights see: coordinates, X and the upsampled previous output."""
+    """Channels of the composed input: coordinates, X and the upsampled previous output."""
     coordinates = context.get_attribute("coordinates")
     total = 2 if coordinates and coordinates.i else 0
     for index in (0, previous):

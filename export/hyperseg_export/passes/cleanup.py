@@ -34,7 +34,7 @@ def _module(node: ir.Node) -> str:
 
 
 def simplify(model: ir.Model) -> int:
-    """Folds constants, shares what is computed twice, and drops what is not used."""
+    """Folds constants, shares common subexpressions, and removes unused nodes."""
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     onnxscript.optimizer.fold_constants_ir(
         model, onnx_shape_inference=False, input_size_limit=_LARGEST_FOLD, output_size_limit=_LARGEST_FOLD
@@ -49,18 +49,18 @@ def simplify(model: ir.Model) -> int:
 
 
 def share(model: ir.Model) -> None:
-    """Shares constants and nodes that are there twice, as weight mappers are that were fused with their readers."""
+    """Shares duplicate constants and nodes, such as weight mappers that were fused with several consumers."""
     common.DeduplicateInitializersPass()(model)
     common.CommonSubexpressionEliminationPass()(model)
 
 
 def sort(model: ir.Model) -> int:
-    """Sorts the nodes topologically: a fused node stands where the last of its parts was."""
+    """Sorts the nodes topologically; a fused node takes the place of its last part."""
     return int(bool(common.TopologicalSortPass()(model).modified))
 
 
 def finish(model: ir.Model) -> None:
-    """Drops unused nodes and the exporter's notes."""
+    """Removes unused nodes and the exporter's metadata."""
     common.RemoveUnusedNodesPass()(model)
     common.ClearMetadataAndDocStringPass()(model)
     for value in model.graph.initializers.values():
@@ -76,7 +76,7 @@ def ir_version(opset: int) -> int:
 
 
 def _drop_allowzero(model: ir.Model) -> int:
-    """Of Reshapes whose shape has no zero: it changes nothing there, and some parsers refuse it."""
+    """Removes `allowzero` from Reshapes whose shape has no zero: it has no effect there, and some parsers refuse it."""
     count = 0
     for node in model.graph:
         if node.op_type == "Reshape" and "allowzero" in node.attributes:

@@ -1,10 +1,10 @@
 """Converts a graph to float16, since builder flags for it are gone (TensorRT 11) or silently ignored.
 
-Every tensor gets its type here, and the network built from it is strongly typed: what this file says is what runs.
+Every tensor gets its type here, and the network built from it is strongly typed: TensorRT runs these types.
 
     X float32 ─► Conv ─► Softmax ─► Y      X ─► Cast half ─► Conv (half) ─► Cast float ─► Softmax ─► Y
 
-The policy, `kept_in_float32`, says which nodes stay in float32 and why. Inputs and outputs keep their types.
+The policy, `kept_in_float32`, selects the nodes that stay in float32. Inputs and outputs keep their types.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def to_float16(graph: gs.Graph, requested: Collection[str] = ()) -> Conversion:
 
     Args:
         graph: without subgraphs, every tensor with its type (`surgery.to_graphsurgeon`).
-        requested: names of nodes or operators to keep in float32, beside those of the policy.
+        requested: names of nodes or operators to keep in float32, in addition to those of the policy.
 
     Raises:
-        EngineError: the model is half or quantised already, names what is not there, or cannot be converted.
+        EngineError: the model is half or quantised already, lacks a requested node, or cannot be converted.
     """
     _name_nodes(graph)
     _fold_constants(graph)
@@ -138,7 +138,7 @@ def _name_nodes(graph: gs.Graph) -> None:
 
 
 def _fold_constants(graph: gs.Graph) -> None:
-    """Makes initializers of Constant nodes, so that constants have one form."""
+    """Replaces Constant nodes by initializers, so that constants have one form."""
     for node in [node for node in graph.nodes if node.op == "Constant"]:
         kind, value = next(iter(node.attrs.items()))
         if isinstance(value, gs.Constant):
@@ -162,7 +162,7 @@ def _refuse(graph: gs.Graph, requested: Collection[str]) -> None:
             raise EngineError(f"node {node.name} ({node.op}) has a subgraph, which --fp16 does not convert")
         if any(tensor.dtype is None for tensor in (*node.inputs, *node.outputs) if not tensor.is_empty()):
             raise EngineError(
-                f"the types of node {node.name} ({node.op}) cannot be told, so --fp16 does not convert this graph"
+                f"the types of node {node.name} ({node.op}) cannot be determined, so --fp16 does not convert this graph"
             )
         # graphsurgeon gives types that NumPy does not have by their ONNX number.
         if any(isinstance(tensor.dtype, int) for tensor in (*node.inputs, *node.outputs)):
@@ -174,7 +174,7 @@ def _types(node: gs.Node) -> set[np.dtype[np.generic]]:
 
 
 class _Converter:
-    """Gives the float tensors of one node after the other their new type, with casts between the two."""
+    """Converts the float tensors of one node after the other, with casts between the types."""
 
     def __init__(self, graph: gs.Graph) -> None:
         self._graph = graph
@@ -183,7 +183,7 @@ class _Converter:
         """The tensor, kept so that its id stays its own, and its conversion."""
 
     def convert(self, node: gs.Node, kind: np.dtype[np.generic]) -> bool:
-        """Makes the node compute in `kind`; returns whether that is half precision, and it computes on floats."""
+        """Converts the node to compute in `kind`; returns whether it computes on floats in half precision."""
         if node.op in _SHAPE_OPERATORS:  # asks for no values, so for no type either
             return False
         half = kind == HALF and not _types(node).isdisjoint(_FLOATS)
@@ -210,7 +210,7 @@ class _Converter:
         self._converted[id(tensor), HALF] = tensor, half
 
     def _as(self, node: gs.Node, tensor: gs.Tensor, kind: np.dtype[np.generic]) -> gs.Tensor:
-        """The tensor in the wanted type, with a cast (or a converted constant) where it has another."""
+        """The tensor in the given type, with a cast (or a converted constant) if it has another."""
         if tensor.dtype == kind:
             return tensor
         known = self._converted.get((id(tensor), kind))

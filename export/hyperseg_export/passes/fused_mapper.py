@@ -10,7 +10,7 @@ After:
 
     X, signal, mapper, bias?, previous? ─► FusedMapperDPWConv ─► Y
 
-Y is linear in the weights, so the mapper may be applied to X instead: cheaper where a patch has few pixels.
+Y is linear in the weights, so the mapper can be applied to X instead, which is cheaper if a patch has few pixels.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ class _Unfuse(Rule):
 
 
 def _dimension(value: ir.Value, axis: int) -> int | str | None:
-    """As "4*rows" where it is not fixed."""
+    """The dimension as text, such as "4*rows" if it is not fixed."""
     found = None if value.shape is None else value.shape[axis]
     return found if isinstance(found, int) or found is None else found.value
 
 
 def _ratio(size: int | str | None, unit: int | str | None) -> int | None:
-    """How often `unit` goes into `size`: 2 for "4*rows" and "2*rows"."""
+    """The ratio of `size` to `unit`: 2 for "4*rows" and "2*rows"."""
     (count, symbol), (divisor, other) = _factors(size), _factors(unit)
     whole = symbol == other and divisor > 0 and count % divisor == 0
     return count // divisor if whole else None

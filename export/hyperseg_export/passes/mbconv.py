@@ -1,6 +1,6 @@
 """Fuses encoder blocks into MBConv, which never writes the expanded feature map, and back.
 
-Before (expand and Add are there in most blocks, not in all):
+Before (most blocks have expand and Add):
 
     X ─► Conv 1x1 expand ─► SiLU ─► Conv depth-wise ─► SiLU ─► d
     d ─► ReduceMean [2, 3] ─► Conv 1x1 reduce ─► SiLU ─► Conv 1x1 gate ─► Sigmoid ─► s
@@ -39,12 +39,12 @@ _WINDOW = ("kernel_shape", "strides", "pads")
 
 
 def fuse_mbconv(model: ir.Model) -> int:
-    """Replaces float32 blocks by MBConv, in place; returns how many."""
+    """Replaces float32 blocks by MBConv, in place; returns their number."""
     return apply_rules(model, *_FUSE)
 
 
 def unfuse_mbconv(model: ir.Model) -> int:
-    """Replaces MBConv by the block's convolutions, in place; returns how many."""
+    """Replaces MBConv by the block's convolutions, in place; returns their number."""
     return apply_rules(model, _UNFUSE)
 
 
@@ -142,7 +142,7 @@ _UNFUSE = _Unfuse.rule()
 
 
 def _is_expanded(x: ir.Value) -> bool:
-    """Whether this is the SiLU of a 1x1 convolution for one reader."""
+    """Whether this is the SiLU of a 1x1 convolution with one consumer."""
     multiply = x.producer()
     if multiply is None or multiply.op_type != "Mul" or len(x.uses()) != 1:
         return False
@@ -151,7 +151,7 @@ def _is_expanded(x: ir.Value) -> bool:
 
 
 def _is_convolution(node: ir.Node) -> bool:
-    """With float32 weights and a bias, undilated."""
+    """Whether this is an undilated convolution with float32 weights and a bias."""
     weight = node.inputs[1]
     if len(node.inputs) != 3 or weight is None or weight.const_value is None:
         return False
@@ -166,7 +166,7 @@ def _is_pointwise(node: ir.Node) -> bool:
 
 
 def _is_depthwise(node: ir.Node) -> bool:
-    """3x3 or 5x5 with stride 1 or 2, as the operator has it."""
+    """Whether this is depth-wise, 3x3 or 5x5 with stride 1 or 2, as the operator supports it."""
     if not _is_convolution(node) or not {"group", *_WINDOW} <= set(node.attributes):
         return False
     channels, per_group, *kernel = _shape(node.inputs[1])

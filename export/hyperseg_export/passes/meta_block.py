@@ -1,6 +1,6 @@
 """Fuses the meta blocks of v0_1 into DPWMetaBlock, which never writes the hidden feature maps, and back.
 
-Before (theta is the same; the weights of the three follow each other from `offset` on):
+Before (with the same theta; the weights of the three are consecutive from `offset` on):
 
     X, previous?, theta, bias1 ─► DPWConv 1x1 relu6 ─► h
     h, theta, bias2 ─► DPWConv depth-wise 3x3 relu6 ─► d
@@ -10,8 +10,8 @@ After:
 
     X, theta, bias1, bias2, bias3, previous? ─► DPWMetaBlock(offset, coordinates) ─► Y
 
-The neighbours make a patch's halo, as in three DPWConvs; DPWInvertedResidual, the meta block of later versions, makes
-it with the patch's own weights and is an operator of its own in PyTorch already.
+A patch's halo is computed with the neighbours' weights, as in three DPWConvs; DPWInvertedResidual, the meta block of
+later versions, computes it with the patch's own weights, and is a separate operator in PyTorch already.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HIGH = 16
 
 
 def fuse_meta_blocks(model: ir.Model) -> int:
-    """Replaces float32 blocks of three DPWConvs by DPWMetaBlock, in place; returns how many."""
+    """Replaces float32 blocks of three DPWConvs by DPWMetaBlock, in place; returns their number."""
     return apply_rules(model, _Fuse.rule())
 
 

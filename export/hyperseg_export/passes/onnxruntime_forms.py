@@ -1,14 +1,14 @@
 """Rewrites standard operators in the forms that ONNX Runtime computes best on the CPU, and back.
 
-Convolutions with large weights that don't overlap, as matrix products. ONNX Runtime reorders the weights of every
-convolution that it keeps, and holds both copies while it loads; of a context head whose weights are a hundred times the
-size of its maps, that is most of the memory. A matrix product reads them where they lie, and is as fast.
+Convolutions with large weights that do not overlap, as matrix products. ONNX Runtime reorders the weights of every
+convolution, and has both copies in memory while loading; for a context head whose weights are a hundred times the size
+of its maps, this is most of the memory. A matrix product reads the weights in place, and is as fast.
 
     X [1, C, H, W] ─► Conv s x s, stride s ─► Y [1, M, H/s, W/s]
     X ─► SpaceToDepth(s) ─► Reshape [s*s*C, -1] ─► Gemm (weights [M, s*s*C] x pixels + bias) ─► Reshape ─► Y
 
 Averages over a map as averages of averages over its rows. On an image of one colour all values of a map are nearly
-equal, and rounding errors of a long sum don't cancel: a file of a cityscapes-s was off by 1.1, with short sums by 0.04.
+equal, and rounding errors of a long sum do not cancel: a cityscapes-s file had an error of 1.1, with short sums 0.04.
 
     X ─► ReduceMean [2, 3] ─► Y
     X ─► ReduceMean [3] ─► ReduceMean [2] ─► Y
@@ -29,7 +29,7 @@ _LARGE = 1 << 20
 
 
 def conv_to_gemm(model: ir.Model) -> int:
-    """Replaces convolutions without overlap, of one image of fixed size, in place; returns how many."""
+    """Replaces convolutions without overlap, of one image of fixed size, in place; returns their number."""
     return apply_rules(model, _ConvToGemm.rule())
 
 
@@ -39,12 +39,12 @@ def gemm_to_conv(model: ir.Model) -> int:
 
 
 def split_means(model: ir.Model) -> int:
-    """Replaces averages over pixels by averages over columns of averages over rows, in place; returns how many."""
+    """Replaces averages over pixels by averages over columns of averages over rows, in place; returns their number."""
     return apply_rules(model, _SplitMean.rule())
 
 
 def join_means(model: ir.Model) -> int:
-    """The inverse of `split_means`: what two layers would compute in TensorRT is one."""
+    """The inverse of `split_means`: one layer in TensorRT instead of two."""
     return apply_rules(model, _JoinMeans.rule())
 
 
@@ -104,7 +104,7 @@ class _ConvToGemm(Rule):
 
 
 class _GemmToConv(Rule):
-    """A 1x1 convolution, behind SpaceToDepth where there is one."""
+    """A 1x1 convolution, after SpaceToDepth if there is one."""
 
     def pattern(self, op: Any, x: Any, shape: Any, weights: Any, shape_after: Any) -> Any:
         columns = op.Reshape(x, shape)
@@ -139,7 +139,7 @@ class _GemmToConv(Rule):
 
 
 class _SpaceToDepthToConv(Rule):
-    """A convolution of s x s pixels whose squares were made channels first."""
+    """A convolution of s x s pixels whose squares were moved to channels."""
 
     def pattern(self, op: Any, x: Any, weight: Any) -> Any:
         squares = op.SpaceToDepth(x, _outputs=["squares"])
@@ -212,7 +212,7 @@ def _is_constant(value: ir.Value | None) -> bool:
 
 
 def _axes(mean: ir.Node) -> list[int]:
-    """Of a ReduceMean, as input or attribute; empty where they are computed."""
+    """Axes of a ReduceMean, from input or attribute; empty if they are computed."""
     given = inputs(mean, 2)[1]
     if given is None:
         return integers(mean, "axes")

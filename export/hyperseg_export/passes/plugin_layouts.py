@@ -1,16 +1,16 @@
 """Lays out plugin inputs so that TensorRT for RTX inserts no copies. No value changes.
 
-It writes maps channels last, yet hands them to a plugin as NCHW, after a layer that transposes, unless the plugin takes
-nothing else. And it makes matrix products with an even number of columns (a multiple of eight in float16 if the engine
-is for Turing too), and one product of several that share a factor, and then copies out of the result what each reader
-asked for. So operators whose X a standard operator makes get the attribute `channels_last`, and of the weight mappers'
-products A [N, T, G, c] x W [T, c, L] those that share A become one, with the columns that they are given anyway:
+TensorRT for RTX computes maps channels last, but transposes them to NCHW before a plugin, unless the plugin requires
+channels last. It also pads matrix products to an even number of columns (a multiple of eight in float16 if the engine
+is for Turing too), merges products that share a factor, and then copies each consumer's part out of the result.
+Therefore operators whose X is an output of a standard operator get the attribute `channels_last`, and the weight
+mappers' products A [N, T, G, c] x W [T, c, L] that share A are merged here, with the padded number of columns:
 
     A ─► MatMul W1 ─► Reshape ─► theta1 ─► DPWConv        A ─► MatMul [W1 | 0 | W2 | 0] ─► Reshape ─► theta
     A ─► MatMul W2 ─► Reshape ─► theta2 ─► DPWConv        theta ─► DPWConv(piece_begin, piece_length), twice
 
-`piece_begin` and `piece_length` say where in the rows of theta an operator's pieces lie. ONNX Runtime doesn't know
-these attributes.
+`piece_begin` and `piece_length` are the position of an operator's pieces in the rows of theta. ONNX Runtime does not
+support these attributes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _THETA = 1
 
 @dataclass(frozen=True)
 class _Product:
-    """A MatMul that makes one theta, in the form of a Reshape to [N, T, N_h, N_w, L]."""
+    """A MatMul that computes one theta, followed by a Reshape to [N, T, N_h, N_w, L]."""
 
     node: gs.Node
     reshape: gs.Node
@@ -85,7 +85,7 @@ def _is_theta(tensor: gs.Tensor, user: gs.Node) -> bool:
 
 
 def _share_rows(graph: gs.Graph, products: Sequence[_Product], multiple: int) -> None:
-    """Makes one product of all, with rows of a multiple of `multiple` weights, where the first one was."""
+    """Merges all products into one in place of the first, with rows of a multiple of `multiple` weights."""
     first = products[0]
     begin, columns = 0, []
     for product in products:
@@ -106,7 +106,7 @@ def _share_rows(graph: gs.Graph, products: Sequence[_Product], multiple: int) ->
 
 
 def _set_last_extent(graph: gs.Graph, reshape: gs.Node, length: int) -> None:
-    """The shape is a constant, or computed where the resolution is open."""
+    """Changes a shape that is a constant, or computed if the resolution is dynamic."""
     shape, name = reshape.inputs[1], fresh_name(graph, f"{reshape.outputs[0].name}_rows")
     if isinstance(shape, gs.Constant):
         reshape.inputs[1] = gs.Constant(name, np.append(shape.values[:-1], np.int64(length)))

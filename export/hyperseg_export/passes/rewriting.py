@@ -46,7 +46,7 @@ def apply_rules(model: ir.Model, *rules: RewriteRule) -> int:
 
 
 def use_current_names(model: ir.Model) -> int:
-    """Gives our operators in files of version 0.1.0 the names that they have today."""
+    """Renames our operators in files of version 0.1.0 to their current names."""
     count = 0
     for node in model.graph:
         if node.domain == DOMAIN and node.op_type in FORMER_NAMES:
@@ -84,14 +84,14 @@ def unpack_weights(model: ir.Model) -> int:
 
 
 def producer(value: ir.Value | None) -> ir.Node:
-    """The node that makes a value which a pattern has matched."""
+    """The node that computes a value matched by a pattern."""
     node = None if value is None else value.producer()
     assert node is not None
     return node
 
 
 def inputs(node: ir.Node, count: int) -> list[ir.Value | None]:
-    """The first `count` inputs, None for those left out."""
+    """The first `count` inputs, None for omitted ones."""
     return [*node.inputs, *[None] * (count - len(node.inputs))][:count]
 
 
@@ -108,13 +108,13 @@ def text(node: ir.Node, name: str, default: str) -> str:
 
 
 def size(value: ir.Value | None, axis: int) -> int | None:
-    """The size along an axis; None where it is not fixed."""
+    """The size along an axis; None if it is not fixed."""
     found = None if value is None or value.shape is None else value.shape[axis]
     return found if isinstance(found, int) else None
 
 
 def fixed_size(value: ir.Value, axis: int) -> int:
-    """As `size`. Raises ValueError where it is not fixed."""
+    """As `size`. Raises ValueError if it is not fixed."""
     found = size(value, axis)
     if found is None:
         raise ValueError(f"{value.name!r} has shape {value.shape}; its axis {axis} must be fixed in the graph")
@@ -122,7 +122,7 @@ def fixed_size(value: ir.Value, axis: int) -> int:
 
 
 class Builder:
-    """Makes nodes and constants whose names begin with that of the node that they stand in for.
+    """Creates nodes and constants whose names begin with that of the node that they replace.
 
     Args:
         op: the builder that the rewriter hands to `Rule.rewrite`.

@@ -7,7 +7,7 @@ DPWConv, before and after, for one kernel position:
     X ─► Reshape, Transpose: B patches [B, C, pixels]   theta ─► Reshape, Slice: [B, C_out, C]
     weights, patches ─► MatMul ─► Add bias ─► Clip ─► Transpose, Reshape ─► Y       B = N*N_h*N_w
 
-K x K neighbourhoods become channels, or sums of products for depth-wise kernels. Batch, sizes and grid may be open.
+K x K neighbourhoods become channels, or sums of products for depth-wise kernels. Batch, sizes and grid may be dynamic.
 This pass has no inverse.
 """
 
@@ -45,7 +45,7 @@ _FUSED: dict[str, Pass] = {FUSED_MAPPER: unfuse_mappers, META_BLOCK: unfuse_meta
 
 
 def to_standard_operators(model: ir.Model, keep: Collection[str] = ()) -> int:
-    """Replaces our operators, but for those named in `keep`, in place; returns how many there were.
+    """Replaces our operators, except those named in `keep`, in place; returns their number.
 
     Channels, T and L of the generated weights must be fixed in the graph; batch, height, width and grid may be open.
     Raises ValueError for a node of our domain that cannot be written in standard operators.
@@ -66,7 +66,7 @@ def to_standard_operators(model: ir.Model, keep: Collection[str] = ()) -> int:
 
 
 class _Lower(Rule):
-    """Replaces one operator by what `write` makes of it."""
+    """Replaces one operator by the nodes that `write` creates."""
 
     def __init__(self, operator: str, write: Callable[[Builder, ir.Node], ir.Value]) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ def _dpw_conv(builder: Builder, node: ir.Node) -> ir.Value:
 
 
 def _dpw_inverted_residual(builder: Builder, node: ir.Node) -> ir.Value:
-    """The meta block on the patches' windows, so that each patch makes its halo with its own weights."""
+    """The meta block on the patches' windows, so that each patch computes its halo with its own weights."""
     x, theta, bias1, bias2, bias3, previous = _given(node, 6)
     offset = integer(node, "offset")
     grid = _Grid.of(builder, x, theta)
@@ -180,7 +180,7 @@ def _taps(builder: Builder, x: ir.Value, kernel: int) -> list[ir.Value]:
 
 
 def _interleave(builder: Builder, taps: list[ir.Value], channels: int, grid: _Grid) -> ir.Value:
-    """K² maps [N, C, H, W] -> [N, C * K², H, W], the taps of a channel side by side as its weights are."""
+    """K² maps [N, C, H, W] -> [N, C * K², H, W], the taps of a channel adjacent, like its weights."""
     if len(taps) == 1:
         return taps[0]
     apart = [builder.op("Unsqueeze", tap, builder.integers(2)) for tap in taps]

@@ -1,7 +1,7 @@
 """Edits the graph for TensorRT's parser with onnx-graphsurgeon. These edits have no inverse.
 
-`to_graphsurgeon` is the border: passes before it work on onnx_ir, whose rewrite rules suit fusion and its inverse; from
-here on tensors are edited by reference, each with its type, as TensorRT's users know it. `to_onnx` ends the surgery.
+`to_graphsurgeon` converts between the libraries: earlier passes use onnx_ir, whose rewrite rules suit fusions and their
+inverses; surgery edits tensors by reference, each with its type. `to_onnx` ends the surgery.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def to_onnx(graph: gs.Graph, ir_version: int, properties: Mapping[str, str]) -> 
     """The edited graph as an ONNX model with these metadata properties."""
     for tensor in graph.tensors().values():
         if isinstance(tensor, gs.Variable) and tensor not in graph.inputs + graph.outputs:
-            tensor.dtype = tensor.shape = None  # plug-ins may lay them out as no schema says
+            tensor.dtype = tensor.shape = None  # plugins may change layouts against the schemas
     model: onnx.ModelProto = gs.export_onnx(graph, ir_version=ir_version)
     onnx.helper.set_model_props(model, dict(properties))
     return model
@@ -62,7 +62,7 @@ def close_input_gaps(graph: gs.Graph) -> None:
 
 
 def cast_image_first(graph: gs.Graph) -> None:
-    """Casts uint8 inputs to float32 before anything else: TensorRT has uint8 at the network's edge only.
+    """Casts uint8 inputs to float32 first: TensorRT supports uint8 only for inputs and outputs of the network.
 
     Before: image ─► Transpose ─► Cast ─► …     After: image ─► Cast ─► Transpose ─► …
     """
@@ -78,7 +78,7 @@ def cast_image_first(graph: gs.Graph) -> None:
 
 
 def _drop_second_casts(graph: gs.Graph, source: gs.Variable) -> None:
-    """Bypasses casts of what is float32 already, behind nodes that only move values."""
+    """Bypasses casts of float32 tensors to float32, after nodes that only move values."""
     floats = [source]
     for tensor in floats:
         for node in list(tensor.outputs):
@@ -95,7 +95,7 @@ def _drop_second_casts(graph: gs.Graph, source: gs.Variable) -> None:
 
 
 def matmul_to_conv(graph: gs.Graph) -> None:
-    """Writes the weight mappers' products as convolutions: TensorRT for RTX compiles none in float32 for Turing.
+    """Replaces the weight mappers' products by convolutions: TensorRT for RTX has no float32 products for Turing.
 
     A [N, T, G, c] x W [T, c, L] (T groups, G patches) is a grouped 1x1 convolution: A^T [N, T, c, G] seen as
     [N, T*c, G, 1], with weights [T*L, c, 1, 1], gives [N, T*L, G, 1]. Other products stay.
@@ -152,23 +152,23 @@ def fresh_name(graph: gs.Graph, stem: str) -> str:
 
 
 def insert_before(graph: gs.Graph, node: gs.Node, *nodes: gs.Node) -> None:
-    """Puts nodes right before another."""
+    """Inserts nodes before another."""
     index = _index(graph, node)
     graph.nodes[index:index] = nodes
 
 
 def insert_after(graph: gs.Graph, node: gs.Node, *nodes: gs.Node) -> None:
-    """Puts nodes right behind another."""
+    """Inserts nodes after another."""
     index = _index(graph, node) + 1
     graph.nodes[index:index] = nodes
 
 
 def remove(graph: gs.Graph, node: gs.Node) -> None:
-    """Takes a node out of the graph and away from its tensors."""
+    """Removes a node from the graph and from its tensors."""
     del graph.nodes[_index(graph, node)]
     node.inputs, node.outputs = [], []
 
 
 def _index(graph: gs.Graph, node: gs.Node) -> int:
-    """By identity: graphsurgeon's nodes compare by content."""
+    """Index by identity, since graphsurgeon compares nodes by content."""
     return next(index for index, each in enumerate(graph.nodes) if each is node)

@@ -2,8 +2,8 @@
 
     PyTorch's exporter ─► CPU | CUDA | PORTABLE ─► model.onnx ─► TENSORRT | RTX ─► engine
 
-A file is written for ONNX Runtime on the CPU or on CUDA, or in standard operators for any runtime. Engines are built
-from each of them, so their passes begin with the inverses of what was done for the CPU.
+A file is exported for ONNX Runtime on the CPU or on CUDA, or in standard operators for any runtime. Engines are built
+from each of these, so their passes begin with the inverses of the passes for the CPU.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ PORTABLE: tuple[Pass, ...] = (name_nodes, to_standard_operators, simplify, split
 
 @dataclass(frozen=True)
 class EngineTarget:
-    """The way of a file's graph to TensorRT's parser."""
+    """The steps from a file's graph to TensorRT's parser."""
 
     passes: tuple[Pass, ...]
     """On the file's graph (onnx_ir)."""
     surgery: tuple[Surgery, ...]
-    """On the graph that the passes leave (onnx-graphsurgeon), before `--fp16` settles the element types."""
+    """On the result of the passes (onnx-graphsurgeon), before `--fp16` sets the element types."""
     layout: tuple[Surgery, ...] = ()
     """After that."""
 

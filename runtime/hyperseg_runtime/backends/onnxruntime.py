@@ -1,4 +1,4 @@
-"""Backends of ONNX Runtime: the CPU with our operators, CUDA, and OpenVINO's execution provider plug-in."""
+"""Backends of ONNX Runtime: the CPU with our operators, CUDA, and OpenVINO's execution provider plugin."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CPU_PROVIDER = "CPUExecutionProvider"
 
 
 def availability(name: BackendName) -> Availability:
-    """Checks what is installed, for the CPU, CUDA or OpenVINO."""
+    """Checks the installation for the CPU, CUDA or OpenVINO."""
     installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
     if not installed:
         return Availability(False, "onnxruntime is not installed; pip install onnxruntime")
@@ -174,12 +174,12 @@ def _explain(model: Path, error: Exception, missing_operators: str | None) -> Hy
     text = _one_line(error)
     if missing_operators is not None and "hyperseg" in text.replace(str(model), ""):
         return LibraryMissingError(
-            f"{model} needs our operators, but {missing_operators}; install hyperseg with a C++ compiler at hand, "
+            f"{model} needs our operators, but {missing_operators}; install hyperseg with a C++ compiler, "
             "or export with --portable"
         )
     if "InvalidProtobuf" in type(error).__name__ or "Protobuf parsing failed" in text:
         return ModelError(f"{model} is not an ONNX file, or it is damaged; export the model again")
-    return ModelError(f"ONNX Runtime does not take {model}: {text}")
+    return ModelError(f"ONNX Runtime cannot load {model}: {text}")
 
 
 def _one_line(error: Exception) -> str:

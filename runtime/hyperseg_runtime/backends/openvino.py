@@ -1,4 +1,4 @@
-"""OpenVINO's execution provider plug-in for ONNX Runtime (the package onnxruntime-ep-openvino)."""
+"""OpenVINO's execution provider plugin for ONNX Runtime (the package onnxruntime-ep-openvino)."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def _cpu_device() -> Any:
         onnxruntime.register_execution_provider_library(_PACKAGE, plugin.get_library_path())
     except Exception as error:  # a missing package, an old onnxruntime, a library that does not load
         text = " ".join(str(error).split())
-        raise BackendUnavailableError(f"OpenVINO's plug-in does not start: {text}; pip install {_PACKAGE}") from error
+        raise BackendUnavailableError(f"OpenVINO's plugin does not start: {text}; pip install {_PACKAGE}") from error
     for device in onnxruntime.get_ep_devices():
         if device.ep_name == plugin.get_ep_name() and "CPU" in str(device.device.type):
             return device
     raise BackendUnavailableError(
-        "OpenVINO's plug-in offers no device for this processor (it takes Intel's); use --backend onnxruntime"
+        "OpenVINO's plugin offers no device for this processor (it supports Intel's); use --backend onnxruntime"
     )

@@ -99,7 +99,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run on this machine, and what is installed or missing (one line, with the remedy)."""
+    """Whether a backend can run on this machine, and the installed or missing parts (one line, with the remedy)."""
 
     available: bool
     detail: str
@@ -112,7 +112,7 @@ class Backend(Protocol):
         """Inspects the installation, without loading a model."""
 
     def fits(self, model: Path) -> bool:
-        """Whether the file was made for this machine, as far as a quick check tells (an engine: its sidecar)."""
+        """Whether the file was made for this machine, by a quick check (for an engine: of its sidecar)."""
 
     def open_session(self, model: Path, name: BackendName, options: SessionOptions) -> Session:
         """Opens a model file. Raises ModelError, MetadataError, LibraryMissingError or BackendUnavailableError."""
@@ -139,12 +139,12 @@ def check_signature(metadata: Metadata, inputs: Signature, outputs: Signature, s
     given = {name: kind for name, (kind, _) in inputs.items()}
     if given != {"image": wanted_type}:
         raise MetadataError(
-            f"{source}: its inputs are {given}, its metadata promise image: {wanted_type}; export it again"
+            f"{source}: its inputs are {given}, its metadata declare image: {wanted_type}; export it again"
         )
     produced = {name: kind for name, (kind, _) in outputs.items()}
     promised = _OUTPUTS[metadata.output]
     if produced != promised:
-        raise MetadataError(f"{source}: its outputs are {produced}, its metadata promise {promised}; export it again")
+        raise MetadataError(f"{source}: its outputs are {produced}, its metadata declare {promised}; export it again")
     shape = inputs["image"][1]
     spec = metadata.input
     if len(shape) != 4:

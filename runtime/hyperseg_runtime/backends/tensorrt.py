@@ -42,7 +42,7 @@ def fits(model: Path) -> bool:
 
 
 def why_not(engine: Path) -> str | None:
-    """Why this machine cannot run the engine, as one line with the remedy; None if it can, as far as its sidecar tells.
+    """Why this machine cannot run the engine, as one line with the remedy; None if it can, according to its sidecar.
 
     The plan's hash is left to `sidecar.read_plan`. Never raises.
     """

@@ -44,7 +44,7 @@ class Engine:
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
             if not _has_plugins(self._runtime.get_plugin_registry()):
-                raise self.failure(f"TensorRT did not take the plugin library {plugin_library}; pip install . again")
+                raise self.failure(f"TensorRT did not load the plugin library {plugin_library}; pip install . again")
         self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "engine of the plan")
         self.tensors = tuple(self._tensor(trt, index) for index in range(self._engine.num_io_tensors))
         self.context = self._made(self._engine.create_execution_context(), "execution context")
@@ -74,7 +74,7 @@ class Engine:
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
         """Raises ModelError if the engine does not accept the shape."""
         if not self.context.set_input_shape(name, shape):
-            raise self.failure(f"it does not take {name} of shape {list(shape)}")
+            raise self.failure(f"it does not accept {name} of shape {list(shape)}")
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """The shape of an output for the current input shapes. Raises ModelError if they do not determine it."""
@@ -85,7 +85,7 @@ class Engine:
 
     def set_address(self, name: str, address: int) -> None:
         if not self.context.set_tensor_address(name, address):
-            raise self.failure(f"it does not take an address for {name}")
+            raise self.failure(f"it does not accept an address for {name}")
 
     def enqueue(self, stream: int) -> bool:
         return bool(self.context.execute_async_v3(stream))
@@ -109,7 +109,7 @@ class Engine:
 
     def _made(self, thing: Any, what: str) -> Any:
         if thing is None:
-            raise self.failure(f"TensorRT made no {what}; build the engine again on this machine")
+            raise self.failure(f"TensorRT created no {what}; build the engine again on this machine")
         return thing
 
     def _tensor(self, trt: Any, index: int) -> EngineTensor:
@@ -117,7 +117,7 @@ class Engine:
         kind = self._engine.get_tensor_dtype(name)
         dtypes = {trt.uint8: np.uint8, trt.float32: np.float32, trt.float16: np.float16, trt.int32: np.int32}
         if kind not in dtypes:
-            raise self.failure(f"tensor {name} has a type that the runtime does not know ({kind})")
+            raise self.failure(f"tensor {name} has a type that the runtime does not support ({kind})")
         return EngineTensor(
             name=name,
             is_input=self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,

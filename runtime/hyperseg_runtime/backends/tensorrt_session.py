@@ -149,7 +149,7 @@ class TensorRTSession:
         handle = self._stream.handle
         done = self._engine.enqueue(handle) if self._graph is None else self._graph.launch(handle)
         if not done:
-            raise self._engine.failure("TensorRT did not run it")
+            raise self._engine.failure("TensorRT did not execute it")
 
     def _set_shape(self, shape: tuple[int, ...]) -> None:
         if shape == self._shape:

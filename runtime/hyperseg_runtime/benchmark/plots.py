@@ -16,7 +16,7 @@ from hyperseg_runtime.timing import Stage
 _WIDTH = 860.0
 _LEFT, _RIGHT = 20.0, 20.0
 _GAP = 5.0
-"""Space beside a label."""
+"""Space next to a label."""
 
 
 def latency(distributions: Sequence[Distribution]) -> str:

@@ -25,7 +25,7 @@ from hyperseg_runtime.video.writer import VideoWriter
 
 
 class Protocol(Enum):
-    """What is timed. `value` is the letter on the command line."""
+    """The timed part of a run. `value` is the letter on the command line."""
 
     UPLOAD_TO_DOWNLOAD = "A"
     DEVICE_ONLY = "B"
@@ -46,7 +46,7 @@ class Protocol(Enum):
                 "After warm-up, for each image: upload the uint8 image, network, argmax, labels as bytes back on the "
                 "host, synchronise. Resizing is not included. The headline."
             ),
-            Protocol.DEVICE_ONLY: "The network alone, its input and output lying on the device.",
+            Protocol.DEVICE_ONLY: "The network alone, with input and output on the device.",
             Protocol.VIDEO: (
                 "hyperseg-run's whole pipeline: decode, resize, network, overlay, H.264 encode, overlapped; "
                 "wall time over frames."
@@ -103,7 +103,7 @@ class VideoResult:
 
     @property
     def overhead(self) -> float:
-        """Wall time over (frames x median inference time in this run): 1 means that all else is hidden behind it."""
+        """Wall time over (frames x median inference time in this run): 1 means that all else overlaps with it."""
         return self.seconds * 1e3 / (self.frames * self.stages["inference"].median_ms)
 
     def to_dict(self) -> dict[str, object]:
@@ -135,7 +135,7 @@ def run_video(name: str, segmenter: Segmenter, clip: Path, max_frames: int | Non
 
 
 def make_clip(path: Path, frames: int = 60, size: tuple[int, int] = (360, 640)) -> None:
-    """Writes a synthetic moving clip, for when the user names none."""
+    """Writes a synthetic moving clip, the default for protocol C."""
     height, width = size
     y, x = np.mgrid[0:height, 0:width]
     writer = VideoWriter(path, size, Fraction(30), Fraction(1, 30_000))

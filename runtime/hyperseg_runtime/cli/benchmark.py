@@ -21,7 +21,7 @@ Examples:
 
 @click.command(
     epilog=_EXAMPLES,
-    help="Measure models, batch 1, by three protocols. A: upload to download (the SwiftNet protocol, the headline). "
+    help="Measure models at batch 1 with three protocols. A: upload to download (SwiftNet's protocol, headline). "
     "B: device only. C: video end to end. Several models are interleaved and compared with the first.",
 )
 @click.argument("models", metavar="[MODEL...]", nargs=-1, type=click.Path(path_type=Path))
@@ -30,17 +30,17 @@ Examples:
     "protocols",
     type=click.Choice(["A", "B", "C"], case_sensitive=False),
     multiple=True,
-    help="May be repeated. Default: all three.",
+    help="Protocol; repeatable. Default: all three.",
 )
 @common.backend_option
 @common.threads_option
 @click.option("--repetitions", type=click.IntRange(3), default=50, show_default=True, help="Timed runs of A and B.")
-@click.option("--warm-up", type=click.IntRange(0), default=5, show_default=True, help="Runs before them.")
+@click.option("--warm-up", type=click.IntRange(0), default=5, show_default=True, help="Untimed runs before A and B.")
 @click.option("--video", type=click.Path(path_type=Path), help="Clip for protocol C. Default: a synthetic moving clip.")
 @click.option("--max-frames", type=click.IntRange(1), help="Frames of protocol C.")
 @click.option("--resolution", metavar="HxW", help="The networks' resolution, for models exported with --dynamic.")
-@click.option("--profile", is_flag=True, help="Instead: time by operator and by part of the network (ONNX Runtime).")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write one self-contained HTML page.")
+@click.option("--profile", is_flag=True, help="Only profile: time by operator and part of the network (ONNX Runtime).")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Also write an HTML page.")
 @common.output_option("Also write the JSON record to this file.")
 @common.force_option
 @common.json_option
@@ -68,7 +68,7 @@ def benchmark(
     size = None if resolution is None else common.parse_resolution(resolution)
     if profile:
         if protocols or report is not None:
-            raise click.UsageError("--profile goes with neither --protocol nor --report")
+            raise click.UsageError("--profile cannot be combined with --protocol or --report")
         profile_models(models, threads=threads, repetitions=repetitions, as_json=as_json)
         return
     BenchmarkSession(

@@ -93,7 +93,7 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
         elif isinstance(error, ImportError):
             complain(name, f"{error}; hyperseg-doctor says what is missing and how to install it")
         else:
-            complain(name, f"{type(error).__name__}: {error}; this should not happen, --debug shows where it did")
+            complain(name, f"{type(error).__name__}: {error}; this is a bug; --debug shows the traceback")
         return FAILURE
     return code
 

@@ -16,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES, help="Show what is installed, which backends can run here, and why not the others.")
+@click.command(epilog=_EXAMPLES, help="Show installed parts, available backends, and what the others need.")
 @common.json_option
 @common.debug_option
 def doctor(*, as_json: bool) -> int:

@@ -25,7 +25,7 @@ Examples:
 def seconds(text: str) -> Fraction:
     """Seconds ("90", "90.5") or a clock time ("1:30", "0:01:30.5")."""
     if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text, re.ASCII):
-        raise click.BadParameter(f"{text!r} is no time; write seconds (90.5) or hours:minutes:seconds (0:01:30.5)")
+        raise click.BadParameter(f"{text!r} is not a time; write seconds (90.5) or hours:minutes:seconds (0:01:30.5)")
     total = Fraction(0)
     for part in text.split(":"):
         total = total * 60 + Fraction(part)
@@ -34,7 +34,7 @@ def seconds(text: str) -> Fraction:
 
 @click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 beside the input.")
+@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 in the input's folder.")
 @common.model_option
 @common.backend_option
 @common.threads_option

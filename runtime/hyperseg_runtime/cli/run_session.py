@@ -104,7 +104,7 @@ class RunSession:
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise OutputError(
-                    f"two inputs are named {twice}, their labels would replace each other; run them apart"
+                    f"two inputs are named {twice}, their labels would replace each other; run them separately"
                 )
             make_folder(self.labels)
             if not self.force and any(self.labels.glob("*.png")):

@@ -189,11 +189,11 @@ class WindowSink(Sink):
         """Raises OutputError where no window can be opened."""
         if "GUI:                           NONE" in cv2.getBuildInformation():
             raise OutputError(
-                "--show needs windows, which opencv-python-headless has not; "
+                "--show needs windows, which opencv-python-headless does not have; "
                 "pip uninstall opencv-python-headless, pip install opencv-python"
             )
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise OutputError("--show needs a display, and there is none here (DISPLAY is not set); leave --show out")
+            raise OutputError("--show needs a display (DISPLAY is not set); omit --show")
         self._before = time.perf_counter()
         self._rate = 0.0
 

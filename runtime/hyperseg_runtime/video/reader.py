@@ -140,7 +140,7 @@ class VideoReader:
                 except FFmpegError:
                     self._damaged += 1
         except FFmpegError as error:
-            self._problems.append(f"{self._source} stopped: {error.strerror or error}; what came before it is kept")
+            self._problems.append(f"{self._source} stopped: {error.strerror or error}; the frames before it are kept")
 
     def _check_complete(self, seen: int) -> None:
         """Adds missing frames to the problems, unless the reason is known already."""
@@ -148,9 +148,9 @@ class VideoReader:
         if self._problems:
             return
         if self._selection.whole and seen < promised:
-            self._problems.append(f"{self._source} is cut off: {seen} of {promised} frames; they are kept")
+            self._problems.append(f"{self._source} is truncated: {seen} of {promised} frames; they are kept")
         elif self._damaged:
-            self._problems.append(f"{self._source}: {self._damaged} damaged packets were left out; the rest is kept")
+            self._problems.append(f"{self._source}: {self._damaged} damaged packets were skipped; the rest is kept")
 
     def close(self) -> None:
         self._container.close()
@@ -175,7 +175,7 @@ def _open(source: str, timeout_seconds: float) -> InputContainer:
         return av.open(source, mode="r", options=options, timeout=timeout_seconds if remote else None)
     except FFmpegError as error:
         reason = error.strerror or str(error)
-        hint = "it does not answer" if remote else "it is no video, or it is cut off"
+        hint = "it does not answer" if remote else "it is not a video, or it is truncated"
         raise InputError(f"cannot read {source}: {hint} ({reason})") from error
 
 

@@ -143,7 +143,7 @@ class VideoWriter:
 
 
 class _Sound:
-    """The audio of a file, muxed into the output beside its video.
+    """The audio of a file, muxed into the output with the video.
 
     Reads the file a second time, so that memory stays bounded however far apart audio and video are in it.
     """

@@ -1,5 +1,5 @@
-"""Stand-ins for pycuda and tensorrt that keep the real ones' rules and fail as they do, on host memory.
+"""Test doubles of pycuda and tensorrt with the rules and failures of the real ones, on host memory.
 
-The engine's arithmetic is ONNX Runtime's, with our CPU operators. What a double cannot show (that the kernels run on a
-device, that TensorRT really behaves so) is shown by the `gpu` tests.
+The engine's arithmetic is ONNX Runtime's, with our CPU operators. The `gpu` tests cover what doubles cannot
+show: that the kernels run on a device, and that TensorRT behaves as assumed.
 """

@@ -1,4 +1,4 @@
-"""Builder, network, parser and configuration of the double."""
+"""Test doubles of builder, network, parser and configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pycuda.driver on host memory: contexts are current or not, memory is allocated or not, streams run late."""
+"""Test double of pycuda.driver on host memory, with current contexts, allocations and deferred streams."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class LogicError(Error):
 
 
 class Device:
-    """All state of the doubled driver. Work on a stream runs only when the stream is waited for, in order, so that who
-    reads too early reads old values."""
+    """State of the test double of the driver. Work on a stream is deferred until the stream is synchronised, so that
+    premature reads get old values."""
 
     def __init__(self) -> None:
         self.memory: dict[int, NDArray[np.uint8]] = {}

@@ -1,4 +1,4 @@
-"""The part of libcuda that CUDA graphs are recorded with, on the doubled device."""
+"""Test double of libcuda's functions for CUDA graphs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .cuda import Device, Stream
 
 
 class FakeDriver:
-    """The part of libcuda that graphs are recorded with."""
+    """The functions of libcuda for CUDA graphs."""
 
     def __init__(self, device: Device, refuses: bool = False) -> None:
         self._device = device

@@ -1,4 +1,4 @@
-"""ICudaEngine, IExecutionContext and EngineInspector of the double."""
+"""Test doubles of ICudaEngine, IExecutionContext and EngineInspector."""
 
 from __future__ import annotations
 

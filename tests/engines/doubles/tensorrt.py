@@ -1,4 +1,4 @@
-"""The module tensorrt in its releases: names and enum values as the real ones have them, None and -1 where they fail.
+"""Test double of the module tensorrt in several releases: real names and enum values, None and -1 on failure.
 
 A plan of the double is the ONNX file with a header; its engine computes it with ONNX Runtime.
 """
@@ -145,7 +145,7 @@ def make_plan(version: str, model: bytes, profile: dict[str, Any] | None = None)
 
 
 def read_plan(plan: bytes) -> tuple[dict[str, Any], str | None]:
-    """The header, or what is wrong."""
+    """The header, or a description of the error."""
     if plan[: len(MAGIC)] != MAGIC:
         return {}, "Serialization assertion magicTagRead == kMAGIC_TAG failed. Magic tag does not match"
     size = int.from_bytes(plan[8:12], "little")

@@ -7,7 +7,7 @@ published decoder
                  the folded encoder and context head and our fused end, with the published decoder between them
 no DPWConv       the folded network with regular convolutions in place of the dynamic ones, our fused end
 
-The ways to run one network follow each other in every round, so that clocks and temperature meet all of them alike.
+The variants of a network are interleaved in every round, so that clocks and temperature affect all of them alike.
 """
 
 from __future__ import annotations
@@ -180,14 +180,14 @@ def _one_network(
 
 
 def _percent(milliseconds: dict[str, float], one: str, other: str) -> float | None:
-    """How much slower one is, on the device."""
+    """The slowdown on the device in per cent."""
     if one not in milliseconds or other not in milliseconds:
         return None
     return 100.0 * (milliseconds[one] / milliseconds[other] - 1.0)
 
 
 def _measure(ways: list[_Way], device: TorchDevice, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Median milliseconds a frame, and of CUDA graphs on the device alone; interleaved."""
+    """Median milliseconds per frame, and of CUDA graphs on the device alone; interleaved."""
     frames: dict[str, list[float]] = {way.name: [] for way in ways}
     alone: dict[str, list[float]] = {way.name: [] for way in ways if way.device}
     until = time.monotonic() + seconds
@@ -207,7 +207,7 @@ def _measure(ways: list[_Way], device: TorchDevice, seconds: float) -> tuple[dic
 
 
 def _compiled(preset: str, precision: str, device: TorchDevice, context: Context, reporter: Reporter) -> None:
-    """The folded network with the published decoder under torch.compile, as a CUDA graph, beside ours."""
+    """The folded network with the published decoder under torch.compile, as a CUDA graph, with ours."""
     model = network(preset, context)
     size = device.size(model.config)
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Times each level of each preset in a CUDA graph, beside its lower bound, and profiles six launches with ncu."""
+"""Times each level of each preset in a CUDA graph, against its lower bound, and profiles six launches with ncu."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def run(context: Context, reporter: Reporter) -> None:
 
 
 def _levels(context: Context) -> Iterator[Level]:
-    """Of all presets at their published grids; on the CPU, one preset at the vectors' grids."""
+    """The levels of all presets at their published grids; on the CPU, of one preset at the vectors' grids."""
     for preset, grid in GRIDS.items():
         for precision in PRECISIONS:
             for case in levels_of(preset, precision):
@@ -84,12 +84,12 @@ def _levels(context: Context) -> Iterator[Level]:
 
 @cache
 def _small_shapes(level: Level) -> dict[str, tuple[int, ...]]:
-    """Of the inputs at the vectors' own grid: T, L and the biases do not depend on the grid."""
+    """Shapes of the inputs at the vectors' own grid: T, L and the biases do not depend on the grid."""
     return {name: value.shape for name, value in replace(level, grid=(2, 3)).inputs().items() if value is not None}
 
 
 def _call(level: Level, device: TorchDevice) -> Callable[[], Any]:
-    """A launch on inputs of its own, drawn on the device with the shapes of the test vector."""
+    """A launch with separate inputs, drawn on the device with the shapes of the test vector."""
     small = _small_shapes(level)
     height, width = level.height, level.width
     dtype = PRECISIONS[level.dtype]
@@ -107,7 +107,7 @@ def _call(level: Level, device: TorchDevice) -> Callable[[], Any]:
 
 
 def _one_level(level: Level, ceilings: Ceilings, device: TorchDevice, reporter: Reporter) -> tuple[float, float]:
-    """Microseconds that it takes, and its floor."""
+    """Measured microseconds, and the lower bound."""
     patches = level.grid[0] * level.grid[1]
     size = patches * compulsory(level).bytes
     l2 = 1 << 20 if device.host else torch.cuda.get_device_properties(device.device).L2_cache_size
@@ -140,7 +140,7 @@ def command_line(program: str, files: list[str], log: Path) -> list[str]:
 
 
 def profile_rows(text: str, names: list[str]) -> list[dict[str, Any]]:
-    """The rows of ncu's CSV, one a launch; `names` are what was launched, in order."""
+    """The rows of ncu's CSV, one per launch; `names` are the launches in order."""
     lines = [line for line in text.splitlines() if line.startswith('"')]
     rows = [row for row in csv.DictReader(lines) if row.get("ID")]  # the line of units has no ID
     return [{"launch": name, **_profile_row(row)} for name, row in zip(names, rows, strict=False)]

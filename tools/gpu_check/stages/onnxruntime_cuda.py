@@ -36,7 +36,7 @@ def run(context: Context, reporter: Reporter) -> None:
 
 
 def _library(context: Context) -> Path:
-    """The built one, or one that CMake makes now for the GPU at hand."""
+    """The existing library, or one that CMake builds now for this machine's GPU."""
     from hyperseg_runtime import libraries
 
     found = libraries.find(libraries.Library.ONNXRUNTIME)

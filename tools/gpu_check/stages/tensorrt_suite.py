@@ -1,4 +1,4 @@
-"""The suite tests/gpu: test vectors through the plug-ins and PyTorch, and engines built, run, captured and timed."""
+"""The suite tests/gpu: test vectors through the plugins and PyTorch, and engines built, run, captured and timed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(context: Context, reporter: Reporter) -> None:
 
 
 def _cut_short(text: str, reporter: Reporter) -> None:
-    """What pytest printed until its time was over."""
+    """The output of pytest up to the time limit."""
     found = _LINE.findall(text)
     for name, outcome in found:
         if outcome != "SKIPPED":

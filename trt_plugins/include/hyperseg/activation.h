@@ -7,7 +7,7 @@
 
 namespace hyperseg {
 
-/// Activation function of a convolution. Plug-ins serialise these values.
+/// Activation function of a convolution. Plugins serialise these values.
 enum class Activation : int { kNone = 0, kRelu = 1, kRelu6 = 2 };
 
 HYPERSEG_HOST_DEVICE inline float activate(float value, Activation activation) {

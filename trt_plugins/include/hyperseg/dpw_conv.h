@@ -14,12 +14,12 @@
 ///   X        [N, C_x, H, W], H and W multiples of the patch grid N_h x N_w
 ///   theta    [N, T, N_h, N_w, L], see Theta; P = C_out * C_in/group * K * K weights a patch, row-major
 ///            [C_out, C_in/group, K, K]
-///   bias     [C_out], optional. Without it C_out is as large as the weights from `offset` on allow.
+///   bias     [C_out], optional. Without it C_out follows from the number of weights from `offset` on.
 ///   previous [N, C_p, H/2, W/2], optional, see LevelInput
 ///   Y        [N, C_out, H, W]
 ///
-/// C_in counts the channels of the composed input. Each output pixel is made with the weights of the patch that it
-/// lies in, from the whole composed map, reflect-padded by K/2. Sums are in float32 whatever the storage type.
+/// C_in counts the channels of the composed input. Each output pixel is computed with the weights of its
+/// patch, from the whole composed map, reflect-padded by K/2. Sums are in float32 for every storage type.
 namespace hyperseg {
 
 struct DPWConvAttributes {
@@ -32,7 +32,7 @@ struct DPWConvAttributes {
   PieceRows rows;
 };
 
-/// Kernel parameters beside the pointers; created by `validate` only.
+/// Kernel parameters except the pointers; created by `validate` only.
 struct DPWConvParams {
   LevelInput input;
   Theta theta;

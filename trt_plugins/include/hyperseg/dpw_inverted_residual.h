@@ -21,10 +21,10 @@
 ///   h = clamp(pw1 x + bias1, 0, 6)      over the patch and a halo of one pixel, all with this patch's weights
 ///   d = clamp(dw h + bias2, 0, 6)       3x3 depth-wise
 ///   y = pw2 d + bias3 (+ x if C_in == C_out)
-/// The halo is recomputed with this patch's pw1; neighbouring patches never see each other's hidden values.
+/// The halo is recomputed with this patch's pw1; neighbouring patches never read each other's hidden values.
 ///
 /// DPWMetaBlock has the same inputs and attributes, and is the meta block of v0_1: the depth-wise convolution reads the
-/// reflect-padded map of hidden values that every patch made with its own pw1, and nothing is added. On the CPU only;
+/// reflect-padded map of hidden values that every patch computed with its own pw1, without a residual. On the CPU only;
 /// elsewhere it is the three DPWConvs that it replaces.
 namespace hyperseg {
 
@@ -36,7 +36,7 @@ struct DPWInvertedResidualAttributes {
   PieceRows rows;
 };
 
-/// Kernel parameters beside the pointers; created by `validate` only.
+/// Kernel parameters except the pointers; created by `validate` only.
 struct DPWInvertedResidualParams {
   LevelInput input;
   Theta theta;

@@ -6,8 +6,7 @@
 #include "hyperseg/dpw_conv.h"
 
 /// FusedMapperDPWConv(X, signal, mapper, bias?, previous?) -> Y: a 1x1 DPWConv fused with the weight mapper that
-/// computes its weights. On the CPU only, for patches of a few pixels; elsewhere it is lowered to the product and the
-/// DPWConv.
+/// computes its weights. On the CPU only, for patches of a few pixels; elsewhere it is the product and the DPWConv.
 ///
 ///   X        [N, C_x, H, W], as DPWConv has it; bias and previous too
 ///   signal   [N, T*K, N_h, N_w]: K values for each of the T pieces of a patch's weights

@@ -7,7 +7,7 @@
 
 /// MBConv(X, expand_weight?, expand_bias?, depthwise_weight, depthwise_bias, reduce_weight, reduce_bias,
 ///                  gate_weight, gate_bias, project_weight, project_bias) -> Y: a block of the encoder (EfficientNet's
-/// MBConv) with folded BatchNorms. On the CPU only; elsewhere it is lowered to the standard operators that it replaces.
+/// MBConv) with folded BatchNorms. On the CPU only; elsewhere it is the standard operators that it replaces.
 ///
 ///   X                [N, C_in, H, W]
 ///   expand_weight    [hidden, C_in, 1, 1], expand_bias [hidden]; without them hidden = C_in and h = X
@@ -43,7 +43,7 @@ struct MBConvShapes {
       gate_bias, project_weight, project_bias;
 };
 
-/// Kernel parameters beside the pointers; created by `validate` only.
+/// Kernel parameters except the pointers; created by `validate` only.
 struct MBConvParams {
   int batch = 1;
   int in_channels = 1;

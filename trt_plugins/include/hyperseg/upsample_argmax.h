@@ -20,7 +20,7 @@ struct UpsampleArgmaxAttributes {
   int scale = 1;
 };
 
-/// Kernel parameters beside the pointers; created by `validate` only.
+/// Kernel parameters except the pointers; created by `validate` only.
 struct UpsampleArgmaxParams {
   int batch = 1;
   int channels = 1;

@@ -159,7 +159,7 @@ void test_dpw_inverted_residual(Random& random, Judge& judge) {
   judge.values({"DPWInvertedResidual", block.shapes(), concerns(block.level, true), reference}, y);
 }
 
-/// The three DPWConvs that a DPWMetaBlock stands for.
+/// The three DPWConvs that a DPWMetaBlock replaces.
 Values three_convolutions(const Block& block, const Values& theta, Plant plant) {
   const Level& level = block.level;
   Values y = level.x_values;
@@ -202,7 +202,7 @@ void test_upsample_argmax(Random& random, Judge& judge) {
   UpsampleArgmaxParams params;
   require(validate(UpsampleArgmaxAttributes{random.between(1, 5)}, shape, &params));
   Values x = random.normal(shape[0] * shape[1] * shape[2] * shape[3], 1.0);
-  // Equal operands make equal logits: now and then the last channel is the first one's twin, and must never win.
+  // Equal operands make equal logits: sometimes the last channel equals the first, and must never win.
   const bool twin = random.chance() && params.channels > 1;
   const std::size_t plane = static_cast<std::size_t>(params.height) * params.width;
   for (int n = 0; twin && n < params.batch; ++n) {

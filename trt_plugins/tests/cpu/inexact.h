@@ -7,8 +7,8 @@
 /// Stability of Numerical Algorithms, 2nd ed., sections 3.1 to 3.4), which holds for every order of summation, with and
 /// without fused multiply-adds.
 ///
-/// Underflow is left out: the data are multiples of 1/64 and no sigmoid's argument is beyond +-80, so that nothing
-/// comes near 2^-126 but as a term beside others that are larger by far.
+/// Underflow is not modelled: the data are multiples of 1/64 and no sigmoid's argument is beyond +-80, so that nothing
+/// comes near 2^-126 except as a term next to much larger ones.
 namespace hyperseg::plain {
 
 /// Unit roundoff of float32: a rounded result is the exact one times 1 + d, |d| <= u.
@@ -21,8 +21,8 @@ inline double gamma(int roundings) {
 }
 
 /// A sum whose terms are known but not the order in which they are added. Each of them comes out multiplied by one
-/// factor 1 + d for every rounding that it goes through, wherever it stands, so that the sum is off by at most
-/// gamma(roundings) * magnitude, besides what its operands were off.
+/// factor 1 + d for every rounding that it goes through, in any position, so that the error of the sum is at most
+/// gamma(roundings) * magnitude, in addition to the errors of its operands.
 struct Inexact {
   double value = 0.0;      ///< without any rounding
   double error = 0.0;      ///< how far it is off because its operands are
@@ -35,7 +35,7 @@ struct Inexact {
   /// One number of float32, at most `off` from `value`.
   Inexact(double rounded, double off) : value(rounded), error(off), magnitude(std::abs(rounded) + off), terms(1) {}
 
-  /// How far the computed sum may be from `value`. Of n terms, each meets at most n - 1 additions.
+  /// How far the computed sum may be from `value`. Each of n terms goes through at most n - 1 additions.
   double bound() const { return error + gamma(std::max(terms - 1, 0) + roundings) * magnitude; }
   /// The sum as one number of float32. Only where a kernel has to round it, since it stores it or needs all of it.
   Inexact rounded() const { return {value, bound()}; }

@@ -76,7 +76,7 @@ void Judge::judge_values(const Subject& subject, const std::vector<double>& actu
     std::size_t at = 0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const double off = expected[i].bound();
-      // Sums are of float32 already; only float16 rounds what it stores.
+      // Sums are float32 already; only float16 rounds on storing.
       const double allowed = off + (half ? last_bit(std::abs(expected[i].value) + off, half) : 0.0);
       const double one = in_bounds(std::abs(actual[i] - expected[i].value), allowed);
       if (one > ratio) ratio = one, bound = allowed, at = i;

@@ -207,8 +207,8 @@ Values filtered(const MBConvParams& p, const EncoderInputs& inputs, const Values
   return d;
 }
 
-/// The mean of each channel. Kernels promise short sums: of a row's pixels, in any order, and of the rows'; so a term
-/// meets at most W' - 1 + H' - 1 additions instead of W' H' - 1.
+/// The mean of each channel. Kernels use short sums: of a row's pixels, in any order, and of the rows; so a term goes
+/// through at most W' - 1 + H' - 1 additions instead of W' H' - 1.
 Values means(const MBConvParams& p, const Values& map) {
   const std::size_t pixels = static_cast<std::size_t>(p.out_height) * p.out_width;
   Values sums(p.hidden_channels);

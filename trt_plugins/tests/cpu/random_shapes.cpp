@@ -66,8 +66,8 @@ int main(int argc, char** argv) {
   const bool plants = !words.empty() && words[0] == "--plant";
   const std::size_t first = plants ? 2 : 0;
   const int shapes = words.size() > first ? std::atoi(words[first].c_str()) : plants ? 30 : 15;
-  // Kernels meet other shapes every time. How many mistakes are found stays the same, on other processors too: with
-  // this seed no count hangs on a mistake that is only just found.
+  // Kernel tests draw new shapes every time. Tests of planted mistakes have a fixed seed, with which the number
+  // detected is the same on other processors too: no count depends on a mistake that is only just detected.
   const unsigned chosen = words.size() > first + 1 ? std::atoi(words[first + 1].c_str()) : 0;
   if (plants) return test_bounds(words.size() > 1 ? words[1] : "", shapes, chosen > 0 ? chosen : 11);
   return test_kernels(shapes, chosen > 0 ? chosen : std::random_device{}());

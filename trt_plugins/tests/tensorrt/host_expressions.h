@@ -8,14 +8,14 @@
 
 namespace hyperseg::tests {
 
-/// A dimension as TensorRT's builder passes it to a plug-in: a value, known while building or only later.
+/// A dimension as TensorRT's builder passes it to a plugin: a value, known while building or only later.
 class HostExtent : public nvinfer1::IDimensionExpr, private nvinfer1::apiv::VDimensionExpr {
  public:
   HostExtent(std::int64_t value, bool known) : value_(value), known_(known) { mImpl = this; }
 
   bool isConstant() const override { return known_; }
   std::int64_t getConstantValue() const override {
-    if (!known_) throw std::logic_error("a plug-in read a dimension that is not known while building");
+    if (!known_) throw std::logic_error("a plugin read a dimension that is not known while building");
     return value_;
   }
   bool isSizeTensor() const override { return false; }

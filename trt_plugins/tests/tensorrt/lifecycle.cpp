@@ -156,7 +156,7 @@ std::vector<std::byte> run_lifecycle(const Request& request) {
 
   const nvinfer1::PluginFieldCollection* stored = runtime_of(*copy).getFieldsToSerialize();
   Plugin loaded(creator.createPlugin("node", stored, nvinfer1::TensorRTPhase::kRUNTIME));
-  expect(loaded != nullptr, "createPlugin refused the fields that the plug-in itself stored");
+  expect(loaded != nullptr, "createPlugin refused the fields that the plugin itself stored");
   expect(contents(*stored) == contents(*runtime_of(*loaded).getFieldsToSerialize()), "the fields changed on their way");
   copy.reset();
   Plugin attached(runtime_of(*loaded).attachToContext(nullptr));

@@ -7,7 +7,7 @@
 
 namespace hyperseg::tests {
 
-/// Runs a plug-in through its life cycle in TensorRT, on host memory: createPlugin, the build phase's questions,
+/// Runs a plugin through its life cycle in TensorRT, on host memory: createPlugin, the build phase's questions,
 /// getFieldsToSerialize, createPlugin from these fields, attachToContext, onShapeChange, enqueue. Every object is
 /// deleted as soon as TensorRT may delete it. Returns the output. Throws std::runtime_error at the first
 /// violation of the contract.

@@ -18,15 +18,15 @@ struct HostTensor {
   std::vector<std::byte> bytes;
 };
 
-/// One node: what the parser would pass to the plug-in, and the tensors that it runs on. A text file:
+/// One node: what the parser would pass to the plugin, and the tensors that it runs on. A text file:
 ///
 ///   operator DPWConv
 ///   type float16
 ///   ints kernel_shape 1 1
 ///   text activation relu
-///   formats kHWC kLINEAR    those that X may have, no other; it lies in the first. Without the line: kLINEAR
+///   formats kHWC kLINEAR    the formats allowed for X; it is stored in the first. Default: kLINEAR
 ///   input 4 1 5 8 12        rank and extents; the values are in FILE.0, FILE.1, ...
-///   output 4 1 4 8 12       what the plug-in is to make
+///   output 4 1 4 8 12       what the plugin is to make
 struct Request {
   std::string name;
   nvinfer1::DataType type = nvinfer1::DataType::kFLOAT;

@@ -1,4 +1,4 @@
-// run_plugins FILE...: runs the plug-in of each request file (see request.h) through its life cycle and writes the
+// run_plugins FILE...: runs the plugin of each request file (see request.h) through its life cycle and writes the
 // result to FILE.out. Prints errors by file, and exits with the number of requests that failed.
 #include <cuda_runtime.h>
 
