@@ -16,7 +16,7 @@ EXAMPLES = """
 \b
 Examples:
   hyperseg-train camvid-lite --data camvid --out runs/lite --backbone-weights efficientnet-lite1.pth
-  hyperseg-train camvid-lite --data camvid --out runs/lite            (the same again: resumes)
+  hyperseg-train camvid-lite --data camvid --out runs/lite            # the same again: resumes
   hyperseg-train my.toml --data camvid --out runs/mine --set batch=8 --set optimiser.iterations=2000
   torchrun --nproc-per-node 4 -m hyperseg.cli.train cityscapes-m --data cityscapes --out runs/m
 """

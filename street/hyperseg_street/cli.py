@@ -14,9 +14,9 @@ import click
 EXAMPLES = """
 \b
 Examples:
-  hyperseg-street street.mp4                            six seconds of a drive
+  hyperseg-street street.mp4                            # six seconds of a drive
   hyperseg-street street.mp4 --frames 30 --labels labels
-  hyperseg-street --dataset street --seed 7             images with labels, in CamVid's layout
+  hyperseg-street --dataset street --seed 7             # images with labels, in CamVid's layout
 """
 
 _IMAGES = 96

@@ -107,6 +107,7 @@ def _sheet(folder: Path) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
+        prog="python -m kernel_cost.copies",
         description=__doc__,
         epilog="example: PYTHONPATH=tools python -m kernel_cost.copies > docs/gpu-layouts.md",
     )

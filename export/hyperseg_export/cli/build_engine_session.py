@@ -70,12 +70,12 @@ class EngineBuild:
         say(f"Built by {facts.flavour.label} {facts.version} for compute capability {targets}")
         share = f"{audit.half_share:.0%} in half precision"
         say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
-        say(f"Layers that only move values: {audit.reformats}, {audit.plugin_reformats} of them at plugins")
+        say(f"Copy layers: {audit.reformats}, of which next to plugins: {audit.plugin_reformats}")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:
             agreement = f"{report.execution.label_agreement:.3%} of the labels on {report.execution.inputs} inputs"
-            turned = f"rounding turns {report.execution.turned_by_rounding:.3%}"
+            turned = f"rounding alone changes {report.execution.turned_by_rounding:.3%}"
             say(f"Executed on {facts.gpu or 'the GPU'}: agrees with ONNX Runtime on {agreement} ({turned})")
         else:
             say(f"Nothing was executed: {report.not_executed}")

@@ -11,7 +11,7 @@ EXAMPLES = """
 \b
 Examples:
   hyperseg-evaluate m.pt --data camvid --split val
-  hyperseg-evaluate m.pt m.onnx m.fp16.engine --data camvid --split test     (side by side)
+  hyperseg-evaluate m.pt m.onnx m.fp16.engine --data camvid --split test     # side by side
   hyperseg-evaluate m.onnx --data cityscapes --layout cityscapes --split val --worst worst.png
 """
 

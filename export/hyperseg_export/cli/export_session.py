@@ -96,11 +96,11 @@ class ExportSession:
             say("not compared with PyTorch")
             return
         # Eight bits: no bound is derived, what they cost is reported.
-        allowed = "" if measured.rounding is None else f" where rounding explains {measured.rounding:.2g}"
+        allowed = "" if measured.rounding is None else f" (allowed: {measured.rounding:.2g})"
         ties = f", {measured.label_ties:.4%} of them ties within rounding" if measured.label_ties else ""
         say(
-            f"agreement with PyTorch on {measured.inputs} images: logits off by at most {measured.max_abs_error:.2g}"
-            f"{allowed} (mean {measured.mean_abs_error:.2g}), labels equal on {measured.label_agreement:.4%} of the "
+            f"agreement with PyTorch on {measured.inputs} images: largest logit error {measured.max_abs_error:.2g}"
+            f"{allowed}, mean {measured.mean_abs_error:.2g}; labels equal on {measured.label_agreement:.4%} of the "
             f"pixels{ties}"
         )
 

@@ -29,10 +29,10 @@ backend_option = click.option(
     type=click.Choice(BACKEND_CHOICES),
     default=AUTO,
     show_default=True,
-    help="Backend that runs the model; auto takes the fastest available on this machine.",
+    help="Backend that runs the model. auto: TensorRT for engines; for ONNX files CUDA if available, else the CPU.",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: one for each core."
+    "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: one per physical core."
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
