@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hyperseg_export.engine.model_file import read_model
+from hyperseg_export.engine.build import read_model
 from hyperseg_export.engine.verify_engine import INPUTS, compare
 from hyperseg_export.errors import EngineError
 from hyperseg_export.rounding import FACTOR
@@ -29,7 +29,7 @@ def test_agreement(tmp_path: Path, input_type: InputType, half: bool) -> None:
         built, _ = halved(built)
     machine = Machine()
     session = machine.open(source.proto, machine.plan(built))
-    execution = compare(source, session, Precision.FLOAT16 if half else Precision.FLOAT32)
+    execution = compare(source.proto, source.metadata.input, session, Precision.FLOAT16 if half else Precision.FLOAT32)
     assert execution.inputs == INPUTS
     assert 1.0 - execution.label_agreement <= FACTOR * execution.turned_by_rounding
     session.close()
@@ -40,5 +40,5 @@ def test_disagreement(tmp_path: Path) -> None:
     machine = Machine()
     session = machine.open(source.proto, machine.plan(miniature(seed=1)))
     with pytest.raises(EngineError, match=r"disagrees with ONNX Runtime and was discarded: .*; rounding turns"):
-        compare(source, session, Precision.FLOAT16)
+        compare(source.proto, source.metadata.input, session, Precision.FLOAT16)
     session.close()

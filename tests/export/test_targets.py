@@ -14,17 +14,17 @@ import pytest
 pytest.importorskip("torch")
 
 from hyperseg_export.engine import EngineOptions
-from hyperseg_export.engine.model_file import prepare, read_model
+from hyperseg_export.engine.build import prepare, read_model
 from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes import targets
-from hyperseg_export.passes.cleanup import name_nodes, share, simplify
+from hyperseg_export.passes.cleanup import name_nodes, simplify
 from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
 from hyperseg_export.passes.mbconv import fuse_mbconv, unfuse_mbconv
 from hyperseg_export.passes.meta_block import fuse_meta_blocks, unfuse_meta_blocks
 from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, join_means, split_means
-from hyperseg_export.passes.rewriting import Pass
+from hyperseg_export.passes.rewriting import Pass, share
 from hyperseg_export.passes.targets import run_passes
 from hyperseg_export.reference import LabelCheck, open_reference
 from hyperseg_export.samples import random_network, sample_images

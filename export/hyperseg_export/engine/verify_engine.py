@@ -11,9 +11,8 @@ import onnx
 from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import Images, Outputs, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
-from hyperseg_runtime.metadata import InputSpec, InputType, Precision
+from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, Precision
 
-from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import Execution
 from hyperseg_export.errors import EngineError
@@ -33,7 +32,9 @@ class EngineVerification:
     not_executed: str | None
 
 
-def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: EngineOptions) -> EngineVerification:
+def verify_engine(
+    model: onnx.ModelProto, metadata: Metadata, plan: Path, target: BuildTarget, options: EngineOptions
+) -> EngineVerification:
     """Runs the plan on a few inputs if this machine has the GPU that it was built for. Raises EngineError where it
     disagrees with ONNX Runtime."""
     if not options.verify:
@@ -46,12 +47,10 @@ def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: E
         return EngineVerification(None, None, f"pycuda is not installed; {target.tensorrt.flavour.extra}")
     except (ImportError, OSError) as error:  # it was built against another CUDA
         return EngineVerification(None, None, f"pycuda cannot be loaded ({error}); reinstall it on this machine")
-    metadata = source.metadata
-    if options.half:
-        metadata = replace(metadata, precision=Precision.FLOAT16)
+    precision = Precision.FLOAT16 if options.half else metadata.precision
     session = TensorRTSession(
         plan,
-        metadata,
+        replace(metadata, precision=precision),
         plan.read_bytes(),
         gpu=target.gpu.name,
         tensorrt=target.tensorrt,
@@ -61,17 +60,17 @@ def verify_engine(source: ModelFile, plan: Path, target: BuildTarget, options: E
     )
     try:
         # By default TensorRT multiplies float32 as TF32, whose factors have 11 bits, like float16's.
-        return EngineVerification(session.layers(), compare(source, session, Precision.FLOAT16), None)
+        return EngineVerification(session.layers(), compare(model, metadata.input, session, Precision.FLOAT16), None)
     finally:
         session.close()
 
 
-def compare(source: ModelFile, session: Session, precision: Precision) -> Execution:
-    """The session against ONNX Runtime with the original file. Raises EngineError where rounding, in the precision that
-    the engine computes in, does not explain the difference."""
-    check = LabelCheck(onnx.load(str(source.path)), precision)
+def compare(model: onnx.ModelProto, spec: InputSpec, session: Session, precision: Precision) -> Execution:
+    """Compares the session with ONNX Runtime on the original model. Raises EngineError where rounding, in the precision
+    that the engine computes in, does not explain the difference."""
+    check = LabelCheck(model, precision)
     found = []
-    for images in _images(source):
+    for images in _images(spec):
         comparison = check.compare(images, _labels(session.run(images)))
         if not comparison.explained:
             raise EngineError(
@@ -90,9 +89,8 @@ def _labels(outputs: Outputs) -> np.ndarray[tuple[int, ...], np.dtype[np.integer
     return np.asarray(outputs.logits.argmax(axis=1))
 
 
-def _images(source: ModelFile) -> list[Images]:
+def _images(spec: InputSpec) -> list[Images]:
     """Smooth images, since on noise the labels of all classes are nearly equal everywhere."""
-    spec = source.metadata.input
     random = np.random.default_rng(0)
     return [_image(spec, random) for _ in range(INPUTS)]
 

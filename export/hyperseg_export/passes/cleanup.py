@@ -48,12 +48,6 @@ def simplify(model: ir.Model) -> int:
     return _drop_allowzero(model)
 
 
-def share(model: ir.Model) -> None:
-    """Shares duplicate constants and nodes, such as weight mappers that were fused with several consumers."""
-    common.DeduplicateInitializersPass()(model)
-    common.CommonSubexpressionEliminationPass()(model)
-
-
 def sort(model: ir.Model) -> int:
     """Sorts the nodes topologically; a fused node takes the place of its last part."""
     return int(bool(common.TopologicalSortPass()(model).modified))

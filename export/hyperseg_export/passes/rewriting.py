@@ -83,6 +83,12 @@ def unpack_weights(model: ir.Model) -> int:
     return count
 
 
+def share(model: ir.Model) -> None:
+    """Shares duplicate constants and nodes, such as weight mappers that were fused with several consumers."""
+    common.DeduplicateInitializersPass()(model)
+    common.CommonSubexpressionEliminationPass()(model)
+
+
 def producer(value: ir.Value | None) -> ir.Node:
     """The node that computes a value matched by a pattern."""
     node = None if value is None else value.producer()

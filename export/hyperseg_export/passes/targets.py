@@ -14,13 +14,13 @@ from functools import partial
 import onnx_ir as ir
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
-from hyperseg_export.passes.cleanup import finish, name_nodes, share, simplify, sort
+from hyperseg_export.passes.cleanup import finish, name_nodes, simplify, sort
 from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
 from hyperseg_export.passes.mbconv import fuse_mbconv, unfuse_mbconv
 from hyperseg_export.passes.meta_block import fuse_meta_blocks, unfuse_meta_blocks
 from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, join_means, split_means
 from hyperseg_export.passes.plugin_layouts import lay_out_plugin_inputs
-from hyperseg_export.passes.rewriting import Pass, unique_names, unpack_weights, use_current_names
+from hyperseg_export.passes.rewriting import Pass, share, unique_names, unpack_weights, use_current_names
 from hyperseg_export.passes.standard_operators import to_standard_operators
 from hyperseg_export.passes.surgery import Surgery, cast_image_first, close_input_gaps, matmul_to_conv
 
