@@ -33,7 +33,7 @@ _IMAGE_OPERATORS = frozenset(("Add", "Cast", "Div", "Mul", "Sub", "Transpose"))
 class Reason(str, Enum):
     """The reason for which a node computes in float32 in a half-precision engine."""
 
-    ACCUMULATION = "sums many values, of which float16 keeps only three digits"
+    ACCUMULATION = "sums over many values, of which float16 keeps only three digits"
     RANGE = "its results can leave float16's range"
     IMAGE = "image preprocessing, where float16 would add rounding error"
     SHAPES = "computes shapes, which float16 counts exactly only up to 2048"
