@@ -110,8 +110,10 @@ def _is_mapper(product: gs.Node) -> bool:
     source, weights = product.inputs
     if not isinstance(weights, gs.Constant) or len(weights.shape) != 3:
         return False
-    pieces = weights.shape[0]
-    return source.shape is None or (len(source.shape) == 4 and source.shape[1] in (pieces, None))
+    if source.shape is None:
+        return True
+    rank, pieces = len(source.shape), source.shape[1]
+    return rank == 4 and (not isinstance(pieces, int) or pieces == weights.shape[0])
 
 
 def _as_convolution(graph: gs.Graph, product: gs.Node) -> None:
