@@ -11,6 +11,7 @@ import onnx
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
 from hyperseg_export.passes.float16 import Conversion, to_float16
+from hyperseg_export.passes.rewriting import unique_names
 from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
 from hyperseg_export.passes.targets import TENSORRT, run_passes
 from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, OutputKind, Precision
@@ -131,7 +132,9 @@ def save(model: onnx.ModelProto, path: Path) -> Path:
 
 def edited(model: onnx.ModelProto, *edits: Callable[[gs.Graph], object]) -> onnx.ModelProto:
     """A copy after surgery, without the edits' return values."""
-    graph = to_graphsurgeon(ir.from_proto(model))
+    named = ir.from_proto(model)
+    unique_names(named)
+    graph = to_graphsurgeon(named)
     for edit in edits:
         edit(graph)
     return to_onnx(graph, model.ir_version, {entry.key: entry.value for entry in model.metadata_props})

@@ -114,7 +114,7 @@ def build(
 
     require_graph_tools()
 
-    from hyperseg_export.cli.build_engine_session import EngineBuild
+    from hyperseg_export.cli.build_engine_session import BuildEngineSession
     from hyperseg_export.engine.options import EngineOptions
     from hyperseg_export.errors import OptionError
     from hyperseg_export.options import Resolution
@@ -137,7 +137,7 @@ def build(
         )
     except OptionError as error:
         raise click.UsageError(str(error)) from error
-    return EngineBuild(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(model, output)
+    return BuildEngineSession(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(model, output)
 
 
 def main() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from hyperseg_runtime.cli.common import say
+from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
 from hyperseg_runtime.errors import ModelError
 from rich.console import Console
@@ -23,7 +22,7 @@ from hyperseg_export.passes.float16 import Conversion
 
 
 @dataclass(frozen=True)
-class EngineBuild:
+class BuildEngineSession:
     """One run of the command."""
 
     options: EngineOptions
@@ -35,9 +34,7 @@ class EngineBuild:
         source = model or self._find()
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
-        # Stopped either way, nothing is left behind. A shell's background job inherits an ignored SIGINT: set all.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+        interrupt_on_signals()
         with BuildProgress(visible=not self.as_json, verbose=self.verbose) as listener:
             report = build_engine(source, output, self.options, listener)
         if self.as_json:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperseg_runtime.cli.common import say
+from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.output_files import check_target
 from rich.console import Console
@@ -40,9 +39,7 @@ class ExportSession:
         if target.suffix in CHECKPOINT_SUFFIXES:
             raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
         check_target(target, self.options.force)
-        # Stopped either way, nothing is left behind. A shell's background job inherits an ignored SIGINT: set all.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+        interrupt_on_signals()
         with self._progress() as progress:
             task = progress.add_task("loading PyTorch", total=None)
 

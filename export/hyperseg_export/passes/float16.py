@@ -18,7 +18,7 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from hyperseg_export.errors import EngineError
-from hyperseg_export.passes.surgery import insert_after, insert_before, remove
+from hyperseg_export.passes.surgery import fresh_name, insert_after, insert_before, remove
 
 FLOAT, HALF = np.dtype(np.float32), np.dtype(np.float16)
 _FLOATS = (FLOAT, HALF)
@@ -74,13 +74,12 @@ def to_float16(graph: gs.Graph, requested: Collection[str] = ()) -> Conversion:
     """Converts a float32 graph in place; inputs and outputs keep their types.
 
     Args:
-        graph: without subgraphs, every tensor with its type (`surgery.to_graphsurgeon`).
+        graph: without subgraphs, nodes with unique names, every tensor with its type (`surgery.to_graphsurgeon`).
         requested: names of nodes or operators to keep in float32, in addition to those of the policy.
 
     Raises:
         EngineError: the model is half or quantised already, lacks a requested node, or cannot be converted.
     """
-    _name_nodes(graph)
     _fold_constants(graph)
     _refuse(graph, requested)
     floating = {node.name for node in graph.nodes if node.op not in _SHAPE_OPERATORS and FLOAT in _types(node)}
@@ -125,16 +124,6 @@ def _is_large(tensor: gs.Tensor) -> bool:
     if not isinstance(tensor, gs.Constant) or tensor.dtype != FLOAT or not tensor.values.size:
         return False
     return float(np.abs(tensor.values).max()) > _LARGEST_HALF
-
-
-def _name_nodes(graph: gs.Graph) -> None:
-    taken = {node.name for node in graph.nodes}
-    for index, node in enumerate(graph.nodes):
-        if not node.name:
-            node.name = f"{node.op}_{index}"
-            while node.name in taken:
-                node.name += "_"
-        taken.add(node.name)
 
 
 def _fold_constants(graph: gs.Graph) -> None:
@@ -226,10 +215,9 @@ class _Converter:
         return result
 
     def _fresh(self, stem: str) -> str:
-        while stem in self._taken:
-            stem += "_"
-        self._taken.add(stem)
-        return stem
+        name = fresh_name(self._taken, stem)
+        self._taken.add(name)
+        return name
 
     def _halve_attributes(self, node: gs.Node) -> None:
         if node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
@@ -177,4 +176,4 @@ def _is_depthwise(node: ir.Node) -> bool:
 
 def _shape(value: ir.Value | None) -> list[int]:
     assert value is not None and value.const_value is not None
-    return list(np.shape(value.const_value.numpy()))
+    return list(value.const_value.shape.numpy())

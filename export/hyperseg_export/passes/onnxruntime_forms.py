@@ -77,8 +77,8 @@ class _ConvToGemm(Rule):
     def rewrite(self, op: Any, x: ir.Value, weight: ir.Value, y: ir.Value) -> ir.Value:
         conv, taken = producer(y), Counter[str]()
         builder, prefix = Builder(op, conv), (conv.name or "").removesuffix("/Conv")
-        assert weight.const_value is not None and x.shape is not None
-        values = weight.const_value.numpy()
+        assert x.shape is not None
+        values = _values(weight)
         rows, channels, side, _ = values.shape
         height, width = int(x.shape[2]) // side, int(x.shape[3]) // side  # type: ignore[arg-type]
 
@@ -97,8 +97,7 @@ class _ConvToGemm(Rule):
         bias = inputs(conv, 3)[2]
         factors = [weights, columns]
         if bias is not None:
-            assert bias.const_value is not None
-            factors.append(builder.constant(bias.const_value.numpy().reshape(rows, 1), name=f"{y.name}/bias"))
+            factors.append(builder.constant(_values(bias).reshape(rows, 1), name=f"{y.name}/bias"))
         product = add("Gemm", *factors)
         return add("Reshape", product, builder.constant(np.array([1, rows, height, width]), name=f"{y.name}/map"))
 
@@ -133,8 +132,7 @@ class _GemmToConv(Rule):
 
     def rewrite(self, op: Any, x: ir.Value, weights: ir.Value, product: ir.Value, **_: Any) -> ir.Value:
         gemm = producer(product)
-        assert weights.const_value is not None
-        values, bias = weights.const_value.numpy(), inputs(gemm, 3)[2]
+        values, bias = _values(weights), inputs(gemm, 3)[2]
         return _conv(op, gemm, x, values.reshape(*values.shape, 1, 1), bias, kernel_shape=[1, 1])
 
 
@@ -152,8 +150,7 @@ class _SpaceToDepthToConv(Rule):
 
     def rewrite(self, op: Any, x: ir.Value, squares: ir.Value, weight: ir.Value, y: ir.Value) -> ir.Value:
         conv, side = producer(y), integer(producer(squares), "blocksize")
-        assert weight.const_value is not None
-        pixels = weight.const_value.numpy()
+        pixels = _values(weight)
         values = pixels.reshape(len(pixels), side, side, -1).transpose(0, 3, 1, 2)
         attributes = {"kernel_shape": [side, side], "strides": [side, side]}
         return _conv(op, conv, x, np.ascontiguousarray(values), inputs(conv, 3)[2], **attributes)
@@ -196,8 +193,7 @@ def _conv(
     builder = Builder(op, old)
     constants = [builder.constant(weight, name=f"{prefix}/weight")]
     if bias is not None:
-        assert bias.const_value is not None
-        constants.append(builder.constant(bias.const_value.numpy().reshape(-1), name=f"{prefix}/bias"))
+        constants.append(builder.constant(_values(bias).reshape(-1), name=f"{prefix}/bias"))
     return builder.named(f"{prefix}/Conv", "Conv", x, *constants, **attributes)
 
 
@@ -216,7 +212,7 @@ def _axes(mean: ir.Node) -> list[int]:
     given = inputs(mean, 2)[1]
     if given is None:
         return integers(mean, "axes")
-    return [] if given.const_value is None else [int(axis) for axis in given.const_value.numpy().tolist()]
+    return [int(axis) for axis in _values(given).tolist()] if _is_constant(given) else []
 
 
 def _axis(mean: ir.Node, builder: Builder, axis: int) -> ir.Value:
@@ -224,8 +220,6 @@ def _axis(mean: ir.Node, builder: Builder, axis: int) -> ir.Value:
     name = f"axis_{axis}"
     assert mean.graph is not None
     known = mean.graph.initializers.get(name)
-    if known is not None and known.dtype == ir.DataType.INT64 and _is_constant(known):
-        assert known.const_value is not None
-        if known.const_value.numpy().tolist() == [axis]:
-            return known
+    if known is not None and known.dtype == ir.DataType.INT64 and _values(known).tolist() == [axis]:
+        return known
     return builder.constant(np.array([axis], np.int64), name=name)

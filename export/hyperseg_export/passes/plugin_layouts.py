@@ -96,7 +96,9 @@ def _share_rows(graph: gs.Graph, products: Sequence[_Product], multiple: int) ->
             reader.attrs["piece_begin"] = begin
             reader.attrs["piece_length"] = product.length
         begin += product.length + spare
-    first.node.inputs[1] = gs.Constant(fresh_name(graph, f"{first.weights.name}_rows"), np.concatenate(columns, axis=2))
+    first.node.inputs[1] = gs.Constant(
+        fresh_name(graph.tensors(), f"{first.weights.name}_rows"), np.concatenate(columns, axis=2)
+    )
     _set_last_extent(graph, first.reshape, begin)
     for product in products[1:]:
         remove(graph, product.reshape)
@@ -107,7 +109,7 @@ def _share_rows(graph: gs.Graph, products: Sequence[_Product], multiple: int) ->
 
 def _set_last_extent(graph: gs.Graph, reshape: gs.Node, length: int) -> None:
     """Changes a shape that is a constant, or computed if the resolution is dynamic."""
-    shape, name = reshape.inputs[1], fresh_name(graph, f"{reshape.outputs[0].name}_rows")
+    shape, name = reshape.inputs[1], fresh_name(graph.tensors(), f"{reshape.outputs[0].name}_rows")
     if isinstance(shape, gs.Constant):
         reshape.inputs[1] = gs.Constant(name, np.append(shape.values[:-1], np.int64(length)))
         return

@@ -7,7 +7,7 @@ inverses; surgery edits tensors by reference, each with its type. `to_onnx` ends
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -69,7 +69,7 @@ def cast_image_first(graph: gs.Graph) -> None:
     for image in graph.inputs:
         if image.dtype != np.uint8 or all(node.op == "Cast" for node in image.outputs):
             continue
-        floats = gs.Variable(fresh_name(graph, f"{image.name}_float"), np.float32, image.shape)
+        floats = gs.Variable(fresh_name(graph.tensors(), f"{image.name}_float"), np.float32, image.shape)
         for node in list(image.outputs):
             node.inputs = [floats if tensor is image else tensor for tensor in node.inputs]
         cast = gs.Node("Cast", f"{floats.name}_cast", {"to": int(onnx.TensorProto.FLOAT)}, [image], [floats])
@@ -122,19 +122,23 @@ def _as_convolution(graph: gs.Graph, product: gs.Node) -> None:
     groups, inner, outputs = weights.shape
     kernel = weights.values.transpose(0, 2, 1).reshape(groups * outputs, inner, 1, 1)
     nodes: list[gs.Node] = []
+    taken = graph.tensors()
+
+    def named(suffix: str) -> str:
+        return fresh_name(taken, f"{result.name}_{suffix}")
 
     def add(op: str, inputs: list[gs.Tensor], suffix: str, attrs: dict[str, Any]) -> gs.Variable:
-        made = gs.Variable(f"{result.name}_{suffix}", result.dtype)
+        made = gs.Variable(named(suffix), result.dtype)
         nodes.append(gs.Node(op, f"{made.name}_{op.lower()}", attrs, inputs, [made]))
         return made
 
     def reshape(tensor: gs.Tensor, suffix: str, shape: tuple[int, ...]) -> gs.Variable:
-        extents = gs.Constant(f"{result.name}_{suffix}_shape", np.asarray(shape, np.int64))
+        extents = gs.Constant(named(f"{suffix}_shape"), np.asarray(shape, np.int64))
         return add("Reshape", [tensor, extents], suffix, {})
 
     rows = add("Transpose", [source], "channels_first", {"perm": [0, 1, 3, 2]})
     image = reshape(rows, "map", (0, groups * inner, -1, 1))
-    factors = [image, gs.Constant(f"{result.name}_kernel", np.ascontiguousarray(kernel))]
+    factors = [image, gs.Constant(named("kernel"), np.ascontiguousarray(kernel))]
     made = add("Conv", factors, "made", {"group": groups, "kernel_shape": [1, 1]})
     nodes[-1].name = product.name
     pieces = reshape(made, "pieces", (0, groups, outputs, -1))
@@ -145,9 +149,8 @@ def _as_convolution(graph: gs.Graph, product: gs.Node) -> None:
     nodes[-1].outputs = [result]
 
 
-def fresh_name(graph: gs.Graph, stem: str) -> str:
-    """`stem`, or with underscores behind it where a tensor has that name."""
-    taken = graph.tensors()
+def fresh_name(taken: Collection[str], stem: str) -> str:
+    """`stem`, or with underscores behind it where that name is taken (`graph.tensors()`)."""
     while stem in taken:
         stem += "_"
     return stem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -96,6 +97,15 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             complain(name, f"{type(error).__name__}: {error}; this is a bug; --debug shows the traceback")
         return FAILURE
     return code
+
+
+def interrupt_on_signals() -> None:
+    """Makes SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that no draft of an output stays behind.
+
+    Ctrl-C is set too: a shell's background job inherits an ignored SIGINT.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def complain(name: str, text: str) -> None:
