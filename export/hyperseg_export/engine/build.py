@@ -242,4 +242,5 @@ def _facts(source: ModelFile, plan: Path, target: BuildTarget, counted: Audit, e
         plan_sha256=hashlib.sha256(plan.read_bytes()).hexdigest(),
         onnx_sha256=source.sha256,
         executed=executed,
+        onnx_name=source.path.name,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -20,11 +20,13 @@ from hyperseg_runtime.backends.protocol import (
     TimedOutputs,
     check_images,
     check_signature,
+    refuse_to_pickle,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
 from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import KEY, Metadata
-from hyperseg_runtime.onnx_file import read_properties
+from hyperseg_runtime.onnx_file import read_external_files, read_properties
+from hyperseg_runtime.provenance import check_borrowed_weights
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -108,6 +110,8 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
         raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
     if not model.is_file():
         raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    if read_external_files(model):
+        check_borrowed_weights(model, Metadata.from_properties(read_properties(model), str(model)))
     settings = _session_options(options)
     registered = _register_operators(settings)
     providers: list[Any] | None = [_CPU_PROVIDER]
@@ -199,6 +203,9 @@ class OnnxRuntimeSession:
         self._options = options
         self._outputs = tuple(node.name for node in session.get_outputs())
         self._closing = threading.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_to_pickle(self)
 
     @property
     def backend(self) -> BackendName:

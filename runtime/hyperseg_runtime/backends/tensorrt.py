@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,20 +20,35 @@ _REBUILD = "build the engine on this machine (hyperseg-build-engine MODEL.onnx)"
 
 
 def availability(name: BackendName) -> Availability:
-    """Checks driver, TensorRT, pycuda and our plugin library, in the order in which one would install them."""
+    """Checks driver, TensorRT, pycuda and our plugin library; `detail` names everything that is missing."""
     del name
     driver = cuda.find_gpus()
     flavours = tensorrt_flavour.installed()
-    if driver.problem is not None:
-        return Availability(False, driver.problem)
-    if not flavours:
-        return Availability(False, f"no TensorRT is installed; {Flavour.TENSORRT.extra}")
-    if find_spec("pycuda") is None:
-        return Availability(False, f"pycuda is not installed; {flavours[0].extra}")
-    if libraries.find(libraries.Library.TENSORRT) is None:
-        return Availability(False, f"{libraries.Library.TENSORRT.value} was not built; pip install . where nvcc is")
+    missing = missing_for(flavours)
+    if missing:
+        return Availability(False, "; ".join(missing))
     gpus = ", ".join(f"{gpu.name} (compute capability {gpu.compute_capability})" for gpu in driver.gpus)
     return Availability(True, f"{' and '.join(flavour.label for flavour in flavours)} on {gpus}")
+
+
+def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
+    """What is missing here to run engines of any of the installed `flavours`: one line each, with its remedy."""
+    driver = cuda.find_gpus()
+    missing = [] if driver.problem is None else [driver.problem]
+    if not flavours:
+        missing.append(f"no TensorRT is installed: {Flavour.TENSORRT.extra}")
+    if not _is_installed("pycuda"):
+        missing.append(f"pycuda is not installed: {(flavours or tuple(Flavour))[0].extra}")
+    if libraries.find(libraries.Library.TENSORRT) is None:
+        missing.append(f"{libraries.Library.TENSORRT.value} was not built: pip install . where nvcc is")
+    return tuple(missing)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # a half-removed package
+        return False
 
 
 def fits(model: Path) -> bool:
@@ -101,7 +116,7 @@ class Machine:
             device=device,
             flavours=tensorrt_flavour.installed(),
             version=lambda flavour: tensorrt_flavour.load(flavour).version,
-            pycuda=find_spec("pycuda") is not None,
+            pycuda=_is_installed("pycuda"),
             plugin_library=libraries.find(libraries.Library.TENSORRT),
         )
 

@@ -1,0 +1,140 @@
+"""Origin of model files: their hashes, and whether what a file was made from is still what lies beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of
+from hyperseg_runtime.onnx_file import read_external_files
+from hyperseg_runtime.sidecar import Sidecar
+
+_CHUNK = 1 << 20
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits. Raises ModelError."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_CHUNK):
+                found.update(block)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
+    return found.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was when it was opened, so that a later change is noticed without its content."""
+
+    path: Path
+    size: int
+    modified_ns: int
+    inode: int
+
+    @staticmethod
+    def of(path: Path) -> FileState:
+        """Raises ModelError."""
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
+        return FileState(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def digest(self) -> str:
+        """SHA-256 of the file. Raises ModelError if it is not the one that was opened any more."""
+        content = digest(self.path)
+        if FileState.of(self.path) != self:
+            raise ModelError(f"{self.path} was changed after it was opened; open the model again")
+        return content
+
+
+def opened_files(model: Path) -> tuple[FileState, ...]:
+    """A model file and those that it loads weights from, as they are now; empty for what is no model file."""
+    if not model.is_file():
+        return ()
+    names = sorted(read_external_files(model)) if kind_of(model) is Kind.ONNX else []
+    return tuple(FileState.of(file) for file in (model, *(model.parent / name for name in names)) if file.is_file())
+
+
+def source_name(engine: Path, sidecar: Sidecar) -> str:
+    """The name of the ONNX file that an engine was built from; by its own name if the sidecar does not say."""
+    if sidecar.engine.onnx_name is not None:
+        return sidecar.engine.onnx_name
+    return f"{_stem(engine)}.onnx"
+
+
+def stale_engine(engine: Path, sidecar: Sidecar) -> str | None:
+    """One line if the ONNX file that the engine was built from lies beside it and has changed since."""
+    source = engine.with_name(source_name(engine, sidecar))
+    if not source.is_file() or digest(source) == sidecar.engine.onnx_sha256:
+        return None
+    return (
+        f"{engine} is older than {source.name} beside it: it was built from another export; "
+        f"build it again (hyperseg-build-engine {quote(source.name)} --force)"
+    )
+
+
+def stale_export(model: Path, metadata: Metadata) -> str | None:
+    """One line if a checkpoint of the model's name lies beside it and is not the one that it was exported from."""
+    wanted = metadata.checkpoint_sha256
+    if wanted is None:
+        return None
+    stem = _stem(model)
+    try:
+        beside = sorted(model.parent.iterdir())
+        same_name = [path for path in beside if kind_of(path) is Kind.CHECKPOINT and _stem(path) == stem]
+        same_name = [path for path in same_name if path.is_file()]
+    except OSError as error:
+        raise ModelError(f"the folder {model.parent} cannot be read ({error.strerror or error})") from error
+    if not same_name or any(digest(path) == wanted for path in same_name):
+        return None
+    checkpoint = same_name[0].name
+    return (
+        f"{model} is older than {checkpoint} beside it: it was exported from other weights; "
+        f"export it again (hyperseg-export --ckpt {quote(checkpoint)} --onnx --force)"
+    )
+
+
+def same_origin(onnx: Path, metadata: Metadata, engine: Sidecar) -> bool:
+    """Whether an engine is of the same network as an ONNX file: built from it, or of the same checkpoint."""
+    checkpoint = engine.metadata.checkpoint_sha256
+    if checkpoint is not None and checkpoint == metadata.checkpoint_sha256:
+        return True
+    return digest(onnx) == engine.engine.onnx_sha256
+
+
+def check_borrowed_weights(model: Path, metadata: Metadata) -> None:
+    """Checks the files that an ONNX file loads weights from (NAME.portable.onnx loads NAME.onnx's).
+
+    Raises ModelError if one is missing or is not the one that the model was made with. Offsets into a file that was
+    exported anew would give wrong weights, not an error.
+    """
+    for name in sorted(read_external_files(model)):
+        file, expected = model.parent / name, metadata.external.get(name)
+        again = "write both again, or copy both from one place"
+        if not file.is_file():
+            raise ModelError(f"{model} loads its weights from {name}, which is missing beside it; {again}")
+        if expected is None and kind_of(file) is not Kind.ONNX:
+            continue  # weights moved to a file of their own by another tool, which no export rewrites
+        if expected is None or digest(file) != expected:
+            raise ModelError(
+                f"{model} loads its weights from {name}, which is not the file that it was made with; {again}"
+            )
+
+
+def _stem(path: Path) -> str:
+    """The name without the suffixes that the commands add: m.fp16.engine, m.portable.onnx and m.pth.tar are of m."""
+    name = path.name
+    for suffix in sorted((suffix for suffixes in SUFFIXES.values() for suffix in suffixes), key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    for suffix in (".fp16", ".portable"):
+        name = name.removesuffix(suffix)
+    return name
