@@ -47,18 +47,23 @@ class FoundModel:
 
 
 def locate(
-    model: str | Path | None = None, *, backend: str = AUTO, device: int = 0, takes_checkpoints: bool = False
+    model: str | Path | None = None,
+    *,
+    backend: str = AUTO,
+    device: int = 0,
+    takes_checkpoints: bool = False,
+    portable: bool | None = None,
 ) -> FoundModel:
     """The model that a user named, by rule 1, or without a name `find_model`'s. Raises ModelError.
 
     A file that does not exist is not reported here but where it is opened, unless its name could be a shipped model's.
     """
     if model is None:
-        return find_model(backend=backend, device=device, takes_checkpoints=takes_checkpoints)
+        return find_model(backend=backend, device=device, takes_checkpoints=takes_checkpoints, portable=portable)
     path = Path(model)
     if not _may_be_a_name(model, path):
         return FoundModel(path, "--model", _warning(path))
-    shipped = shipped_models()
+    shipped = shipped_models(portable=portable)
     if path.is_dir() and path.name in shipped:
         raise ModelError(
             f"{path} is a folder here and the name of a shipped model; name a file, as in --model {path}/FILE"
@@ -79,17 +84,19 @@ def find_model(
     backend: str = AUTO,
     device: int = 0,
     takes_checkpoints: bool = False,
+    portable: bool | None = None,
 ) -> FoundModel:
     """The model of `folder` (default: the working folder) by rules 2 to 5. Raises ModelError.
 
     backend: anything but "auto" and "tensorrt" asks for an ONNX file, "tensorrt" for an engine.
     device: index of the GPU that an engine is for.
     takes_checkpoints: whether the command takes checkpoints too, if they are named.
+    portable: which variant of a shipped model; see `shipped_models`.
     """
     place = folder if folder is not None else Path()
     present = files_of(place)
     if not present:
-        return _shipped(place, packaged)
+        return _shipped(place, shipped_models(packaged, portable))
     wanted = _kinds_for(backend)
     engines = [path for path in present if is_engine(path)] if Kind.ENGINE in wanted else []
     exports = [path for path in present if kind_of(path) is Kind.ONNX] if Kind.ONNX in wanted or engines else []
@@ -98,17 +105,18 @@ def find_model(
         return _engine(place, [examine(path, device) for path in engines], files)
     if files:
         return _export(place, files)
-    raise ModelError(_nothing_to_run(place, present, takes_checkpoints))
+    raise ModelError(_nothing_to_run(place, present, wanted, takes_checkpoints))
 
 
-def shipped_models(packaged: Path = PACKAGED_MODELS) -> dict[str, Path]:
-    """The models that ship with the package: name to the file that this installation can run."""
+def shipped_models(packaged: Path = PACKAGED_MODELS, portable: bool | None = None) -> dict[str, Path]:
+    """The models that ship with the package: name to the file, in standard operators or in ours; None: in those that
+    this installation can run."""
     found = {}
-    built = libraries.find(Library.ONNXRUNTIME) is not None
+    standard = libraries.find(Library.ONNXRUNTIME) is None if portable is None else portable
     for path in files_of(packaged) if packaged.is_dir() else ():
-        portable = path.name.endswith(PORTABLE_SUFFIX)
-        if kind_of(path) is Kind.ONNX and portable is not built and examine(path).problem is None:
-            found[path.name.removesuffix(PORTABLE_SUFFIX if portable else ".onnx")] = path
+        fits = path.name.endswith(PORTABLE_SUFFIX) is standard
+        if kind_of(path) is Kind.ONNX and fits and examine(path).problem is None:
+            found[path.name.removesuffix(PORTABLE_SUFFIX if standard else ".onnx")] = path
     return found
 
 
@@ -140,12 +148,12 @@ def _kinds_for(backend: str) -> frozenset[Kind]:
     return frozenset({Kind.ENGINE if backend == BackendName.TENSORRT.value else Kind.ONNX})
 
 
-def _shipped(place: Path, packaged: Path) -> FoundModel:
-    shipped = sorted(shipped_models(packaged).values())
+def _shipped(place: Path, models: dict[str, Path]) -> FoundModel:
+    shipped = sorted(models.values())
     if not shipped:
         raise ModelError(f"there is no model in {name_of(place)} and none ships with this package; use --model FILE")
     if len(shipped) > 1:
-        raise AmbiguousModelError(f"there is no model in {name_of(place)}; {_choose(shipped_models(packaged))}")
+        raise AmbiguousModelError(f"there is no model in {name_of(place)}; {_choose(sorted(models))}")
     return FoundModel(
         shipped[0], f"ships with the package; {_knowledge(shipped[0])}; {name_of(place)} has no model of any kind"
     )
@@ -224,16 +232,17 @@ def _passed_over(files: Sequence[Candidate]) -> str:
     return f"; passed over, not from hyperseg-export: {names}" if names else ""
 
 
-def _nothing_to_run(place: Path, present: Sequence[Path], takes_checkpoints: bool) -> str:
+def _nothing_to_run(place: Path, present: Sequence[Path], wanted: frozenset[Kind], takes_checkpoints: bool) -> str:
+    missing = " or ".join(kind.value for kind in sorted(wanted, key=lambda kind: kind.value))
     checkpoints = [path for path in present if kind_of(path) is Kind.CHECKPOINT]
     if len(checkpoints) == 1:
         (path,) = checkpoints
         scored = f"; or name it: --model {quote(path.name)}" if takes_checkpoints else ""
         remedy = f"export it (hyperseg-export --ckpt {quote(path.name)} --onnx){scored}"
-        return f"{name_of(place)} has a checkpoint, {path.name}, and no model to run; {remedy}, or {_ways([])}"
+        return f"{name_of(place)} has a checkpoint, {path.name}, but no {missing}; {remedy}, or {_ways([])}"
     names = ", ".join(path.name for path in present)
     remedy = "export one (hyperseg-export --ckpt FILE --onnx), or " if checkpoints else ""
-    return f"{name_of(place)} has no model to run here, only {names}; {remedy}{_ways([])}"
+    return f"{name_of(place)} has no {missing}, only {names}; {remedy}{_ways([])}"
 
 
 def _ways(usable: Sequence[Path]) -> str:
@@ -245,7 +254,7 @@ def _ways(usable: Sequence[Path]) -> str:
     return f"name a model with --model FILE{names}"
 
 
-def _choose(names: Sequence[str] | dict[str, Path]) -> str:
+def _choose(names: Sequence[str]) -> str:
     return f"{', '.join(names)}; choose one with --model FILE"
 
 

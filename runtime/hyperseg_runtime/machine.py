@@ -9,6 +9,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import hyperseg_runtime
 from hyperseg_runtime import cgroup
 from hyperseg_runtime.backends import cuda
 
@@ -137,6 +138,11 @@ def version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def own_version() -> str:
+    """The version of the installed distribution, or the source's where it is not installed."""
+    return version("hyperseg") or f"{hyperseg_runtime.__version__} (source)"
 
 
 def versions() -> dict[str, str]:

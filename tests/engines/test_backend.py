@@ -61,7 +61,8 @@ def engine(machine: Machine, tmp_path: Path) -> Path:
 
 def _describe(path: Path, **changes: Any) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    facts = replace(FACTS, plan_sha256=digest, **changes)
+    source = hashlib.sha256(path.with_name("m.onnx").read_bytes()).hexdigest()
+    facts = replace(FACTS, plan_sha256=digest, onnx_sha256=source, **changes)
     sidecar.path_of(path).write_text(Sidecar(metadata(), facts).to_json(), encoding="utf-8")
 
 
@@ -80,9 +81,10 @@ def test_an_engine_that_fits_is_taken_before_the_onnx_file(engine: Path) -> None
     assert find_model(engine.parent).path == engine
 
 
-def test_an_engine_for_another_gpu_is_no_candidate(engine: Path) -> None:
+def test_an_engine_for_another_gpu_is_an_error(engine: Path) -> None:
     _describe(engine, compute_capabilities=("9.0",))
-    assert find_model(engine.parent).path.name == "m.onnx"
+    with pytest.raises(ModelError, match=r"but Double has 8\.6; .*choose --model m\.onnx"):
+        find_model(engine.parent)
     with pytest.raises(BackendUnavailableError, match=r"built for compute capability 9.0, but Double has 8.6"):
         Segmenter(engine)
 

@@ -142,7 +142,7 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
     "a checkpoint": ({"m.pt": data(CHECKPOINT)}, r"m\.pt.*hyperseg-export --ckpt m\.pt --onnx"),
     "a checkpoint with a space": ({"my net.pth": data(CHECKPOINT)}, "--ckpt 'my net.pth' --onnx"),
     "two checkpoints": ({"a.pth": data(b"x"), "b.SafeTensors": data(b"x")}, r"a\.pth, b\.SafeTensors; export one"),
-    "of another runtime": ({"m.tflite": data(b"x")}, r"no model to run here, only m\.tflite"),
+    "of another runtime": ({"m.tflite": data(b"x")}, r"has no ONNX file or engine, only m\.tflite"),
     "exported from older weights": (
         {"m.pt": data(b"new weights"), "m.onnx": onnx(checkpoint=CHECKPOINT)},
         r"m\.onnx is older than m\.pt.*hyperseg-export --ckpt m\.pt --onnx --force.*--model m\.onnx",
@@ -259,7 +259,7 @@ def test_a_backend_asks_for_a_kind(folder: Path) -> None:
     assert find_model(backend="onnxruntime").path.name == "m.onnx"
     assert find_model(backend="tensorrt").path.name == "m.engine"
     (folder / "m.onnx").unlink()
-    with pytest.raises(ModelError, match=r"no model to run here, only m\.engine"):
+    with pytest.raises(ModelError, match=r"has no ONNX file, only m\.engine"):
         find_model(backend="onnxruntime")
 
 

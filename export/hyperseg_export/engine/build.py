@@ -14,6 +14,7 @@ from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
+from hyperseg_runtime.model_kinds import remedy
 from hyperseg_runtime.output_files import check_target, reason, replacing
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
@@ -26,6 +27,8 @@ from hyperseg_export.operators import DOMAIN
 from hyperseg_export.passes.float16 import Conversion, to_float16
 from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
 from hyperseg_export.passes.targets import engine_target, run_passes
+
+_MAKE = "make one with hyperseg-export --onnx"
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ def read_model(path: Path) -> ModelFile:
         nodes = len(proto.graph.node)
     except Exception as error:
         # What protobuf raises differs between its implementations.
-        raise ModelError(f"{path} is not an ONNX file; make one with hyperseg-export --onnx") from error
+        raise ModelError(remedy(path) or f"{path} is not an ONNX file; {_MAKE}") from error
     if nodes == 0:
-        raise ModelError(f"{path} is not an ONNX file, or has an empty graph; make one with hyperseg-export --onnx")
+        raise ModelError(remedy(path) or f"{path} is not an ONNX file, or has an empty graph; {_MAKE}")
     properties = {entry.key: entry.value for entry in proto.metadata_props}
     metadata = Metadata.from_properties(properties, str(path))
     others = {entry.value for t in proto.graph.initializer for entry in t.external_data if entry.key == "location"}

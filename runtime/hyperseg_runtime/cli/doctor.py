@@ -18,6 +18,7 @@ Examples:
 
 @click.command(epilog=_EXAMPLES, help="Show installed parts, available backends, and what the others need.")
 @common.json_option
+@common.version_option
 @common.debug_option
 def doctor(*, as_json: bool) -> int:
     # Imported late, so that --help answers at once.

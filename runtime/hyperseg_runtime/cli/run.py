@@ -66,6 +66,7 @@ def seconds(text: str) -> Fraction:
 )
 @common.force_option
 @common.json_option
+@common.version_option
 @common.debug_option
 def run(
     *,
