@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.model_kinds import remedy
 
 Content = TypeVar("Content")
 
@@ -51,7 +52,8 @@ def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise ModelError(f"{path} is not an ONNX file, or it is damaged; export the model again") from error
+        text = remedy(path) or f"{path} is not an ONNX file, or it is damaged; export the model again"
+        raise ModelError(text) from error
 
 
 def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+from shutil import copyfile
+from tempfile import TemporaryDirectory, gettempdir
 
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of
-from hyperseg_runtime.onnx_file import read_external_files
+from hyperseg_runtime.onnx_file import read_external_files, read_properties
 from hyperseg_runtime.sidecar import Sidecar
 
 _CHUNK = 1 << 20
@@ -109,14 +113,46 @@ def same_origin(onnx: Path, metadata: Metadata, engine: Sidecar) -> bool:
     return digest(onnx) == engine.engine.onnx_sha256
 
 
-def check_borrowed_weights(model: Path, metadata: Metadata) -> None:
+@contextmanager
+def unchanging(model: Path) -> Iterator[Path]:
+    """The path to open an ONNX file by: its own, or that of a copy while weights are loaded from another file.
+
+    ONNX Runtime maps such a file into memory, so that a session would compute with whatever is written into the file
+    later, or end the process if it gets shorter. The copy is deleted at the end; the mapping outlives its name.
+
+    Raises ModelError as check_borrowed_weights, or if there is no room for the copy.
+    """
+    names = sorted(read_external_files(model))
+    if not names:
+        yield model
+        return
+    metadata = Metadata.from_properties(read_properties(model), str(model))
+    with ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="hyperseg-", ignore_cleanup_errors=True)))
+            for name in (model.name, *names):
+                if Path(name).is_absolute() or ".." in Path(name).parts:
+                    raise ModelError(
+                        f"{model} loads weights from {name}, outside of its folder; export the model again"
+                    )
+                if (model.parent / name).is_file():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    copyfile(model.parent / name, folder / name)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ModelError(f"{model} and its weights cannot be copied to {gettempdir()} ({reason})") from error
+        check_borrowed_weights(model, metadata, folder)
+        yield folder / model.name
+
+
+def check_borrowed_weights(model: Path, metadata: Metadata, folder: Path | None = None) -> None:
     """Checks the files that an ONNX file loads weights from (NAME.portable.onnx loads NAME.onnx's).
 
     Raises ModelError if one is missing or is not the one that the model was made with. Offsets into a file that was
-    exported anew would give wrong weights, not an error.
+    exported anew would give wrong weights, not an error. folder: where the files are; None: beside the model.
     """
     for name in sorted(read_external_files(model)):
-        file, expected = model.parent / name, metadata.external.get(name)
+        file, expected = (folder or model.parent) / name, metadata.external.get(name)
         again = "write both again, or copy both from one place"
         if not file.is_file():
             raise ModelError(f"{model} loads its weights from {name}, which is missing beside it; {again}")

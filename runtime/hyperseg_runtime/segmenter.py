@@ -59,7 +59,7 @@ class Segmenter:
         path = locate(model, backend=backend, device=device).path
         chosen = None if providers is None else tuple(providers)
         options = SessionOptions(threads=threads, device=device, providers=chosen, precision=precision)
-        files = opened_files(path)
+        files = opened_files(path.absolute())  # the working folder may be another one by then
         self._session = open_session(path, backend, options)
         try:
             self._size = _network_size(self._session.metadata, resolution)
@@ -117,7 +117,7 @@ class Segmenter:
     def __reduce__(self) -> tuple[Callable[..., Segmenter], tuple[object, ...]]:
         if self._reopening is None:
             raise ModelError(f"{self._path}: this Segmenter is closed; open the model again")
-        return _reopen, (type(self), self._path.absolute(), self.backend, *self._reopening.recipe())
+        return _reopen, (type(self), self.backend, *self._reopening.recipe())
 
     def __enter__(self) -> Segmenter:
         return self
@@ -136,15 +136,18 @@ class Reopening:
     options: SessionOptions
     resolution: Size | None
 
-    def recipe(self) -> tuple[list[str], SessionOptions, Size | None]:
-        """The files' SHA-256, and the options. Raises ModelError if a file was changed since it was opened."""
-        return [file.digest() for file in self.files], self.options, self.resolution
+    def recipe(self) -> tuple[Path, list[str], SessionOptions, Size | None]:
+        """The model, the SHA-256 of it and of the files that it loads, and the options.
+
+        Raises ModelError if a file was changed since it was opened.
+        """
+        return self.files[0].path, [file.digest() for file in self.files], self.options, self.resolution
 
 
 def _reopen(
     kind: type[Segmenter],
-    path: Path,
     backend: BackendName,
+    path: Path,
     digests: list[str],
     options: SessionOptions,
     resolution: Size | None,
@@ -159,7 +162,7 @@ def _reopen(
         resolution=resolution,
     )
     try:
-        if opened._reopening is None or opened._reopening.recipe()[0] != digests:
+        if opened._reopening is None or opened._reopening.recipe()[1] != digests:
             raise ModelError(f"{path} is not the model any more that was opened first; open the model again")
     except BaseException:
         opened.close()

@@ -25,8 +25,8 @@ from hyperseg_runtime.backends.protocol import (
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
 from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import KEY, Metadata
-from hyperseg_runtime.onnx_file import read_external_files, read_properties
-from hyperseg_runtime.provenance import check_borrowed_weights
+from hyperseg_runtime.onnx_file import read_properties
+from hyperseg_runtime.provenance import unchanging
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -110,8 +110,6 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
         raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
     if not model.is_file():
         raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
-    if read_external_files(model):
-        check_borrowed_weights(model, Metadata.from_properties(read_properties(model), str(model)))
     settings = _session_options(options)
     registered = _register_operators(settings)
     providers: list[Any] | None = [_CPU_PROVIDER]
@@ -124,7 +122,10 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
         providers = None
     try:
         # Without its fallback: a provider that does not start is an error here, not a slower run.
-        return onnxruntime.InferenceSession(str(model), settings, providers=providers, enable_fallback=False)
+        with unchanging(model) as file:
+            return onnxruntime.InferenceSession(str(file), settings, providers=providers, enable_fallback=False)
+    except HyperSegError:
+        raise
     except Exception as error:  # ONNX Runtime's own classes have no common base
         raise _explain(model, error, registered) from error
 
