@@ -9,9 +9,9 @@ _GRAPH_TOOLS = ("onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon")
 EXTRAS = {
     "engine": _GRAPH_TOOLS,
     "export": ("torch", *_GRAPH_TOOLS, "safetensors"),
-    "train": ("torch", *_GRAPH_TOOLS, "safetensors", *(("tomli",) if sys.version_info < (3, 11) else ())),
+    "train": ("torch", *(("tomli",) if sys.version_info < (3, 11) else ())),
 }
-"""Extra to the modules that its commands import. `train` also installs TensorBoard, without which training works."""
+"""Extra to the modules that its commands need; it installs more (training works without TensorBoard)."""
 
 
 def is_installed(module: str) -> bool:

@@ -40,7 +40,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((Gpu("Double", "8.6"),)))
     monkeypatch.setattr(tensorrt_flavour, "installed", lambda: (Flavour.TENSORRT,))
     monkeypatch.setattr(tensorrt_flavour, "load", lambda _: double.tensorrt)
-    monkeypatch.setattr(tensorrt, "find_spec", lambda _: object())
+    monkeypatch.setattr(tensorrt, "is_installed", lambda _: True)
     found = {**{library: libraries.find(library) for library in libraries.Library}, libraries.Library.TENSORRT: _ANY}
     monkeypatch.setattr(libraries, "find", lambda library: found[library])
     return double

@@ -40,9 +40,9 @@ def availability(name: BackendName) -> Availability:
     """Checks the installation for the CPU, CUDA or OpenVINO."""
     installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
     if not installed:
-        return Availability(False, "onnxruntime is not installed; pip install onnxruntime")
+        return Availability.lacking("onnxruntime is not installed; pip install onnxruntime")
     if len(installed) > 1:
-        return Availability(False, _mixed_wheels())
+        return Availability.lacking(_mixed_wheels())
     label = f"{installed[0]} {machine.version(installed[0])}"
     if name is BackendName.ONNXRUNTIME_OPENVINO:
         return openvino.availability()
@@ -65,13 +65,14 @@ def _mixed_wheels() -> str:
 def _cuda_availability(label: str) -> Availability:
     import onnxruntime
 
+    missing = []
     if _CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        return Availability(
-            False, f"{label} has no CUDA provider; pip uninstall onnxruntime, pip install onnxruntime-gpu"
-        )
+        missing.append(f"{label} has no CUDA provider; pip uninstall onnxruntime, pip install onnxruntime-gpu")
     driver = cuda.find_gpus()
     if driver.problem is not None:
-        return Availability(False, driver.problem)
+        missing.append(driver.problem)
+    if missing:
+        return Availability.lacking(*missing)
     return Availability(True, f"{label} on {', '.join(gpu.name for gpu in driver.gpus)}")
 
 

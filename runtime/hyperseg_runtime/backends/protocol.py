@@ -109,6 +109,12 @@ class Availability:
 
     available: bool
     detail: str
+    missing: tuple[str, ...] = ()
+    """Everything that is missing, one line each with its remedy; empty where the backend can run."""
+
+    @staticmethod
+    def lacking(*missing: str) -> Availability:
+        return Availability(False, "; ".join(missing), missing)
 
 
 class Backend(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from hyperseg_runtime import libraries, sidecar
@@ -14,6 +13,7 @@ from hyperseg_runtime.backends.cuda import Driver
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError
+from hyperseg_runtime.extras import is_installed
 from hyperseg_runtime.sidecar import EngineFacts
 
 _REBUILD = "build the engine on this machine (hyperseg-build-engine MODEL.onnx)"
@@ -26,7 +26,7 @@ def availability(name: BackendName) -> Availability:
     flavours = tensorrt_flavour.installed()
     missing = missing_for(flavours)
     if missing:
-        return Availability(False, "; ".join(missing))
+        return Availability.lacking(*missing)
     gpus = ", ".join(f"{gpu.name} (compute capability {gpu.compute_capability})" for gpu in driver.gpus)
     return Availability(True, f"{' and '.join(flavour.label for flavour in flavours)} on {gpus}")
 
@@ -37,18 +37,11 @@ def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
     missing = [] if driver.problem is None else [driver.problem]
     if not flavours:
         missing.append(f"no TensorRT is installed: {Flavour.TENSORRT.extra}")
-    if not _is_installed("pycuda"):
+    if not is_installed("pycuda"):
         missing.append(f"pycuda is not installed: {(flavours or tuple(Flavour))[0].extra}")
     if libraries.find(libraries.Library.TENSORRT) is None:
         missing.append(f"{libraries.Library.TENSORRT.value} was not built: pip install . where nvcc is")
     return tuple(missing)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except (ImportError, ValueError):  # a half-removed package
-        return False
 
 
 def fits(model: Path) -> bool:
@@ -116,7 +109,7 @@ class Machine:
             device=device,
             flavours=tensorrt_flavour.installed(),
             version=lambda flavour: tensorrt_flavour.load(flavour).version,
-            pycuda=_is_installed("pycuda"),
+            pycuda=is_installed("pycuda"),
             plugin_library=libraries.find(libraries.Library.TENSORRT),
         )
 
