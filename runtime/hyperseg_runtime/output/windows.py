@@ -16,7 +16,5 @@ def missing_for_windows() -> tuple[str, ...]:
             "opencv-python-headless has no windows: pip uninstall opencv-python-headless, pip install opencv-python"
         )
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        missing.append(
-            "no display (neither DISPLAY nor WAYLAND_DISPLAY is set): use a desktop, or ssh -X"
-        )
+        missing.append("no display (neither DISPLAY nor WAYLAND_DISPLAY is set): use a desktop, or ssh -X")
     return tuple(missing)
