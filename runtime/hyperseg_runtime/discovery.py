@@ -44,6 +44,8 @@ class FoundModel:
     reason: str
     warning: str | None = None
     """One line on a named model that is not as it should be, but is what was asked for."""
+    fallback: bool = False
+    """Whether it is the shipped model, taken because there is no other."""
 
 
 def locate(
@@ -154,9 +156,8 @@ def _shipped(place: Path, models: dict[str, Path]) -> FoundModel:
         raise ModelError(f"there is no model in {name_of(place)} and none ships with this package; use --model FILE")
     if len(shipped) > 1:
         raise AmbiguousModelError(f"there is no model in {name_of(place)}; {_choose(sorted(models))}")
-    return FoundModel(
-        shipped[0], f"ships with the package; {_knowledge(shipped[0])}; {name_of(place)} has no model of any kind"
-    )
+    reason = f"ships with the package; {_knowledge(shipped[0])}; {name_of(place)} has no model of any kind"
+    return FoundModel(shipped[0], reason, fallback=True)
 
 
 def _knowledge(shipped: Path) -> str:

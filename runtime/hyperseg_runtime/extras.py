@@ -16,8 +16,11 @@ EXTRAS = {
 
 def is_installed(module: str) -> bool:
     """Whether a top-level module could be imported."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
     try:
-        return find_spec(module) is not None
+        spec = find_spec(module)
+        return spec is not None and spec.origin is not None  # without an origin: a folder of that name
     except (ImportError, ValueError):  # a half-removed package
         return False
 

@@ -54,6 +54,13 @@ def remedy(path: Path) -> str | None:
     return None
 
 
+def not_an_input(path: Path) -> str | None:
+    """For a model that was given where images and videos are expected: what it is, and what to do. Else None."""
+    if kind_of(path) in (Kind.ENGINE, Kind.ONNX):
+        return f"{path} is a model, not an image or a video; name it with --model {quote(str(path))}"
+    return remedy(path) if kind_of(path) is not None else None
+
+
 def _head(path: Path) -> bytes:
     try:
         if not path.is_file():  # a pipe would wait for its writer

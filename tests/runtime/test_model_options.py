@@ -17,6 +17,7 @@ from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
 from hyperseg_runtime.cli.run import run
 from hyperseg_runtime.discovery import shipped_models
+from hyperseg_runtime.model_kinds import not_an_input
 
 from .conftest import Finished
 from .stand_in import write_model
@@ -90,3 +91,20 @@ def test_a_stale_engine_that_was_named_is_a_warning(folder: Path, monkeypatch: p
     shutil.copy(model, "other.onnx")
     done = execute(run, "f.png", "--model", "other.onnx")
     assert (done.code, done.err) == (0, "hyperseg-run: warning: m.engine is older than m.onnx\n")
+
+
+def test_a_shipped_model_instead_of_a_missing_one_is_said_with_json_too(folder: Path) -> None:
+    done = execute(run, "f.png", "--json", "--resolution", "64x64")
+    assert done.code == 0
+    assert json.loads(done.out)["model"] == str(*shipped_models().values())
+    (line,) = done.err.splitlines()
+    assert line.startswith("hyperseg-run: model ") and "has no model of any kind" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("m.ONNX", "--model m.ONNX"), ("m.engine", "--model m.engine"), ("m.pth", "hyperseg-export --ckpt m.pth --onnx")],
+)
+def test_a_model_in_place_of_an_input(name: str, message: str) -> None:
+    assert message in (not_an_input(Path(name)) or "")
+    assert not_an_input(Path("clip.mp4")) is None

@@ -135,11 +135,17 @@ def interrupt_on_signals() -> None:
 
 
 def announce(name: str, found: FoundModel, quiet: bool, label: str = "model   ") -> None:
-    """Says which model a command takes and why, on stdout unless `quiet`; a warning about it goes to stderr."""
+    """Says which model a command takes and why, on stdout unless `quiet`.
+
+    A warning goes to stderr; so does a shipped model that replaces a missing one, where stdout is quiet.
+    """
     if found.warning is not None:
         click.echo(f"{name}: warning: {found.warning}", err=True)
+    line = f"{label} {found.path} ({found.reason})"
     if not quiet:
-        say(f"{label} {found.path} ({found.reason})")
+        say(line)
+    elif found.fallback:
+        click.echo(f"{name}: {line}", err=True)
 
 
 def complain(name: str, text: str) -> None:
