@@ -194,8 +194,8 @@ def _engine(place: Path, engines: Sequence[Candidate], exports: Sequence[Candida
     ]
     if others:
         raise AmbiguousModelError(
-            f"{chosen.path.name} and {', '.join(path.name for path in others)} in {name_of(place)} are different "
-            f"networks; {_choose([chosen.path.name, *(path.name for path in others)])}"
+            f"{chosen.path.name} and {', '.join(path.name for path in others)} in {name_of(place)} are not "
+            f"known to be one network; {_choose([chosen.path.name, *(path.name for path in others)])}"
         )
     _refuse_stale(stale_export(chosen.path, chosen.sidecar.metadata), [chosen.path, *runnable])
     return FoundModel(chosen.path, f"the only engine in {name_of(place)}{_passed_over(exports)}")

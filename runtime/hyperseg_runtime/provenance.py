@@ -106,11 +106,12 @@ def stale_export(model: Path, metadata: Metadata) -> str | None:
 
 
 def same_origin(onnx: Path, metadata: Metadata, engine: Sidecar) -> bool:
-    """Whether an engine is of the same network as an ONNX file: built from it, or of the same checkpoint."""
-    checkpoint = engine.metadata.checkpoint_sha256
+    """Whether an engine is of the same network as an ONNX file: built from it or from the file that has its weights, or
+    of the same checkpoint."""
+    checkpoint, source = engine.metadata.checkpoint_sha256, engine.engine.onnx_sha256
     if checkpoint is not None and checkpoint == metadata.checkpoint_sha256:
         return True
-    return digest(onnx) == engine.engine.onnx_sha256
+    return source in metadata.external.values() or digest(onnx) == source
 
 
 @contextmanager

@@ -88,6 +88,13 @@ def foreign(path: Path) -> None:
     write_model(path, properties={})
 
 
+def portable(path: Path) -> None:
+    """Weights are not borrowed here; only the hash of the model that has them is recorded."""
+    source = path.with_name("m.onnx")
+    described = replace(META, external={source.name: hashlib.sha256(source.read_bytes()).hexdigest()})
+    write_model(path, properties={KEY: described.to_json(), "variant": "portable"})
+
+
 def link(target: str) -> Make:
     return lambda path: path.symlink_to(target)
 
@@ -119,6 +126,10 @@ FOLDERS: dict[str, tuple[dict[str, Make], str | None]] = {
     "an engine of the same checkpoint": (
         {"m.onnx": onnx((32, 64), CHECKPOINT), "edge.engine": engine(checkpoint=CHECKPOINT)},
         "edge.engine",
+    ),
+    "an engine and the portable variant of its source": (
+        {"m.onnx": onnx(), "m.portable.onnx": portable, "m.engine": engine("m.onnx")},
+        "m.engine",
     ),
     "engines of two GPUs": (
         {"m.onnx": onnx(), "a.engine": engine("m.onnx"), "b.engine": engine("m.onnx", "9.0")},
@@ -176,11 +187,11 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
     ),
     "an engine beside another network": (
         {"m.onnx": onnx(), "m.engine": engine("m.onnx"), "n.onnx": onnx((32, 64))},
-        r"m\.engine and n\.onnx.*are different networks",
+        r"m\.engine and n\.onnx.*are not known to be one network",
     ),
     "an engine beside a damaged file": (
         {"m.onnx": onnx(), "m.engine": engine("m.onnx"), "n.onnx": damaged},
-        r"m\.engine and n\.onnx.*are different networks",
+        r"m\.engine and n\.onnx.*are not known to be one network",
     ),
     "an engine of weights trained on": (
         {"m.pt": data(b"new"), "m.engine": engine(checkpoint=CHECKPOINT)},

@@ -111,6 +111,8 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
         raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
     if not model.is_file():
         raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(model)):
+        raise ModelError(f"{str(model)!r}: ONNX Runtime takes only names in UTF-8; rename the file")
     settings = _session_options(options)
     registered = _register_operators(settings)
     providers: list[Any] | None = [_CPU_PROVIDER]
