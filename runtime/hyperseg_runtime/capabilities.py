@@ -47,8 +47,8 @@ def tasks(base: Sequence[str] = ()) -> tuple[Task, ...]:
         "export checkpoints": partial(_packages, extras.EXTRAS["export"], "export"),
         "train networks": partial(_packages, extras.EXTRAS["train"], "train"),
         "evaluate checkpoints": partial(_packages, ("torch",), "export"),
-        "evaluate ONNX files": partial(_backend, BackendName.ONNXRUNTIME),
-        "run ONNX files on the CPU": partial(_backend, BackendName.ONNXRUNTIME),
+        "evaluate ONNX files": _on_cpu,
+        "run ONNX files on the CPU": _on_cpu,
         "run ONNX files with OpenVINO": partial(_backend, BackendName.ONNXRUNTIME_OPENVINO),
         "run ONNX files with CUDA": partial(_backend, BackendName.ONNXRUNTIME_CUDA),
         "run engines of TensorRT": partial(_run_engines, Flavour.TENSORRT),
@@ -79,6 +79,15 @@ def _packages(modules: Sequence[str], extra: str) -> Findings:
 def _backend(name: BackendName) -> Findings:
     found = availability(name)
     return ([], found.detail) if found.available else (found.missing or (found.detail,), "")
+
+
+def _on_cpu() -> Findings:
+    missing, means = _backend(BackendName.ONNXRUNTIME)
+    if (wrong := libraries.isa_error()) is not None:
+        missing = [*missing, wrong]
+    elif libraries.find(Library.ONNXRUNTIME) is not None and (broken := libraries.load_error(Library.ONNXRUNTIME)):
+        means = f"portable models only, {Library.ONNXRUNTIME.value} does not load: {broken}"
+    return missing, means
 
 
 def _run_engines(flavour: Flavour) -> Findings:

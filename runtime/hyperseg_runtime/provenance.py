@@ -80,8 +80,15 @@ def stale_engine(engine: Path, sidecar: Sidecar) -> str | None:
         return None
     return (
         f"{engine} is older than {source.name} beside it: it was built from another export; "
-        f"build it again (hyperseg-build-engine {quote(source.name)} --force)"
+        f"build it again (hyperseg-build-engine {quote(source.name)}{_options_of(engine)} --force)"
     )
+
+
+def _options_of(engine: Path) -> str:
+    """The options that write an engine of this name again."""
+    half = ".fp16" in engine.suffixes
+    usual = engine.name == f"{_stem(engine)}{'.fp16' if half else ''}.engine"
+    return f"{' --fp16' if half else ''}{'' if usual else f' -o {quote(engine.name)}'}"
 
 
 def stale_export(model: Path, metadata: Metadata) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_labels_of_frames(machine: Machine, engine: Path) -> None:
     assert frame.shape[:2] != (HEIGHT, WIDTH)
     segment.close()
     machine.assert_all_released()
+
+
+def test_a_segmenter_of_an_engine_is_pickled_as_its_file(engine: Path) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
+    with Segmenter(engine) as segment, pickle.loads(pickle.dumps(segment)) as other:
+        assert other.backend is BackendName.TENSORRT
+        np.testing.assert_array_equal(other(frame), segment(frame))
+        with pytest.raises(TypeError, match="TensorRTSession cannot be pickled"):
+            pickle.dumps(segment.session)
 
 
 def test_an_engine_that_fits_is_taken_before_the_onnx_file(engine: Path) -> None:

@@ -252,7 +252,7 @@ def test_an_engine_of_an_older_export(folder: Path, named: bool) -> None:
     assert find_model().warning is None
     assert locate("m.fp16.engine").warning is None
     onnx((32, 64))(folder / "m.onnx")
-    pattern = r"m\.fp16\.engine is older than m\.onnx .*hyperseg-build-engine m\.onnx --force.*--model m\.onnx"
+    pattern = r"m\.fp16\.engine is older than m\.onnx .*hyperseg-build-engine m\.onnx --fp16 --force.*--model m\.onnx"
     with pytest.raises(ModelError, match=pattern):
         find_model()
     chosen = locate("m.fp16.engine")
@@ -362,3 +362,18 @@ def test_an_engine_in_upper_case_is_opened_as_one(folder: Path, monkeypatch: pyt
 
 def _stop() -> None:
     raise ModelError("reached")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("m.engine", ""),
+        ("m.fp16.engine", " --fp16"),
+        ("m.trt", " -o m.trt"),
+        ("my edge.fp16.plan", " --fp16 -o 'my edge.fp16.plan'"),
+    ],
+)
+def test_the_remedy_replaces_the_stale_engine(folder: Path, name: str, options: str) -> None:
+    fill(folder, {"m.onnx": onnx(), name: engine("m.onnx")})
+    onnx((32, 64))(folder / "m.onnx")
+    assert f"(hyperseg-build-engine m.onnx{options} --force)" in (locate(name).warning or "")

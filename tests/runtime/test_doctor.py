@@ -112,6 +112,16 @@ def test_the_extras_are_those_of_the_distribution() -> None:
         assert all(f'"{module.replace("_", "-")}' in text for module in modules), modules
 
 
+def test_operators_that_do_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if libraries.find(Library.ONNXRUNTIME) is not None:
+        monkeypatch.setenv("HYPERSEG_MAX_CPU_ISA", "best")
+        assert "HYPERSEG_MAX_CPU_ISA is best" in task("run ONNX files on the CPU").missing[0]
+        monkeypatch.delenv("HYPERSEG_MAX_CPU_ISA")
+    (tmp_path / Library.ONNXRUNTIME.value).write_bytes(b"no library")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    assert task("run ONNX files on the CPU").means.startswith("portable models only")
+
+
 def test_packages_that_every_task_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in tasks(["av: pip install av"]):
         assert one.missing[0] == "av: pip install av"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hyperseg_runtime import Segmenter
+from hyperseg_runtime import Segmenter, provenance
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import KEY, InputType, OutputKind
@@ -99,6 +100,15 @@ def test_files_that_change_while_the_model_runs(pair: tuple[Path, Path]) -> None
         assert_labels(segment(FRAME), FRAME[..., ::-1])
         os.truncate(model, 10)
         assert_labels(segment(FRAME), FRAME[..., ::-1])
+
+
+def test_no_room_for_the_copy(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(provenance, "copyfile", full)
+    with pytest.raises(ModelError, match=r"m\.portable\.onnx and its weights cannot be copied .*No space left"):
+        Segmenter(pair[1])
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])

@@ -51,8 +51,9 @@ def evaluate(
 ) -> int:
     """Score MODELS on a split: mean IoU from one confusion matrix at the labels' size, void ignored, no mirroring.
 
-    Without MODELS, it scores the model in the working folder, else the one that ships with the package. --confusion and
-    --worst refer to the first model.
+    A model is a checkpoint, an ONNX file, an engine, or the name of a shipped model (camvid-lite). Without MODELS, it
+    is the model in the working folder; the shipped one if there is none of any kind. --confusion and --worst refer to
+    the first model.
     """
     # Imported here, so that --help and usage errors are fast.
     from hyperseg_export.cli.evaluate_session import EvaluateSession
