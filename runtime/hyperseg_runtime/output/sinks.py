@@ -188,7 +188,7 @@ class WindowSink(Sink):
         """Raises OutputError where no window can be opened."""
         missing = missing_for_windows()
         if missing:
-            raise OutputError(f"--show cannot open a window: {'; '.join(missing)}; or omit --show")
+            raise OutputError(f"--show needs a window: {'; '.join(missing)}; or omit --show")
         self._before = time.perf_counter()
         self._rate = 0.0
 
