@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from hyperseg_export.cli.evaluate import evaluate
+from hyperseg_export.cli.stage_display import StageDisplay
+from hyperseg_export.progress import Step
 from hyperseg_export.rounding import Bound, disturbed
 from hyperseg_runtime.cli.common import execute
 from hyperseg_runtime.metadata import InputSpec, InputType
@@ -89,3 +91,19 @@ def _refused(capfd: pytest.CaptureFixture[str], codes: tuple[int, ...], message:
         execute(evaluate, "hyperseg-evaluate", [str(argument) for argument in arguments])
     complaint = capfd.readouterr().err
     assert ended.value.code in codes and message in complaint and len(complaint.splitlines()) == 1
+
+
+def test_progress_counts_the_images_of_each_model(
+    checkpoint: Path, street: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[Step] = []
+    shown = StageDisplay.show
+    monkeypatch.setattr(StageDisplay, "show", lambda self, step: (steps.append(step), shown(self, step)))
+    with pytest.raises(SystemExit) as ended:
+        execute(evaluate, "hyperseg-evaluate", [str(checkpoint), str(checkpoint), "--data", str(street)])
+    lines = capfd.readouterr().err.splitlines()
+    assert ended.value.code == 0
+    assert [line.partition(":")[0] for line in lines] == [f"[{n}/2] scoring tiny.pth" for n in (1, 2)]
+    count = len(open_split(Layout.CAMVID, street, "val"))
+    images = [f"image {number} of {count}" for number in range(1, count + 1)]
+    assert [step.detail for step in steps] == ["", *images] * 2
