@@ -37,11 +37,12 @@ _SAME_PLACE = "-"
     is_flag=False,
     flag_value=_SAME_PLACE,
     metavar="[FILE]",
-    help="Write ONNX to FILE. Default, with and without --onnx: the checkpoint's name with .onnx, in its folder.",
+    help="Write ONNX to FILE. Without FILE, and without --onnx, which is the only format: the checkpoint's name with "
+    ".onnx, in its folder.",
 )
 @common.output_option("The same as --onnx FILE.")
 @click.option("--state", metavar="NAME", help="State dict to export, of a checkpoint with several, e.g. ema, student.")
-@click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the preset's.")
+@click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the network's own.")
 @click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Images per run.")
 @click.option("--dynamic", is_flag=True, help="Export with dynamic batch, height and width.")
 @click.option(

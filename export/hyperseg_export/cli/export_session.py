@@ -38,9 +38,7 @@ class ExportSession:
         if target.suffix in CHECKPOINT_SUFFIXES:
             raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
         if source is not None and target.exists() and source.samefile(target):
-            raise ModelError(
-                f"{source} would be replaced by its own export; --ckpt takes a checkpoint, --onnx the target"
-            )
+            raise OutputError(f"{target} is the checkpoint itself; name another file (--onnx FILE)")
         check_target(target, self.options.force)
         interrupt_on_signals()
         notes: list[str] = []

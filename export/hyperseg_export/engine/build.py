@@ -93,8 +93,8 @@ def build_engine(
         HyperSegError: of one line with its remedy; no engine was written then.
     """
     options, listener = options or EngineOptions(), listener or NullListener()
-    stages = Stages(4 if options.verify else 3, listener.step)
-    stages.begin(f"reading {Path(model).name}")
+    stages = Stages(3 if options.verify else 2, listener.step)
+    stages.begin(f"preparing {Path(model).name}")
     source = read_model(Path(model))
     target = Path(output) if output is not None else default_output(source.path, options.half)
     for path in (target, sidecar.path_of(target)):
@@ -103,7 +103,6 @@ def build_engine(
         check_target(options.timing_cache, force=True)
     started = time.monotonic()
     chosen = choose_target(options)
-    stages.begin("rewriting the graph")
     turing = TURING in chosen.compute_capabilities
     prepared = prepare(source, options, chosen.tensorrt.flavour, turing, partial(stages.part, "pass"))
     with (
