@@ -6,6 +6,9 @@ import re
 import zipfile
 from pathlib import Path
 
+SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
+"""Suffixes of checkpoints, for finding one and telling files apart; one that is named is read whatever its suffix."""
+
 _AGAIN = "download or copy it again"
 _SHOWN = 3
 

@@ -218,7 +218,8 @@ def choose(states: Sequence[State], name: str | None, note: Note, usual: frozens
     if name is not None:
         fitting = [s for s in states if s.name == name] or [s for s in states if s.name.endswith(f".{name}")]
         if len(fitting) != 1:
-            raise CheckpointError(f"{len(fitting)} of its state dicts are named {name}: {_listed(states)}")
+            some = "several of its state dicts are" if fitting else "none of its state dicts is"
+            raise CheckpointError(f"{some} named {name}; it has {_listed(fitting or states)}")
         return fitting[0]
     distinct = _distinct(states)
     if len(distinct) == 1:

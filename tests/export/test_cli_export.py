@@ -124,7 +124,11 @@ FAILURES = {
         1,
         "the checkpoint itself",
     ),
-    "a state that is not there": (["--ckpt", "m.pt", "--state", "ema"], 1, "named ema: state_dict (475 entries)"),
+    "a state that is not there": (
+        ["--ckpt", "m.pt", "--state", "ema"],
+        1,
+        "named ema; it has state_dict (475 entries)",
+    ),
     "a state of a preset": (["--preset", "camvid-s", "--state", "ema"], 2, "cannot be combined"),
     "not a checkpoint": (["--ckpt", "text.pt"], 1, "text.pt"),
     "a directory as the target": (["--ckpt", "m.pt", "--onnx", "there"], 1, "there is a directory"),

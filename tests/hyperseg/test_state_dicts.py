@@ -137,7 +137,7 @@ def test_a_named_state_is_taken() -> None:
     assert chosen(content, "student")[0] == OTHER
     assert chosen(content, "state_dict.teacher")[0] == NETWORK
     assert chosen(NETWORK, ".")[0] == NETWORK
-    with pytest.raises(CheckpointError, match=r"0 of its state dicts are named pupil: state_dict\.teacher"):
+    with pytest.raises(CheckpointError, match=r"none of its state dicts is named pupil; it has state_dict\.teacher"):
         chosen(content, "pupil")
 
 

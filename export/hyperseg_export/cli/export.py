@@ -29,7 +29,7 @@ _SAME_PLACE = "-"
     "--ckpt",
     "checkpoint",
     type=click.Path(path_type=Path),
-    help="Checkpoint, published or our own (.pt, .pth, .safetensors). Default: the one in the working folder.",
+    help="Checkpoint, published or our own (.pt, .pth, .ckpt, .safetensors). Default: the one in the working folder.",
 )
 @click.option("--preset", metavar="NAME", help="Instead of a checkpoint: a preset with random weights, for benchmarks.")
 @click.option(

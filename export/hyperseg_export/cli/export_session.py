@@ -11,13 +11,11 @@ from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.output_files import check_target
 
-from hyperseg.checkpoint.kinds import is_safetensors, reason_before_reading, reason_of_folder
+from hyperseg.checkpoint.kinds import SUFFIXES, is_safetensors, reason_before_reading, reason_of_folder
 from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.errors import OptionError
 from hyperseg_export.options import ExportOptions
 from hyperseg_export.report import ExportReport
-
-CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class ExportSession:
             source = checkpoint or self._found()
             _require_checkpoint(source)
         target = output or (Path(f"{preset}.onnx") if source is None else source.with_suffix(".onnx"))
-        if target.suffix in CHECKPOINT_SUFFIXES:
+        if target.suffix in SUFFIXES:
             raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
         if source is not None and target.exists() and source.samefile(target):
             raise OutputError(f"{target} is the checkpoint itself; name another file (--onnx FILE)")
@@ -56,11 +54,9 @@ class ExportSession:
 
     def _found(self) -> Path:
         place = Path()
-        found = sorted(path for suffix in CHECKPOINT_SUFFIXES for path in place.glob(f"*{suffix}") if path.is_file())
+        found = sorted(path for suffix in SUFFIXES for path in place.glob(f"*{suffix}") if path.is_file())
         if not found:
-            raise ModelError(
-                f"there is no checkpoint ({', '.join(CHECKPOINT_SUFFIXES)}) in {place.resolve()}; use --ckpt"
-            )
+            raise ModelError(f"there is no checkpoint ({', '.join(SUFFIXES)}) in {place.resolve()}; use --ckpt")
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise ModelError(f"several checkpoints in {place.resolve()}: {names}; choose one with --ckpt FILE")

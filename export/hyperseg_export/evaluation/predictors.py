@@ -12,9 +12,8 @@ from hyperseg_runtime.metadata import InputSpec, InputType
 from hyperseg_runtime.preprocess import Frame, Labels, Size, prepare, restore
 from hyperseg_runtime.segmenter import Segmenter
 
+from hyperseg.checkpoint.kinds import SUFFIXES
 from hyperseg_export.options import Resolution
-
-CHECKPOINTS = frozenset({".pth", ".pt", ".safetensors"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def open_predictor(
     path: Path, backend: str, threads: int | None, size: Size | None, note: Callable[[str], None] | None = None
 ) -> Predictor:
     """The predictor for a file by its suffix. Raises what loading it raises; for `note` see `hyperseg.load`."""
-    if path.suffix in CHECKPOINTS:
+    if path.suffix.lower() in SUFFIXES:
         return CheckpointPredictor(path, threads, size, note)
     return SegmenterPredictor(path, backend, threads, size)
 
