@@ -53,7 +53,8 @@ def _load(content: Any, name: str | None, note: Note) -> HyperSeg:
     else:
         raise CheckpointError("is not a HyperSeg checkpoint: it has no `state_dict` with entries of a HyperSeg network")
     config, arch = (description(content, chosen.place, key) for key in ("config", "arch"))
-    if config is not None and (arch is None or content.get("format") == "hyperseg"):
+    published = isinstance(arch, str) and "hyperseg.models." in arch
+    if config is not None and (not published or content.get("format") == "hyperseg"):
         return _load_own(config, chosen.entries)
     return _load_published(arch, chosen.entries)
 
