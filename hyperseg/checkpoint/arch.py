@@ -68,8 +68,8 @@ def parse_arch(arch: object) -> tuple[str, dict[str, Any]]:
     """
     if not isinstance(arch, str):
         raise CheckpointError(
-            "the checkpoint has no `arch` (the authors' files) and no `config` (ours) that says which network its weights "
-            "belong to; write it with hyperseg.save"
+            "the checkpoint has no `arch` (the authors' files) and no `config` (ours) that says which network its "
+            "weights belong to; write it with hyperseg.save"
         )
     shown = arch if len(arch) <= 80 else f"{arch[:77]}..."
     if len(arch) > _LONGEST:
