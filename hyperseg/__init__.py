@@ -16,9 +16,9 @@ from hyperseg.presets import preset as preset
 from hyperseg.presets import presets as presets
 
 if TYPE_CHECKING:
+    from hyperseg.checkpoint.backbone import load_backbone_weights as load_backbone_weights
     from hyperseg.checkpoint.files import save as save
     from hyperseg.checkpoint.load import load as load
-    from hyperseg.checkpoint.load import load_backbone_weights as load_backbone_weights
     from hyperseg.config import Config as Config
     from hyperseg.cost import Summary as Summary
     from hyperseg.cost import summary as summary
@@ -35,7 +35,7 @@ _MODULES = {
     "create": "network",
     "fold": "folding",
     "load": "checkpoint.load",
-    "load_backbone_weights": "checkpoint.load",
+    "load_backbone_weights": "checkpoint.backbone",
     "save": "checkpoint.files",
     "summary": "cost",
 }

@@ -50,7 +50,7 @@ _VOC_L = Config(
 )
 _CAMVID_LITE = _CITYSCAPES_S.replace(
     num_classes=11,
-    resolution=(384, 512),
+    resolution=(576, 768),
     dataset="camvid",
     backbone="efficientnet-lite1",
     level_channels=(64, 32, 16, 16, 16),

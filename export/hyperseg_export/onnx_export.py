@@ -6,6 +6,7 @@ import copy
 import hashlib
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata as distributions
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,11 @@ from hyperseg_export.operators.schemas import register
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes.rewriting import Pass
 from hyperseg_export.passes.targets import CPU, CUDA, PORTABLE, run_passes
+from hyperseg_export.progress import Progress, Stages
 from hyperseg_export.quantisation import calibration_images, quantise
 from hyperseg_export.report import ExportReport
 from hyperseg_export.tracing import trace
 from hyperseg_export.verification import verify
-
-Progress = Callable[[str], None]
 
 _TOOLS = ("hyperseg", "torch", "onnx", "onnxscript")
 
@@ -39,6 +39,9 @@ def export_onnx(
     output: Path | str,
     options: ExportOptions | None = None,
     progress: Progress | None = None,
+    *,
+    state: str | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> ExportReport:
     """Writes a network as ONNX and, by default, verifies the file against it.
 
@@ -46,7 +49,10 @@ def export_onnx(
         network: a module of `hyperseg`, or the path of a checkpoint.
         output: the file to write; it is there in the end, whole, or not at all.
         options: see ExportOptions.
-        progress: called with the name of each step.
+        progress: called with each step.
+        state: of a checkpoint with several state dicts, the one to export; see `hyperseg.load`.
+        note: receives a sentence where the checkpoint left a choice, or the comparison is not the usual one; by default
+            the former is a warning.
 
     Raises:
         OptionError: a value that this network does not take, e.g. a resolution.
@@ -55,32 +61,36 @@ def export_onnx(
         OutputError: `output` cannot be written.
     """
     started = time.perf_counter()
-    progress = progress or _silent
     options, target = options or ExportOptions(), Path(output)
     check_target(target, options.force)
     images = [] if options.calibration is None else calibration_images(options.calibration)
     digest = None
-    if isinstance(network, (str, Path)):
-        progress(f"reading {network}")
-        network, digest = _load(Path(network))
+    from_file = isinstance(network, (str, Path))
+    stages = Stages(3 + from_file + bool(images) + options.verify, progress)
+    if from_file:
+        stages.begin(f"reading {Path(network).name}")
+        network, digest = _load(Path(network), state, note)
     network = network.eval()
     resolution = options.resolution or Resolution(*network.config.resolution)
     resolution.check(network.config.unit)
-    progress(f"exporting {network_name(network.config)} at {resolution}")
+    stages.begin(f"tracing the network at {resolution}")
     graph = trace(hyperseg.fold(copy.deepcopy(network)), options, resolution)
-    run_passes(graph, _passes(options))
+    stages.begin("rewriting the graph")
+    run_passes(graph, _passes(options), partial(stages.part, "pass"))
     described = describe(network.config, options, resolution, digest)
     _stamp(graph, described)
     model = ir.to_proto(graph)
     _check(model)
     if images:
-        progress(f"calibrating on {len(images)} images")
-        model = quantise(model, network.config, options, resolution, images)
+        stages.begin(f"calibrating on {len(images)} images")
+        model = quantise(model, network.config, options, resolution, images, stages.images)
     verification = None
+    stages.begin(f"writing {target.name}")
     with replacing(target, options.force) as draft:
         onnx.save_model(model, draft)
         if options.verify:
-            verification = verify(draft, network, options, resolution, progress)
+            stages.begin("comparing with PyTorch")
+            verification = verify(draft, network, options, resolution, note, stages.images)
             _write_property(model, described.verified(verification).to_json())
             onnx.save_model(model, draft)
         file_bytes = draft.stat().st_size
@@ -132,13 +142,9 @@ def _passes(options: ExportOptions) -> tuple[Pass, ...]:
     return CPU if options.fuse and options.precision is Precision.FLOAT32 else CUDA
 
 
-def _silent(step: str) -> None:
-    del step
-
-
-def _load(path: Path) -> tuple[Any, str]:
+def _load(path: Path, state: str | None, note: Callable[[str], None] | None) -> tuple[Any, str]:
     try:
-        network = hyperseg.load(path)
+        network = hyperseg.load(path, state=state, note=note)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except hyperseg.CheckpointError as error:
         raise ExportError(str(error)) from error

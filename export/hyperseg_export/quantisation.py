@@ -22,6 +22,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from hyperseg_export.errors import ExportError
 from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes.standard_operators import to_standard_operators
+from hyperseg_export.progress import Part
 from hyperseg_export.tracing import INPUT_NAME
 
 _OPERATORS = ["Conv", "Sigmoid", "Mul", "Add"]
@@ -31,9 +32,14 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def quantise(
-    model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution, images: list[Path]
+    model: onnx.ModelProto,
+    config: Any,
+    options: ExportOptions,
+    resolution: Resolution,
+    images: list[Path],
+    progress: Part,
 ) -> onnx.ModelProto:
-    """Quantises the model's encoder, with value ranges from the images.
+    """Quantises the model's encoder, with value ranges from the images; `progress` receives each image that is run.
 
     Raises ExportError for an image that cannot be read.
     """
@@ -50,7 +56,7 @@ def quantise(
             augmented_model_path=str(path.with_name("calibration.onnx")),
             calibrate_method=CalibrationMethod.MinMax,
         )
-        calibrator.collect_data(_Reader(images, config, options, resolution))
+        calibrator.collect_data(_Reader(images, config, options, resolution, progress))
         ranges = calibrator.compute_data()
         quantiser = QDQQuantizer(
             model,
@@ -74,17 +80,20 @@ def quantise(
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Feeds the calibrator image by image."""
 
-    def __init__(self, images: list[Path], config: Any, options: ExportOptions, resolution: Resolution) -> None:
-        self._feeds = _feeds(images, config, options, resolution)
+    def __init__(
+        self, images: list[Path], config: Any, options: ExportOptions, resolution: Resolution, progress: Part
+    ) -> None:
+        self._feeds = _feeds(images, config, options, resolution, progress)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._feeds, None)
 
 
 def _feeds(
-    paths: list[Path], config: Any, options: ExportOptions, resolution: Resolution
+    paths: list[Path], config: Any, options: ExportOptions, resolution: Resolution, progress: Part
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    for path in paths:
+    for number, path in enumerate(paths, 1):
+        progress(number, len(paths))
         frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if frame is None:
             raise ExportError(f"{path} is not an image that OpenCV reads; remove it from the folder (--calibrate)")

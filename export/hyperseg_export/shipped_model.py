@@ -70,7 +70,7 @@ def build(checkpoint: Path, target: Path) -> Metadata:
         onnx.save_model(model, draft)
         network = hyperseg.load(checkpoint)
         compared = replace(options, precision=Precision.FLOAT16)  # the tolerance that rounded weights need
-        measured = verify(draft, network, compared, Resolution(*network.config.resolution), lambda _: None)
+        measured = verify(draft, network, compared, Resolution(*network.config.resolution))
         entry = next(entry for entry in model.metadata_props if entry.key == KEY)
         described = Metadata.from_json(entry.value, str(target)).verified(measured)
         entry.value = described.to_json()

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from hyperseg_export.errors import DisagreementError, ExportError
 from hyperseg_export.options import ExportOptions, Resolution
+from hyperseg_export.progress import Part
 from hyperseg_export.reference import open_reference
 from hyperseg_export.rounding import FLOAT16, FLOAT32, Bound, disturbed, smallest
 from hyperseg_export.samples import sample_images
@@ -155,15 +156,15 @@ class VisibleFile:
         path: the file.
         outputs: names of its outputs.
         parts: whether it can be taken apart; one in eight bits has other maps.
-        progress: receives a message if an operator cannot run unchanged.
+        note: receives a message if an operator cannot run unchanged.
     """
 
-    def __init__(self, path: Path, outputs: list[str], parts: bool, progress: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, outputs: list[str], parts: bool, note: Callable[[str], None]) -> None:
         model = onnx.load(path)
         self._borders = _Borders.of(model.graph, parts)
         self._names = list(dict.fromkeys([*outputs, *self._borders.names]))
         _show(model.graph, self._names)
-        self._session = open_reference(model, progress)
+        self._session = open_reference(model, note)
 
     def run(self, feed: NDArray[Any]) -> Outputs:
         """All outputs by name."""
@@ -234,20 +235,30 @@ _LABELS, _LOGITS = "labels", "logits"
 
 
 def verify(
-    path: Path, network: Any, options: ExportOptions, resolution: Resolution, progress: Callable[[str], None]
+    path: Path,
+    network: Any,
+    options: ExportOptions,
+    resolution: Resolution,
+    note: Callable[[str], None] | None = None,
+    progress: Part | None = None,
 ) -> Verification:
     """Compares the file with the network. Raises DisagreementError if they differ by more than rounding explains.
 
     The maps between encoder, context head and decoder are made outputs of the file. Decoder and end are then compared
     on the file's own maps: a network may amplify the encoder's rounding a thousandfold, behind which an error in one
-    weight of the decoder would hide. A dynamic file is also run at a second size.
+    weight of the decoder would hide. A dynamic file is also run at a second size. `note` receives a sentence if
+    our operators cannot run, `progress` the images.
     """
     agreement = Agreement(options.precision)
     checked = options.precision in CHECKED
-    file = VisibleFile(path, OUTPUT_NAMES[options.output], checked, progress)
+    file = VisibleFile(path, OUTPUT_NAMES[options.output], checked, note or _ignore)
     twin = disturbed(network, options.precision) if checked else None
-    for images in _batches(options, resolution, network.config.unit):
-        progress(f"comparing with PyTorch at {images.shape[1]}x{images.shape[2]}")
+    batches = list(_batches(options, resolution, network.config.unit))
+    count, begun = sum(map(len, batches)), 0
+    for images in batches:
+        if progress is not None:
+            progress(begun + 1, count)
+        begun += len(images)
         feed, normalised = _inputs(images, network.config, options.input_type)
         outputs = file.run(feed)
         with torch.no_grad():
@@ -265,6 +276,10 @@ def verify(
             agreement.compare_labels(labels, _enlarged(network, expected.low), bound.largest)
     agreement.check()
     return agreement.result()
+
+
+def _ignore(text: str) -> None:
+    del text
 
 
 def _compare_parts(agreement: Agreement, found: Maps, expected: Maps, other: Maps) -> None:

@@ -67,7 +67,10 @@ def parse_arch(arch: object) -> tuple[str, dict[str, Any]]:
         CheckpointError: anything but one call of a known constructor with literal arguments.
     """
     if not isinstance(arch, str):
-        raise CheckpointError("the checkpoint has no `arch` string that says which network its weights belong to")
+        raise CheckpointError(
+            "the checkpoint has no `arch` (the authors' files) and no `config` (ours) that says which network its "
+            "weights belong to; write it with hyperseg.save"
+        )
     shown = arch if len(arch) <= 80 else f"{arch[:77]}..."
     if len(arch) > _LONGEST:
         raise CheckpointError(f"`arch` has {len(arch)} characters, too many for a constructor call: {shown}")

@@ -4,13 +4,19 @@ import json
 import os
 import pickle
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from hyperseg.checkpoint.kinds import (
+    is_safetensors,
+    reason_after_failure,
+    reason_before_reading,
+    reason_of_folder,
+    refused_global,
+)
 from hyperseg.errors import CheckpointError
 from hyperseg.network import HyperSeg
 from hyperseg.output_files import atomic_output
@@ -40,31 +46,53 @@ def save(model: HyperSeg, path: str | os.PathLike[str]) -> None:
             torch.save({"format": "hyperseg", "version": 1, "config": config, "state_dict": tensors}, draft)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read the dictionary in a `.pth` or `.safetensors` file.
+def read(path: Path) -> Any:
+    """Read the data of a `.pth`, `.pt` or `.safetensors` file, told by its content and not by its name.
 
     A safetensors file gives {"config": …, "state_dict": …}, as our `.pth` files do.
 
     Raises:
         CheckpointError: the file is missing, truncated, no checkpoint, or holds something other than data.
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_data(path)
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise CheckpointError(f"{path} is not a HyperSeg checkpoint: it has no `state_dict`")
-    return content
+    content = read_tensors(path)
+    if not isinstance(content, _Safetensors):
+        return content
+    if "hyperseg" not in content.metadata:
+        raise CheckpointError(
+            f"{path} has no `hyperseg` configuration in its metadata, which says what network its weights belong to; "
+            "write it with hyperseg.save"
+        )
+    try:
+        config = json.loads(content.metadata["hyperseg"])
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{path}: the `hyperseg` configuration in its metadata is not JSON") from None
+    return {"format": "hyperseg", "config": config, "state_dict": dict(content)}
 
 
-def read_data(path: Path) -> Any:
-    """Read any data that `torch.save` wrote; errors as in `read`."""
+def read_tensors(path: Path) -> Any:
+    """Read the data of a file that need not describe its network; errors as in `read`."""
     _require_file(path)
+    if is_safetensors(path):
+        return _read_safetensors(path)
+    reason = reason_before_reading(path)
+    if reason is not None:
+        raise CheckpointError(f"{path} {reason}")
     return _read_pickle(path)
+
+
+class _Safetensors(dict[str, torch.Tensor]):
+    """The tensors of a safetensors file, with the texts of its header."""
+
+    metadata: dict[str, str]
 
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise CheckpointError(f"{path} is a folder, expected a checkpoint file")
-    if not path.is_file():
+        raise CheckpointError(f"{path} {reason_of_folder(path)}")
+    if not path.exists():
         raise CheckpointError(f"{path}: no such file")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is a pipe or device, expected a checkpoint file")
     try:
         path.open("rb").close()
     except OSError as error:
@@ -78,36 +106,27 @@ def _read_pickle(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "Unsupported class" in str(error) or "GLOBAL" in str(error):
-            raise CheckpointError(f"{path} holds objects other than tensors and numbers and is not loaded") from None
-        raise CheckpointError(f"{path} is not a checkpoint that PyTorch can read") from None
+            named = refused_global(str(error))
+            raise CheckpointError(
+                f"{path} holds objects other than tensors and numbers{named} and is not loaded; save the network's "
+                "state dict and configuration only"
+            ) from None
+        raise CheckpointError(f"{path} {reason_after_failure(path)}") from None
     except Exception:
         # A damaged file can fail anywhere in the reader: EOFError, RuntimeError, KeyError, struct.error, ...
-        found = "is truncated or damaged" if _looks_like_checkpoint(path) else "is not a PyTorch checkpoint"
-        raise CheckpointError(f"{path} {found}") from None
+        raise CheckpointError(f"{path} {reason_after_failure(path)}") from None
 
 
-def _looks_like_checkpoint(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(4)
-    return zipfile.is_zipfile(path) or start.startswith((b"PK\x03\x04", b"\x80"))
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_safetensors(path: Path) -> _Safetensors:
     from safetensors import SafetensorError, safe_open
 
-    _require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+            tensors = _Safetensors((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118  no mapping
+            tensors.metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file, or is truncated: {error}") from None
-    if "hyperseg" not in metadata:
-        raise CheckpointError(f"{path} has no `hyperseg` configuration in its metadata")
-    try:
-        return {"config": json.loads(metadata["hyperseg"]), "state_dict": tensors}
-    except ValueError:
-        raise CheckpointError(f"{path}: the `hyperseg` configuration in its metadata is not JSON") from None
+    return tensors
 
 
 def _allowed() -> list[Any]:

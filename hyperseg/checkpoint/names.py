@@ -5,6 +5,11 @@ from collections.abc import Iterable
 
 from hyperseg.config import Config, ContextHead, Halo, KeyNames
 
+COORDINATES = re.compile(r"decoder\.coord\d+_\d+")
+"""Buffers of published files that can be recomputed."""
+WITHOUT_INFLUENCE = re.compile(rf"{COORDINATES.pattern}|.+\.num_batches_tracked")
+"""Entries that affect no output."""
+
 _BLOCK_PARTS = {
     "expand.conv": "_expand_conv",
     "expand.norm": "_bn0",

@@ -18,8 +18,29 @@ Examples:
   hyperseg-train camvid-lite --data camvid --out runs/lite --backbone-weights efficientnet-lite1.pth
   hyperseg-train camvid-lite --data camvid --out runs/lite            # the same again: resumes
   hyperseg-train my.toml --data camvid --out runs/mine --set batch=8 --set optimiser.iterations=2000
+  hyperseg-train camvid-lite --data street --out runs/more --weights m.pt  # further training of a network
   torchrun --nproc-per-node 4 -m hyperseg.cli.train cityscapes-m --data cityscapes --out runs/m
+
+\b
+Recipes in the package: camvid-lite (the shipped model), camvid-s, camvid-l, cityscapes-m, cityscapes-s, voc-l.
 """
+
+
+class _Command(click.Command):
+    """Reports wrong usage as the project's other commands do: one line on stderr, exit code 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            code = super().main(*args, **{**options, "standalone_mode": False})
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            name = context.info_name if context is not None else "hyperseg-train"
+            click.echo(f"{name}: error: {' '.join(error.format_message().split())} (see {name} --help)", err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo("hyperseg-train: error: interrupted", err=True)
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -30,7 +51,8 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except KeyboardInterrupt:
-            click.echo("stopped", err=True)
+            name = click.get_current_context().info_name
+            click.echo(f"{name}: error: interrupted; the same command resumes the run", err=True)
             sys.exit(130)
         except (ValueError, RuntimeError, OSError, ImportError) as error:
             if debug:
@@ -47,7 +69,7 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=_Command, epilog=EXAMPLES)
 @click.argument("recipe")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints and logs.")
@@ -79,9 +101,10 @@ def main(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Train by RECIPE: the name of a recipe in the package, or a .toml file.
+    """Train a network by RECIPE: the name of a recipe in the package, or a .toml file.
 
-    A run that was interrupted resumes when the same command is given again.
+    Writes best.pth and last.pth (networks, for hyperseg-export), last.pt (the state of the run) and log.jsonl into
+    --out. A run that was interrupted resumes when the same command is given again.
     """
     from hyperseg.training.recipe import load_recipe
 
@@ -89,21 +112,25 @@ def main(
     from hyperseg.training.run import RunOptions, train
 
     options = RunOptions(data, out, backbone_weights, weights, device, threads, workers, force, stop_after)
+
+    def note(text: str) -> None:
+        click.echo(text, err=True)
+
     if as_json:
-        train(loaded, options, lambda record: click.echo(json.dumps(record)))
+        train(loaded, options, lambda record: click.echo(json.dumps(record)), note)
         return
     with _progress(loaded.optimiser.iterations) as listener:
-        best = train(loaded, options, listener)
+        best = train(loaded, options, listener, note)
     click.echo(f"best model: {best}" if best.exists() else f"stopped at iteration {stop_after}; state in {out}")
 
 
 @contextmanager
 def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Progress bar with rate, remaining time and scores, if standard output is a terminal."""
+    """Progress bar with rate, remaining time and scores; without a terminal, a line for each validation."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console()
+    console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=iterations)
@@ -112,6 +139,9 @@ def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         def listen(record: Mapping[str, Any]) -> None:
             if "loss" in record:
                 shown["loss"] = f"loss {record['loss']:.3f}, {record['rate']:.2f} it/s"
+            if "mean_iou" in record and not console.is_terminal:
+                score = f"mIoU {100 * record['mean_iou']:.1f} %"
+                click.echo(f"iteration {record['iteration']} of {iterations}: {score}", err=True)
             if "mean_iou" in record:
                 shown["mean_iou"] = f", mIoU {100 * record['mean_iou']:.1f} %"
             progress.update(task, completed=record["iteration"], description="".join(shown.values()))

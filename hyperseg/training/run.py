@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 import hyperseg
+from hyperseg.checkpoint.states import Note
 from hyperseg.data import CachedDataset, ConcatDataset, Dataset, open_split
 from hyperseg.errors import CheckpointError
 from hyperseg.training.checkpoint import StateError
@@ -48,15 +49,18 @@ class RunOptions:
     stop_after: int | None = None
 
 
-def train(recipe: Recipe, options: RunOptions, listener: Listener | None = None) -> Path:
-    """Train and return the path of the best model; resumes a run that was stopped in the same folder."""
+def train(recipe: Recipe, options: RunOptions, listener: Listener | None = None, note: Note | None = None) -> Path:
+    """Train and return the path of the best model; resumes a run that was stopped in the same folder.
+
+    `note` receives a sentence where a file of weights left a choice, in the main process; see `hyperseg.load`.
+    """
     if options.threads:
         torch.set_num_threads(options.threads)
     with distributed_context(options.device) as context:
         data = open_data(recipe.data, options.data)
         _prepare_folder(options, context)
         torch.manual_seed(recipe.seed)
-        model, pretrained = _network(recipe, options)
+        model, pretrained = create_network(recipe, options, note if context.is_main else _ignore)
         trainer = Trainer(recipe, model, pretrained, data, options.out, context)
         trainer.restore()
         with _report(options.out, trainer.iteration, listener if context.is_main else None, context) as report:
@@ -78,19 +82,31 @@ def open_data(data: Data, root: Path) -> TrainingData:
     return TrainingData(joined(data.train), joined((*data.train, *data.late)), opened[data.validate])
 
 
-def _network(recipe: Recipe, options: RunOptions) -> tuple[hyperseg.HyperSeg, frozenset[str]]:
+def _ignore(text: str) -> None:
+    del text
+
+
+def create_network(
+    recipe: Recipe, options: RunOptions, note: Note | None = None
+) -> tuple[hyperseg.HyperSeg, frozenset[str]]:
+    """Create a recipe's network with its initial weights; also return the names of the pre-trained entries.
+
+    Raises:
+        CheckpointError: a file of weights that cannot be read, or is of another network.
+        RecipeError: the recipe names no network that can be built.
+    """
     config = _configuration(recipe.network)
     if recipe.resolution:
         config = _at_resolution(config, recipe.resolution)
     model = hyperseg.create(config)
     if options.weights is not None:
-        loaded = hyperseg.load(options.weights)
+        loaded = hyperseg.load(options.weights, note=note)
         if loaded.config.replace(resolution=config.resolution) != config:
             raise CheckpointError(f"{options.weights} is not a {recipe.network} network, which the recipe trains")
         model.load_state_dict(loaded.state_dict())
         return model, _pretrained(model)
     if options.backbone_weights is not None:
-        hyperseg.load_backbone_weights(model, options.backbone_weights)
+        hyperseg.load_backbone_weights(model, options.backbone_weights, note=note)
         return model, _pretrained(model)
     return model, frozenset()
 

@@ -15,6 +15,7 @@ import pytest
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.errors import BuildCrashError, EngineError, OptionError, UnsupportedOperatorError
 from hyperseg_export.options import Resolution
+from hyperseg_export.progress import Step
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError, OutputError
 from hyperseg_runtime.metadata import Precision
@@ -214,12 +215,41 @@ def test_the_command(model: Path) -> None:
     assert "3 plugins" in done.stdout and "in half precision" in done.stdout
     assert "GlobalAveragePool pooled_node: sums over many values" in done.stdout
     assert "Nothing was executed: there is no GPU here" in done.stdout
+    assert done.stderr == ""
+
+
+class Recorder:
+    """Records the stages and shares of a build."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.shares: list[float] = []
+
+    def step(self, step: Step) -> None:
+        self.steps.append(step)
+
+    def progress(self, phase: str, share: float) -> None:
+        assert self.steps[-1].number == 2, phase
+        self.shares.append(share)
+
+    def message(self, text: str) -> None:
+        pass
+
+
+def test_a_build_reports_its_passes_and_tensorrts_phases(model: Path) -> None:
+    recorder = Recorder()
+    build_engine(model, options=EngineOptions(compute_capabilities=("8.6",)), listener=recorder)
+    details = [step.detail for step in recorder.steps if step.number == 1]
+    assert details[0] == "" and details[1].startswith(f"pass 1 of {len(details) - 1}, ")
+    assert [step.number for step in recorder.steps if not step.detail] == [1, 2, 3]
+    assert recorder.shares == sorted(recorder.shares) and recorder.shares[-1] > 0.5
 
 
 def test_the_commands_json(model: Path) -> None:
     options = ["--compute-capability", "8.6", "8.9", "--keep-fp32", "Sigmoid", "--fp16", "--json"]
     done = subprocess.run([*COMMAND, *options, model], capture_output=True, text=True, check=True)
     report = json.loads(done.stdout)
+    assert done.stderr == ""
     assert report["compute_capabilities"] == ["8.6", "8.9"]
     assert {"node": "gate_node", "operator": "Sigmoid", "reason": "asked for"} in report["kept_float32"]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from hyperseg_export.cli import export as command
+from hyperseg_export.progress import Step
 from hyperseg_runtime.cli import common
 
 RESOLUTION = ["--resolution", "64x128"]
@@ -54,8 +58,6 @@ def test_the_line_of_the_readme(
 ) -> None:
     result = run(folder, "--ckpt", "m.pt", "--onnx", *RESOLUTION, monkeypatch=monkeypatch, capfd=capfd)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert names(folder) == ["m.onnx", "m.pt"]
-    assert "agreement with PyTorch on 3 images" in result.stdout
 
 
 def test_json_and_the_only_checkpoint_of_the_folder(
@@ -63,11 +65,12 @@ def test_json_and_the_only_checkpoint_of_the_folder(
 ) -> None:
     result = run(folder, "--onnx", "x.onnx", *RESOLUTION, "--json", monkeypatch=monkeypatch, capfd=capfd)
     report = json.loads(result.stdout)
+    assert result.stderr == "" and report["notes"] == []
     assert report["path"] == "x.onnx"
     assert report["verification"]["label_agreement"] >= 0.9999
 
 
-def test_int8_reports_its_agreement(
+def test_int8_reports_its_agreement_and_counts_its_images(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     images = folder / "images"
@@ -75,6 +78,8 @@ def test_int8_reports_its_agreement(
     rng = np.random.default_rng(0)
     for index in range(3):
         cv2.imwrite(str(images / f"{index}.png"), cv2.resize(rng.integers(0, 256, (4, 8, 3), np.uint8), (128, 64)))
+    steps: list[Step] = []
+    monkeypatch.setattr("hyperseg_export.cli.stage_display.StageDisplay.show", lambda _, step: steps.append(step))
     arguments = ["--ckpt", "m.pt", "--int8", "--calibrate", "images", *RESOLUTION, "--json"]
     result = run(folder, *arguments, monkeypatch=monkeypatch, capfd=capfd)
     assert result.exit_code == 0, result.stderr
@@ -83,10 +88,37 @@ def test_int8_reports_its_agreement(
     # A random network has many near-ties, which int8 changes; by chance one pixel in eleven would agree.
     assert 0.2 < report["verification"]["label_agreement"] <= 1.0
     assert report["file_bytes"] < 0.8 * (folder / "m.pt").stat().st_size
+    assert {step.count for step in steps} == {6}
+    assert sorted(step.number for step in steps) == [step.number for step in steps]
+    details = {stage: [s.detail for s in steps if s.stage == stage and s.detail] for stage in {s.stage for s in steps}}
+    passes = details.pop("rewriting the graph")
+    assert passes[0].startswith(f"pass 1 of {len(passes)}, ") and passes[-1].startswith(f"pass {len(passes)} of ")
+    images = [f"image {number} of 3" for number in (1, 2, 3)]
+    assert details == {
+        "reading m.pt": [],
+        "tracing the network at 64x128": [],
+        "calibrating on 3 images": images,
+        "writing m.onnx": [],
+        "comparing with PyTorch": images,
+    }
 
 
 FAILURES = {
-    "no checkpoint of that name": (["--ckpt", "no.pt"], 1, "no.pt is not a file"),
+    "no checkpoint of that name": (["--ckpt", "no.pt"], 1, "no.pt does not exist"),
+    "a folder": (["--ckpt", "there"], 1, "there is a folder, expected a checkpoint file (--ckpt FILE)"),
+    "a folder with checkpoints": (["--ckpt", "."], 1, ". is a folder; name a file in it: m.pt, text.pt"),
+    "an ONNX file as the checkpoint": (["--ckpt", "old.onnx", "--force"], 1, "old.onnx is an ONNX file, exported"),
+    "the checkpoint by another name": (
+        ["--ckpt", "m.pt", "--onnx", "link.onnx", "--force"],
+        1,
+        "the checkpoint itself",
+    ),
+    "a state that is not there": (
+        ["--ckpt", "m.pt", "--state", "ema"],
+        1,
+        "named ema; it has state_dict (475 entries)",
+    ),
+    "a state of a preset": (["--preset", "camvid-s", "--state", "ema"], 2, "cannot be combined"),
     "not a checkpoint": (["--ckpt", "text.pt"], 1, "text.pt"),
     "a directory as the target": (["--ckpt", "m.pt", "--onnx", "there"], 1, "there is a directory"),
     "no such folder": (["--ckpt", "m.pt", "--onnx", "no/m.onnx"], 1, "the folder no does not exist"),
@@ -113,6 +145,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     arguments, code, message = FAILURES[case]
     (folder / "text.pt").write_text("not a checkpoint")
     (folder / "old.onnx").write_text("old")
+    (folder / "link.onnx").symlink_to("m.pt")
     (folder / "there").mkdir()
     before = names(folder)
     result = run(folder, *arguments, monkeypatch=monkeypatch, capfd=capfd)
@@ -121,6 +154,75 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert result.stderr.count("\n") == 1
     assert names(folder) == before
     assert (folder / "old.onnx").read_text() == "old"
+
+
+def test_of_several_networks_one_is_named_or_the_average_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    content = torch.load(folder / "m.pt")
+    state = content["state_dict"]
+    averaged = {f"module.{name}": value * 1.5 if "mappers" in name else value for name, value in state.items()}
+    torch.save({**content, "ema": averaged}, folder / "e.pt")
+    options = ["--ckpt", "e.pt", *RESOLUTION, "--no-verify", "--json"]
+    taken = run(folder, *options, monkeypatch=monkeypatch, capfd=capfd)
+    note = "the weights are the averaged ones (ema.module), and not those of state_dict"
+    assert json.loads(taken.stdout)["notes"] == [note]
+    assert taken.stderr == f"e.pt: {note}\n"
+    named = run(folder, *options, "--state", "state_dict", "-o", "s.onnx", monkeypatch=monkeypatch, capfd=capfd)
+    assert (named.exit_code, named.stderr) == (0, "")
+    assert (folder / "e.onnx").read_bytes() != (folder / "s.onnx").read_bytes()
+
+
+KINDS = {
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+    "a web page": (b"<!DOCTYPE html>", "is a web page"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(20), "is compressed with gzip"),
+    "empty": (b"", "is empty"),
+    "half a download": (b"PK\x03\x04" + bytes(99), "is truncated or damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_that_are_no_checkpoint_are_told_before_pytorch_is_loaded(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content, message = KINDS[kind]
+    (tmp_path / "m.pth").write_bytes(content)
+    monkeypatch.setitem(sys.modules, "hyperseg_export.onnx_export", None)  # importing it would fail
+    result = run(tmp_path, "--ckpt", "m.pth", monkeypatch=monkeypatch, capfd=capfd)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"hyperseg-export: error: m.pth {message}") and result.stderr.count("\n") == 1
+
+
+def test_progress_on_a_terminal_and_an_interruption(folder: Path) -> None:
+    """The stage is shown on the terminal, and Ctrl-C removes it and leaves no file."""
+    terminal, end = pty.openpty()
+    code = "from hyperseg_export.cli.export import main; main()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--ckpt", "m.pt", "--json", *RESOLUTION],
+        cwd=folder,
+        env=environment,
+        stdout=end,
+        stderr=end,
+    )
+    os.close(end)
+    shown = b""
+    try:
+        while b"[2/5] tracing the network at 64x128" not in shown:
+            shown += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the other end is closed
+            while data := os.read(terminal, 4096):
+                shown += data
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        os.close(terminal)
+    assert b"loading PyTorch" in shown and b"[1/5] reading m.pt" in shown
+    assert shown.endswith(b"hyperseg-export: error: interrupted\r\n")
+    assert names(folder) == ["m.pt"]
 
 
 def test_a_full_disk_leaves_nothing(folder: Path) -> None:

@@ -1,7 +1,13 @@
 """Bad checkpoints raise a CheckpointError of one sentence, and no code in them runs."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import pickle
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -197,3 +203,94 @@ def test_save_refuses_what_load_cannot_read(tmp_path):
     with pytest.raises(ValueError, match="unfolded"):
         hyperseg.save(hyperseg.fold(model), tmp_path / "model.pth")
     assert list(tmp_path.iterdir()) == []
+
+
+def zipped(*names: str) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"content")
+    return target.getvalue()
+
+
+def tarred() -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("m.pth"))
+    return target.getvalue()
+
+
+KINDS = {
+    "empty": (b"", "is empty (0 bytes); download or copy it again"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+    "HTML": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page"),
+    "HTML with a byte order mark": (b"\xef\xbb\xbf<HTML>", "is a web page"),
+    "XML": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is a web page"),
+    "gzip": (gzip.compress(b"weights"), "is compressed with gzip; unpack it first"),
+    "bzip2": (bz2.compress(b"weights"), "is compressed with bzip2; unpack it first"),
+    "xz": (lzma.compress(b"weights"), "is compressed with xz; unpack it first"),
+    "tar": (tarred(), "is a tar archive; unpack it first"),
+    "ZIP": (zipped("readme.txt", "weights/m.pth"), "is a ZIP archive with weights/m.pth"),
+    "ZIP without checkpoint": (zipped("readme.txt"), "is a ZIP archive, and not a checkpoint"),
+    "half a ZIP": (zipped("m/data.pkl", "m/data/0")[:-30], "is truncated or damaged; download or copy it again"),
+    "TorchScript": (zipped("m/constants.pkl", "m/data.pkl", "m/code/__torch__.py"), "is a TorchScript archive"),
+    "exported program": (zipped("m/archive_format", "m/models/model.json"), "is an exported program of PyTorch"),
+    "ONNX": (b"\x08\x0a\x12\x07pytorch", "is an ONNX file, exported already"),
+    "text": (b"weights", "is not a PyTorch checkpoint; name a .pt, .pth or .safetensors file"),
+    "JSON": (b'{"weights": 1}', "is not a PyTorch checkpoint"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "is not a PyTorch checkpoint"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".ckpt"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_files_are_told_by_their_content(tmp_path, kind, suffix):
+    content, reason = KINDS[kind]
+    path = tmp_path / f"m{suffix}"
+    path.write_bytes(content)
+    if suffix == ".safetensors":
+        reason = reason.replace("is not a PyTorch checkpoint", "is not a safetensors file").partition(";")[0]
+    assert message(path).startswith(f"{path} {reason}") or reason in message(path)
+
+
+@pytest.mark.parametrize(("name", "said"), [("m.onnx", "ONNX"), ("m.engine", "TensorRT"), ("m.plan", "TensorRT")])
+def test_exported_files_are_told_by_their_names(tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"\x08\x0a" + bytes(50))
+    assert said in message(tmp_path / name)
+
+
+def test_real_torchscript(tmp_path):
+    torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1)).save(tmp_path / "m.pt")
+    assert "TorchScript" in message(tmp_path / "m.pt")
+
+
+def test_a_whole_module_is_not_loaded(write):
+    assert "(torch.nn.modules.linear.Linear) and is not loaded" in message(write(torch.nn.Linear(1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((".metadata", "__0_0.distcp"), "is a sharded checkpoint (torch.distributed.checkpoint)"),
+        (("zero_to_fp32.py", "latest"), "is a sharded checkpoint (DeepSpeed)"),
+        (("best.pth", "last.pth", "log.jsonl"), "is a folder; name a file in it: best.pth, last.pth"),
+        (("log.jsonl",), "is a folder, expected a checkpoint file"),
+    ],
+)
+def test_folders(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).touch()
+    assert said in message(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.pth")
+    assert "is a pipe or device" in message(tmp_path / "m.pth")
+
+
+def test_a_file_of_an_old_torch_save(camvid_s, tmp_path):
+    path = tmp_path / "old.pth"
+    torch.save(camvid_s.checkpoint(), path, _use_new_zipfile_serialization=False)
+    hyperseg.load(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "is truncated or damaged" in message(path)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from hyperseg_export.cli.evaluate import evaluate
+from hyperseg_export.cli.stage_display import StageDisplay
+from hyperseg_export.progress import Step
 from hyperseg_export.rounding import Bound, disturbed
 from hyperseg_runtime.cli.common import execute
 from hyperseg_runtime.metadata import InputSpec, InputType
@@ -108,3 +110,18 @@ def test_without_a_model_the_checkpoint_is_named(
     (line,) = capfd.readouterr().err.splitlines()
     assert ended.value.code == 1
     assert "hyperseg-export --ckpt tiny.pth --onnx" in line and "or name it: --model tiny.pth" in line
+
+
+def test_progress_counts_the_images_of_each_model(
+    checkpoint: Path, street: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[Step] = []
+    shown = StageDisplay.show
+    monkeypatch.setattr(StageDisplay, "show", lambda self, step: (steps.append(step), shown(self, step)))
+    with pytest.raises(SystemExit) as ended:
+        execute(evaluate, "hyperseg-evaluate", [str(checkpoint), str(checkpoint), "--data", str(street)])
+    assert (ended.value.code, capfd.readouterr().err) == (0, "")
+    assert [step.stage for step in steps if not step.detail] == ["scoring tiny.pth"] * 2
+    count = len(open_split(Layout.CAMVID, street, "val"))
+    images = [f"image {number} of {count}" for number in range(1, count + 1)]
+    assert [step.detail for step in steps] == ["", *images] * 2

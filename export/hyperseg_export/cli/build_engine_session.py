@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.discovery import PACKAGED_MODELS, locate
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.engine.build import build_engine, default_output
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.passes.float16 import Conversion
+from hyperseg_export.progress import Step
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class BuildEngineSession:
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
         interrupt_on_signals()
-        with BuildProgress(visible=not self.as_json, verbose=self.verbose) as listener:
-            report = build_engine(source, output, self.options, listener)
+        with StageDisplay("starting") as display:
+            report = build_engine(source, output, self.options, BuildProgress(display, self.verbose))
         if self.as_json:
             say(json.dumps(report.to_dict(), indent=1))
         else:
@@ -78,32 +76,20 @@ class BuildEngineSession:
 
 
 class BuildProgress:
-    """A progress bar for a build, and with `verbose` TensorRT's messages. Silent if stdout is not a terminal."""
+    """Shows the stages of a build, TensorRT's own phases within its stage, and with `verbose` its messages."""
 
-    def __init__(self, visible: bool, verbose: bool) -> None:
+    def __init__(self, display: StageDisplay, verbose: bool) -> None:
+        self._display = display
         self._verbose = verbose
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(),
-            disable=not (visible and sys.stdout.isatty()),
-            transient=True,
-        )
-        self._task = self._bar.add_task("Preparing", total=1.0)
+        self._step = Step(0, 0, "")
 
-    def __enter__(self) -> BuildProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def step(self, step: Step) -> None:
+        self._step = step
+        self._display.show(step)
 
     def progress(self, phase: str, share: float) -> None:
-        self._bar.update(self._task, description=f"{phase:.40}", completed=share)
+        self._display.show(replace(self._step, share=share, detail=phase))
 
     def message(self, text: str) -> None:
         if self._verbose:
-            click.echo(text, err=True)
+            self._display.note(text)

@@ -15,16 +15,17 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
 from hyperseg_runtime.output_files import check_target, write_bytes
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from hyperseg.data import DataError, Dataset, Layout, open_splits
 from hyperseg.data.dataset import Pixels
 from hyperseg.errors import CheckpointError
+from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.evaluation.plots import confusion_image, worst_sheet
 from hyperseg_export.evaluation.predictors import Predictor, open_predictor
 from hyperseg_export.evaluation.scores import Evaluation
 from hyperseg_export.evaluation.scores import evaluate as score
+from hyperseg_export.progress import Stages
 
 _WORST = 8
 
@@ -49,17 +50,21 @@ class EvaluateSession:
         data = self._open_data()
         evaluations = []
         wanted: Sequence[Path | None] = models or [None]
-        for index, model in enumerate([self._located(model) for model in wanted]):
-            predictor = self._open_model(model)
-            try:
-                done = self._score(model, predictor, data)
-                if index == 0 and confusion is not None:
-                    _write(confusion, confusion_image(done.confusion, done.class_names))
-                if index == 0 and worst is not None:
-                    _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.image_scores))
-            finally:
-                predictor.close()
-            evaluations.append(done)
+        located = [self._located(model) for model in wanted]
+        with StageDisplay("opening the model") as display:
+            stages = Stages(len(located), display.show)
+            for index, model in enumerate(located):
+                stages.begin(f"scoring {model.name}")
+                predictor = self._open_model(model, display)
+                try:
+                    done = self._score(model, predictor, data, stages)
+                    if index == 0 and confusion is not None:
+                        _write(confusion, confusion_image(done.confusion, done.class_names))
+                    if index == 0 and worst is not None:
+                        _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.image_scores))
+                finally:
+                    predictor.close()
+                evaluations.append(done)
         self._tell(evaluations)
         return 0
 
@@ -74,26 +79,25 @@ class EvaluateSession:
         common.announce("hyperseg-evaluate", found, self.as_json or model is not None, "model:")
         return found.path
 
-    def _open_model(self, model: Path) -> Predictor:
+    def _open_model(self, model: Path, display: StageDisplay) -> Predictor:
         if not model.is_file():
             problem = "is not a file" if model.exists() else "does not exist"
             raise ModelError(f"{model} {problem}; name a checkpoint, an ONNX file or an engine (--model FILE)")
         try:
-            return open_predictor(model, self.backend, self.threads, self.size)
+            return open_predictor(
+                model, self.backend, self.threads, self.size, lambda text: display.note(f"{model}: {text}")
+            )
         except CheckpointError as error:
             raise ModelError(str(error)) from error
 
-    def _score(self, model: Path, predictor: Predictor, data: Dataset) -> Evaluation:
+    def _score(self, model: Path, predictor: Predictor, data: Dataset, stages: Stages) -> Evaluation:
         classes, given = len(data.classes), predictor.facts.num_classes
         if given not in (classes, classes + 1):
             raise ModelError(f"{model} has {given} classes, the labels of {self.layout} have {classes}; see --layout")
-        console = Console(stderr=True)
-        with Progress(console=console, disable=self.as_json or not sys.stdout.isatty(), transient=True) as bar:
-            task = bar.add_task(model.name, total=len(data))
-            try:
-                return score(model, predictor, data, lambda done: bar.update(task, completed=done))
-            except DataError as error:
-                raise InputError(str(error)) from error
+        try:
+            return score(model, predictor, data, stages.images)
+        except DataError as error:
+            raise InputError(str(error)) from error
 
     def _tell(self, evaluations: Sequence[Evaluation]) -> None:
         if self.as_json:

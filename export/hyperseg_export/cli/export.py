@@ -18,6 +18,7 @@ Examples:
   hyperseg-export --ckpt m.pth --onnx --dynamic --output-type both
   hyperseg-export --ckpt m.pth --onnx --portable  # for runtimes without our operators
   hyperseg-export --ckpt m.pth --onnx --int8 --calibrate images/
+  hyperseg-export --ckpt run.ckpt --state student # one of several networks in a file
 """
 
 _SAME_PLACE = "-"
@@ -28,7 +29,7 @@ _SAME_PLACE = "-"
     "--ckpt",
     "checkpoint",
     type=click.Path(path_type=Path),
-    help="Checkpoint, published or our own (.pt, .pth, .safetensors). Default: the one in the working folder.",
+    help="Checkpoint, published or our own (.pt, .pth, .ckpt, .safetensors). Default: the one in the working folder.",
 )
 @click.option("--preset", metavar="NAME", help="Instead of a checkpoint: a preset with random weights, for benchmarks.")
 @click.option(
@@ -36,10 +37,12 @@ _SAME_PLACE = "-"
     is_flag=False,
     flag_value=_SAME_PLACE,
     metavar="[FILE]",
-    help="Write ONNX to FILE. Default: the checkpoint's name with .onnx, in its folder.",
+    help="Write ONNX to FILE. Without FILE, and without --onnx, which is the only format: the checkpoint's name with "
+    ".onnx, in its folder.",
 )
 @common.output_option("The same as --onnx FILE.")
-@click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the preset's.")
+@click.option("--state", metavar="NAME", help="State dict to export, of a checkpoint with several, e.g. ema, student.")
+@click.option("--resolution", metavar="HxW", help="Height and width of the input. Default: the network's own.")
 @click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Images per run.")
 @click.option("--dynamic", is_flag=True, help="Export with dynamic batch, height and width.")
 @click.option(
@@ -80,6 +83,7 @@ def export(
     preset: str | None,
     onnx: str | None,
     output: Path | None,
+    state: str | None,
     resolution: str | None,
     batch: int,
     dynamic: bool,
@@ -104,6 +108,8 @@ def export(
 
     if checkpoint is not None and preset is not None:
         raise click.UsageError("--ckpt and --preset cannot be combined")
+    if state is not None and preset is not None:
+        raise click.UsageError("--state and --preset cannot be combined; a preset has random weights")
     if half and quantised:
         raise click.UsageError("--fp16 and --int8 cannot be combined")
     named = None if onnx in (None, _SAME_PLACE) else Path(str(onnx))
@@ -124,7 +130,7 @@ def export(
             force=force,
             calibration=calibrate,
         )
-        ExportSession(options, as_json=as_json).run(checkpoint, preset, named or output)
+        ExportSession(options, as_json=as_json, state=state).run(checkpoint, preset, named or output)
     except OptionError as error:
         raise click.UsageError(str(error)) from error
 

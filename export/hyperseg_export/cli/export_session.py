@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.folder_models import files_of
 from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of
 from hyperseg_runtime.output_files import check_target
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hyperseg.checkpoint.kinds import is_safetensors, reason_before_reading, reason_of_folder
+from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.errors import OptionError
 from hyperseg_export.options import ExportOptions
 from hyperseg_export.report import ExportReport
@@ -27,30 +26,33 @@ class ExportSession:
 
     options: ExportOptions
     as_json: bool = False
+    state: str | None = None
 
     def run(self, checkpoint: Path | None, preset: str | None, output: Path | None) -> None:
         """Exports a checkpoint, or a preset with random weights, and reports."""
         source: Path | None = None
         if preset is None:
             source = checkpoint or self._found()
-            if not source.is_file():
-                raise ModelError(f"{source} is not a file; name a checkpoint (--ckpt FILE)")
+            _require_checkpoint(source)
         target = output or (Path(f"{preset}.onnx") if source is None else source.with_suffix(".onnx"))
         if kind_of(target) is Kind.CHECKPOINT:
             raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
+        if source is not None and target.exists() and source.samefile(target):
+            raise OutputError(f"{target} is the checkpoint itself; name another file (--onnx FILE)")
         check_target(target, self.options.force)
         interrupt_on_signals()
-        with self._progress() as progress:
-            task = progress.add_task("loading PyTorch", total=None)
+        notes: list[str] = []
+        with StageDisplay("loading PyTorch") as display:
 
-            def step(text: str) -> None:
-                progress.update(task, description=text)
+            def note(text: str) -> None:
+                notes.append(text)
+                display.note(text if source is None else f"{source}: {text}")
 
             from hyperseg_export.onnx_export import export_onnx
 
             network: Any = source if source is not None else _random(str(preset))
-            report = export_onnx(network, target, self.options, step)
-        self._show(report)
+            report = export_onnx(network, target, self.options, display.show, state=self.state, note=note)
+        self._show(report, notes)
 
     def _found(self) -> Path:
         place = Path()
@@ -65,23 +67,13 @@ class ExportSession:
         self._say(f"{found[0]}: the only checkpoint in {place.resolve()}")
         return found[0]
 
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            console=Console(),
-            disable=self.as_json or not sys.stdout.isatty(),
-            transient=True,
-        )
-
     def _say(self, text: str) -> None:
         if not self.as_json:
             say(text)
 
-    def _show(self, report: ExportReport) -> None:
+    def _show(self, report: ExportReport, notes: list[str]) -> None:
         if self.as_json:
-            say(json.dumps(report.to_dict()))
+            say(json.dumps({**report.to_dict(), "notes": notes}))
             return
         ours = f"{report.own_nodes} of them ours" if report.own_nodes else "all standard"
         say(
@@ -100,6 +92,20 @@ class ExportSession:
             f"{allowed}, mean {measured.mean_abs_error:.2g}; labels equal on {measured.label_agreement:.4%} of the "
             f"pixels{ties}"
         )
+
+
+def _require_checkpoint(source: Path) -> None:
+    """Raises ModelError for what is no checkpoint at first sight, before PyTorch is loaded."""
+    if source.is_dir():
+        raise ModelError(f"{source} {reason_of_folder(source)} (--ckpt FILE)")
+    if not source.exists():
+        raise ModelError(f"{source} does not exist; name a checkpoint (--ckpt FILE)")
+    try:
+        reason = None if not source.is_file() or is_safetensors(source) else reason_before_reading(source)
+    except OSError as error:
+        raise ModelError(f"{source} cannot be read: {error.strerror or error}") from error
+    if reason is not None:
+        raise ModelError(f"{source} {reason}")
 
 
 def _random(preset: str) -> Any:

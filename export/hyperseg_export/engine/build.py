@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -26,7 +27,8 @@ from hyperseg_export.errors import EngineError
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.passes.float16 import Conversion, to_float16
 from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
-from hyperseg_export.passes.targets import engine_target, run_passes
+from hyperseg_export.passes.targets import PassProgress, engine_target, run_passes
+from hyperseg_export.progress import Stages
 
 _MAKE = "make one with hyperseg-export --onnx"
 
@@ -93,7 +95,9 @@ def build_engine(
     Raises:
         HyperSegError: of one line with its remedy; no engine was written then.
     """
-    options = options or EngineOptions()
+    options, listener = options or EngineOptions(), listener or NullListener()
+    stages = Stages(3 if options.verify else 2, listener.step)
+    stages.begin(f"preparing {Path(model).name}")
     source = read_model(Path(model))
     target = Path(output) if output is not None else default_output(source.path, options.half)
     for path in (target, sidecar.path_of(target)):
@@ -102,14 +106,18 @@ def build_engine(
         check_target(options.timing_cache, force=True)
     started = time.monotonic()
     chosen = choose_target(options)
-    prepared = prepare(source, options, chosen.tensorrt.flavour, TURING in chosen.compute_capabilities)
+    turing = TURING in chosen.compute_capabilities
+    prepared = prepare(source, options, chosen.tensorrt.flavour, turing, partial(stages.part, "pass"))
     with (
         # Renamed in reverse: a plan whose sidecar is missing or of another plan is refused, never run.
         replacing(sidecar.path_of(target), options.force) as description,
         replacing(target, options.force) as plan,
     ):
-        layers = _build(prepared.proto, source.metadata.input, plan, options, chosen, listener or NullListener())
-        verified = verify_engine(source.proto, source.metadata, plan, chosen, options)
+        stages.begin(f"building with {chosen.tensorrt.flavour.label}")
+        layers = _build(prepared.proto, source.metadata.input, plan, options, chosen, listener)
+        if options.verify:
+            stages.begin("comparing with ONNX Runtime")
+        verified = verify_engine(source.proto, source.metadata, plan, chosen, options, stages.images)
         counted, auditor = _audit(layers, verified, options)
         facts = _facts(source, plan, chosen, counted, verified.execution is not None)
         precision = Precision.FLOAT16 if options.half else source.metadata.precision
@@ -140,7 +148,11 @@ class PreparedModel:
 
 
 def prepare(
-    source: ModelFile, options: EngineOptions, flavour: Flavour = Flavour.TENSORRT, turing: bool = False
+    source: ModelFile,
+    options: EngineOptions,
+    flavour: Flavour = Flavour.TENSORRT,
+    turing: bool = False,
+    progress: PassProgress | None = None,
 ) -> PreparedModel:
     """Runs the passes and the surgery of the target (`passes.targets`) on the file's graph. Raises EngineError.
 
@@ -149,6 +161,7 @@ def prepare(
         options: of these `half` and `keep_float32` say how the graph is edited.
         flavour: the TensorRT that parses the graph.
         turing: whether the engine is for GPUs of the Turing generation too.
+        progress: receives each pass.
     """
     half = options.half or source.metadata.precision is Precision.FLOAT16
     target = engine_target(flavour, half, turing)
@@ -163,7 +176,7 @@ def prepare(
     copied.CopyFrom(source.proto)
     model = ir.from_proto(copied)
     try:
-        run_passes(model, target.passes)
+        run_passes(model, target.passes, progress)
     except ValueError as error:
         raise EngineError(f"{error}; update hyperseg, or export the model again") from error
     graph = to_graphsurgeon(model)

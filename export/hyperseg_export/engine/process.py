@@ -24,6 +24,7 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
 import hyperseg_export
 from hyperseg_export.errors import BuildCrashError, EngineError, UnsupportedOperatorError
+from hyperseg_export.progress import Step
 
 _WORKER = "hyperseg_export.engine.worker"
 _PLUGIN_PREFIX = "hyperseg: "
@@ -100,6 +101,9 @@ class Event:
 class BuildListener(Protocol):
     """Receives the events of a build, in the thread that called `build_engine`."""
 
+    def step(self, step: Step) -> None:
+        """The stage of the build, and the share of it that is done."""
+
     def progress(self, phase: str, share: float) -> None:
         """TensorRT is in `phase`; `share` of the build is complete, 0 to 1."""
 
@@ -109,6 +113,9 @@ class BuildListener(Protocol):
 
 class NullListener:
     """Ignores all events."""
+
+    def step(self, step: Step) -> None:
+        pass
 
     def progress(self, phase: str, share: float) -> None:
         pass

@@ -16,6 +16,7 @@ from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, Precision
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import Execution
 from hyperseg_export.errors import EngineError
+from hyperseg_export.progress import Part
 from hyperseg_export.reference import LabelCheck
 
 INPUTS = 4
@@ -33,10 +34,17 @@ class EngineVerification:
 
 
 def verify_engine(
-    model: onnx.ModelProto, metadata: Metadata, plan: Path, target: BuildTarget, options: EngineOptions
+    model: onnx.ModelProto,
+    metadata: Metadata,
+    plan: Path,
+    target: BuildTarget,
+    options: EngineOptions,
+    progress: Part | None = None,
 ) -> EngineVerification:
-    """Runs the plan on a few inputs if this machine has the GPU that it was built for. Raises EngineError where it
-    disagrees with ONNX Runtime."""
+    """Runs the plan on a few inputs if this machine has the GPU that it was built for; `progress` receives each.
+
+    Raises EngineError where it disagrees with ONNX Runtime.
+    """
     if not options.verify:
         return EngineVerification(None, None, "switched off")
     if target.gpu is None:
@@ -60,17 +68,22 @@ def verify_engine(
     )
     try:
         # By default TensorRT multiplies float32 as TF32, whose factors have 11 bits, like float16's.
-        return EngineVerification(session.layers(), compare(model, metadata.input, session, Precision.FLOAT16), None)
+        execution = compare(model, metadata.input, session, Precision.FLOAT16, progress)
+        return EngineVerification(session.layers(), execution, None)
     finally:
         session.close()
 
 
-def compare(model: onnx.ModelProto, spec: InputSpec, session: Session, precision: Precision) -> Execution:
+def compare(
+    model: onnx.ModelProto, spec: InputSpec, session: Session, precision: Precision, progress: Part | None = None
+) -> Execution:
     """Compares the session with ONNX Runtime on the original model. Raises EngineError where rounding, in the precision
     that the engine computes in, does not explain the difference."""
     check = LabelCheck(model, precision)
     found = []
-    for images in _images(spec):
+    for number, images in enumerate(_images(spec), 1):
+        if progress is not None:
+            progress(number, INPUTS)
         comparison = check.compare(images, _labels(session.run(images)))
         if not comparison.explained:
             raise EngineError(

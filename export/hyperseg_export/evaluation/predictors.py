@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,10 +38,12 @@ class Predictor(Protocol):
     def close(self) -> None: ...
 
 
-def open_predictor(path: Path, backend: str, threads: int | None, size: Size | None) -> Predictor:
-    """The predictor for a file by its suffix. Raises what loading it raises."""
+def open_predictor(
+    path: Path, backend: str, threads: int | None, size: Size | None, note: Callable[[str], None] | None = None
+) -> Predictor:
+    """The predictor for a file by its suffix. Raises what loading it raises; for `note` see `hyperseg.load`."""
     if kind_of(path) is Kind.CHECKPOINT:
-        return CheckpointPredictor(path, threads, size)
+        return CheckpointPredictor(path, threads, size, note)
     return SegmenterPredictor(path, backend, threads, size)
 
 
@@ -70,14 +73,16 @@ class SegmenterPredictor:
 class CheckpointPredictor:
     """A checkpoint in PyTorch, with the runtime's preprocessing of frames and resizing of labels."""
 
-    def __init__(self, path: Path, threads: int | None, size: Size | None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None, size: Size | None, note: Callable[[str], None] | None = None
+    ) -> None:
         import torch
 
         import hyperseg
 
         if threads is not None:
             torch.set_num_threads(threads)
-        self._model = hyperseg.fold(hyperseg.load(path))
+        self._model = hyperseg.fold(hyperseg.load(path, note=note))
         config = self._model.config
         self._size = size or config.resolution
         Resolution(*self._size).check(config.unit)

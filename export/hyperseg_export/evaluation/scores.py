@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import numpy as np
 from hyperseg.data import Dataset
 from hyperseg.metrics import Confusion
 from hyperseg_export.evaluation.predictors import Facts, Predictor
-
-Progress = Callable[[int], None]
+from hyperseg_export.progress import Part
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ class Evaluation:
         }
 
 
-def evaluate(model: Path, predictor: Predictor, data: Dataset, progress: Progress = lambda _: None) -> Evaluation:
-    """Scores a predictor on every image of a dataset.
+def evaluate(model: Path, predictor: Predictor, data: Dataset, progress: Part | None = None) -> Evaluation:
+    """Scores a predictor on every image of a dataset; `progress` receives each image.
 
     Raises:
         DataError: an image or label cannot be used; the message names the file.
@@ -63,11 +61,12 @@ def evaluate(model: Path, predictor: Predictor, data: Dataset, progress: Progres
     confusion, alone = Confusion(len(data.classes)), []
     started = time.monotonic()
     for index in range(len(data)):
+        if progress is not None:
+            progress(index + 1, len(data))
         sample = data[index]
         single = Confusion(len(data.classes))
         single.add(sample.label, predictor(np.ascontiguousarray(sample.image[..., ::-1])))
         confusion.merge(single)
         alone.append(single.mean_iou)
-        progress(index + 1)
     elapsed = time.monotonic() - started
     return Evaluation(model, predictor.facts, data.classes.names, confusion, tuple(alone), elapsed)

@@ -8,6 +8,7 @@ from each of these, so their passes begin with the inverses of the passes for th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -74,7 +75,13 @@ def engine_target(flavour: Flavour, half: bool, turing: bool) -> EngineTarget:
     return RTX_TURING_HALF if half else RTX_TURING
 
 
-def run_passes(model: ir.Model, passes: tuple[Pass, ...]) -> None:
+PassProgress = Callable[[int, int, str], None]
+"""Receives the number of a pass that begins, from 1, the number of passes, and its name."""
+
+
+def run_passes(model: ir.Model, passes: tuple[Pass, ...], progress: PassProgress | None = None) -> None:
     """Runs the passes on the model, in place."""
-    for each in passes:
+    for number, each in enumerate(passes, 1):
+        if progress is not None:
+            progress(number, len(passes), getattr(each, "__name__", "").replace("_", " "))
         each(model)

@@ -1,0 +1,59 @@
+"""Display of progress on stderr: a bar, where stdout and stderr are a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hyperseg_export.progress import Step
+
+
+class StageDisplay:
+    """Context in which the steps of an operation are shown. The bar disappears with its end, also after Ctrl-C.
+
+    Args:
+        first: what happens before the first stage, e.g. "loading PyTorch".
+    """
+
+    def __init__(self, first: str) -> None:
+        terminal = all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+        self._step: Step | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not terminal,
+            redirect_stdout=False,
+            transient=True,
+        )
+        self._task = self._bar.add_task(escape(first), total=None, detail="")
+
+    def __enter__(self) -> StageDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, step: Step) -> None:
+        """Show a step."""
+        if self._step is None or step.number != self._step.number:
+            self._bar.reset(self._task, total=None, description=escape(_title(step)), detail="")
+        total = None if step.share is None else 1.0
+        detail = escape(f"{step.detail:.48}")
+        self._bar.update(self._task, total=total, completed=step.share or 0.0, detail=detail)
+        self._step = step
+
+    def note(self, text: str) -> None:
+        """Print a line on stderr, above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _title(step: Step) -> str:
+    return f"[{step.number}/{step.count}] {step.stage}"
