@@ -26,6 +26,11 @@ def write_images(folder: Path, *names: str) -> list[Path]:
     return [folder / name for name in names]
 
 
+def results(folder: str | Path) -> list[str]:
+    """The names in a folder of results, without the run's record."""
+    return sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))
+
+
 def test_one_image(hyperseg_run: Run, tmp_path: Path) -> None:
     write_images(tmp_path, "a.png")
     assert hyperseg_run("a.png").code == 0
@@ -41,7 +46,7 @@ def test_a_folder_with_a_video_in_it(hyperseg_run: Run, tmp_path: Path) -> None:
     (tmp_path / "in" / "notes.txt").write_text("no image")
     done = hyperseg_run("in", "--labels", "labels", "--stats", "shares.csv")
     assert done.code == 0, done
-    assert sorted(path.name for path in Path("in.segmented").iterdir()) == ["a.png", "b.jpg", "c.mp4"]
+    assert results("in.segmented") == ["a.png", "b.jpg", "c.mp4"]
     assert len(list(Path("labels").iterdir())) == 5
     rows = list(csv.DictReader(Path("shares.csv").read_text().splitlines()))
     assert [Path(row["source"]).name for row in rows] == ["a.png", "b.jpg", "c.mp4", "c.mp4", "c.mp4"]
@@ -59,7 +64,7 @@ def test_a_bad_image_does_not_stop_the_others(hyperseg_run: Run, tmp_path: Path)
     (tmp_path / "in" / "b.png").write_bytes(b"not an image")
     done = hyperseg_run("in", "-o", "out")
     done.failed_with("b.png is not an image")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "c.png"]
+    assert results("out") == ["a.png", "c.png"]
 
 
 @pytest.mark.parametrize(

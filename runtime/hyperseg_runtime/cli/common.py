@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 import click
 
 from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
+from hyperseg_runtime.cli.interrupt import ending_signals
 from hyperseg_runtime.errors import HyperSegError
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -102,9 +103,9 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
 def interrupt_on_signals() -> None:
     """Makes SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that no draft of an output stays behind.
 
-    Ctrl-C is set too: a shell's background job inherits an ignored SIGINT.
+    Ctrl-C is set too: a shell's background job inherits an ignored SIGINT. SIGHUP stays ignored under nohup.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ending_signals():
         signal.signal(number, signal.default_int_handler)
 
 

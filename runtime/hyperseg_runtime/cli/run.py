@@ -16,8 +16,11 @@ Examples:
   hyperseg-run video.mp4                          # -> video.segmented.mp4
   hyperseg-run video.mp4 -o out.mp4 --style contour --legend
   hyperseg-run photos/ --labels labels            # -> photos.segmented/, labels/*.png
+  hyperseg-run photos/ --resume                   # the rest of a run that was interrupted
+  hyperseg-run drive.mp4 --format png             # -> drive.segmented/drive_000000.png, ...
   hyperseg-run drive.mp4 --start 1:30 --end 2:00 --stats shares.csv
   hyperseg-run 0 --show                           # the first camera, in a window
+  ssh camera cat drive.ts | hyperseg-run - -o drive.mp4
   hyperseg-run rtsp://camera.local/stream --max-frames 1000
 """
 
@@ -34,7 +37,19 @@ def seconds(text: str) -> Fraction:
 
 @click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 in the input's folder.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER",
+    help="Result: a file for one input, or a folder. Default: NAME.segmented.mp4 beside a video, NAME.segmented.SUFFIX "
+    "of the same format beside an image, FOLDER.segmented/ beside a folder (segmented/ in it for '.' and '..').",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mp4", "mov", "mkv", "webm", "gif", "png", "jpg"]),
+    help="Format of videos' results. png, jpg: a folder of numbered frames. Default: as -o, else mp4.",
+)
 @common.model_option
 @common.backend_option
 @common.threads_option
@@ -65,12 +80,18 @@ def seconds(text: str) -> Fraction:
     help="If a camera or stream is faster than the model: drop frames (latest), or process all.",
 )
 @common.force_option
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue an interrupted run into a folder, with the same model and options: complete results are kept.",
+)
 @common.json_option
 @common.debug_option
 def run(
     *,
     inputs: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
+    form: str | None,
     model: Path | None,
     backend: str,
     threads: int | None,
@@ -87,10 +108,15 @@ def run(
     max_frames: int | None,
     live_policy: str,
     force: bool,
+    resume: bool,
     as_json: bool,
 ) -> int:
     if end is not None and end <= start:
         raise click.UsageError(f"--end {float(end):g} is not after --start {float(start):g}")
+    if force and resume:
+        raise click.UsageError(
+            "--force and --resume exclude each other: replace all results, or keep the complete ones"
+        )
     # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.run_session import RunSession
     from hyperseg_runtime.output.render import Style
@@ -110,7 +136,9 @@ def run(
         stats=stats,
         show=show,
         policy=LivePolicy(live_policy),
+        form=None if form is None else f".{form}",
         force=force,
+        resume=resume,
         as_json=as_json,
     )
     return session.run(inputs, output)

@@ -3,42 +3,51 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
+import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hyperseg_runtime import sidecar
 from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli.interrupt import GracefulInterrupt
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import HyperSegError, OutputError
-from hyperseg_runtime.inputs import ImageTask, Kind, Task, plan
+from hyperseg_runtime.media import Kind
+from hyperseg_runtime.names import shown
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import (
     STATS_SUFFIXES,
+    FrameFolderSink,
     ImageSink,
     LabelSink,
+    RecordSink,
     Sink,
     StatsFile,
     StatsSink,
     VideoSink,
     WindowSink,
 )
-from hyperseg_runtime.output_files import check_target, make_folder
 from hyperseg_runtime.pipeline import Job, JobSummary, LivePolicy
+from hyperseg_runtime.planning import ImageTask, Outputs, Plan, Task, VideoTask, plan
 from hyperseg_runtime.preprocess import Size
+from hyperseg_runtime.run_record import maker
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import Stage, StageClock
 from hyperseg_runtime.video.reader import VideoReader
-from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection
+from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection, VideoSource
 
 NAME = "hyperseg-run"
+_NOT_RECORDED = frozenset({"model", "threads", "show", "policy", "force", "resume", "as_json", "stats", "polygons"})
+"""Options that results do not depend on."""
 _SHOWN_STAGES = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}
 
 
@@ -58,26 +67,36 @@ class RunSession:
     stats: Path | None
     show: bool
     policy: LivePolicy
+    form: str | None
+    """Suffix of videos' results, if given."""
     force: bool
+    resume: bool
     as_json: bool
 
-    def run(self, inputs: Sequence[str], output: Path | None) -> int:
+    def run(self, inputs: Sequence[str], output: str | None) -> int:
         """Runs every input, even after one that failed; returns the exit code."""
-        tasks = plan(inputs, output, self.force)
-        self._check_side_outputs(tasks)
+        planned = plan(inputs, self._outputs(output))
+        notes = [*planned.notes, *self._notes(planned)]
         window: list[Sink] = [WindowSink()] if self.show else []
         failed = False
         records: list[dict[str, object]] = []
         with ExitStack() as stack:
             segmenter = stack.enter_context(self._open_model())
-            interrupt = stack.enter_context(_GracefulInterrupt())
+            for file in (segmenter.path, sidecar.path_of(segmenter.path)):
+                planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
+            stack.enter_context(planned.folders(lambda: maker(segmenter.path, self._made_with(segmenter))))
+            interrupt = stack.enter_context(GracefulInterrupt())
             stats = None
             if self.stats is not None:
                 stats = StatsFile(self.stats, segmenter.metadata.class_names)
                 stack.callback(stats.close)
-            for task in tasks:
+            for note in notes:
+                self._say(f"note     {shown(note)}")
+            for task in planned.tasks:
+                if interrupt.requested:
+                    break
                 try:
-                    summary = self._run_task(task, segmenter, stats, window, interrupt)
+                    summary, outputs = self._run_task(task, segmenter, stats, window, interrupt)
                 except HyperSegError as error:
                     common.report(NAME, error)
                     records.append({"input": task.source, "error": str(error)})
@@ -86,35 +105,49 @@ class RunSession:
                 for problem in summary.problems:
                     common.complain(NAME, problem)
                 failed = failed or bool(summary.problems)
-                records.append(_record(task, summary))
+                records.append(_record(task, summary, outputs))
                 if not self.as_json:
-                    _report(task, summary)
+                    _report(summary, outputs)
                 if summary.interrupted:
                     break
             if self.as_json:
-                about = {"model": str(segmenter.path), "backend": segmenter.description, "runs": records}
-                common.say(json.dumps(about, indent=2))
+                about = {"model": str(segmenter.path), "backend": segmenter.description, "notes": notes}
+                common.say(json.dumps({**about, "runs": records}, indent=2))
         if interrupt.requested:
             return common.INTERRUPTED
         return common.FAILURE if failed else 0
 
-    def _check_side_outputs(self, tasks: Sequence[Task]) -> None:
-        if self.labels is not None:
-            names = [name for task in tasks for name in task.names]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise OutputError(
-                    f"two inputs are named {twice}, their labels would replace each other; run them separately"
-                )
-            make_folder(self.labels)
-            if not self.force and any(self.labels.glob("*.png")):
-                raise OutputError(
-                    f"{self.labels} has PNG files in it; --force may replace them, or choose another folder"
-                )
-        if self.stats is not None:
-            if self.stats.suffix not in STATS_SUFFIXES:
-                raise OutputError(f"{self.stats}: statistics are written as {', '.join(STATS_SUFFIXES)}")
-            check_target(self.stats, self.force)
+    def _outputs(self, output: str | None) -> Outputs:
+        """What the plan has to know. Raises OutputError."""
+        files = {"the statistics": self.stats}
+        named = {role: path for role, path in files.items() if path is not None}
+        if self.stats is not None and self.stats.suffix not in STATS_SUFFIXES:
+            raise OutputError(f"{self.stats}: statistics are written as {', '.join(STATS_SUFFIXES)}")
+        if self.resume and named:
+            raise OutputError(
+                f"--resume cannot continue {' and '.join(map(str, named.values()))}; "
+                "finish the results first, then write this file in a run of its own"
+            )
+        return Outputs(output, self.form, self.labels, named, self.force, self.resume)
+
+    def _notes(self, planned: Plan) -> list[str]:
+        """What does not apply to some of the inputs. Raises click.UsageError where it applies to none."""
+        cut = bool(self.selection.start) or self.selection.end is not None
+        given = [name for name, used in (("--start and --end", cut), ("--format", self.form is not None)) if used]
+        if not given or not any(isinstance(task, ImageTask) for task in planned.tasks):
+            return []
+        if all(isinstance(task, ImageTask) for task in planned.tasks):
+            raise click.UsageError(f"{given[0]} cannot be used with images; they are for videos")
+        return [f"{' and '.join(given)} are for videos; the images are not affected"]
+
+    def _made_with(self, segmenter: Segmenter) -> dict[str, object]:
+        """The options that results depend on, for the record of a run."""
+        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_RECORDED}
+        return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
+
+    def _say(self, text: str) -> None:
+        if not self.as_json:
+            common.say(text)
 
     def _open_model(self) -> Segmenter:
         path, reason = self.model, "--model"
@@ -132,8 +165,9 @@ class RunSession:
         segmenter: Segmenter,
         stats: StatsFile | None,
         window: list[Sink],
-        interrupt: _GracefulInterrupt,
-    ) -> JobSummary:
+        interrupt: GracefulInterrupt,
+    ) -> tuple[JobSummary, list[Path]]:
+        """The summary of a task and the files that it wrote."""
         source, main_sink = self._open(task)
         with ExitStack() as stack:
             stack.callback(source.close)
@@ -142,9 +176,11 @@ class RunSession:
                 sinks.append(LabelSink(self.labels))
             if stats is not None:
                 sinks.append(StatsSink(stats, task.source))
+            if isinstance(task, ImageTask):
+                sinks.append(RecordSink(task))
             clock = StageClock()
             progress = stack.enter_context(_RunProgress(source, clock, visible=not self.as_json))
-            return Job(
+            summary = Job(
                 source,
                 segmenter,
                 Renderer(segmenter.metadata, self.style, self.alpha, self.legend),
@@ -154,27 +190,33 @@ class RunSession:
                 on_frame=progress.frame_done,
                 stop_asked=lambda: interrupt.requested,
             ).run()
+        if isinstance(task, VideoTask):
+            if task.record is not None and not summary.interrupted and not summary.problems:
+                task.record.add(task.target, Path(task.source))
+            return summary, [task.target] if task.target.exists() else []
+        return summary, main_sink.written if isinstance(main_sink, ImageSink) else []
 
     def _open(self, task: Task) -> tuple[FrameSource, Sink]:
         """The source of a task and the sink of its main output."""
         if isinstance(task, ImageTask):
-            return ImageReader(tuple(task.target_of), self.selection), ImageSink(task.target_of)
+            return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(task.target_of)
         if task.kind is Kind.CAMERA:
             camera = Camera(int(task.source), self.selection)
-            return camera, VideoSink(task.target, camera, None, self.selection)
+            return camera, self._video_sink(task, camera, None)
         reader = VideoReader(task.source, self.selection)
         sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
-        return reader, VideoSink(task.target, reader, sound, self.selection)
+        return reader, self._video_sink(task, reader, sound)
+
+    def _video_sink(self, task: VideoTask, source: VideoSource, sound: str | None) -> Sink:
+        if task.frames is not None:
+            return FrameFolderSink(task.target, task.stem, task.frames, task.source)
+        return VideoSink(task.target, source, sound, self.selection)
 
 
-def _outputs(task: Task) -> list[str]:
-    return [str(target) for target in task.targets if target.exists()]
-
-
-def _record(task: Task, summary: JobSummary) -> dict[str, object]:
+def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[str, object]:
     return {
         "input": task.source,
-        "outputs": _outputs(task),
+        "outputs": [str(path) for path in outputs],
         "frames": summary.frames,
         "seconds": round(summary.seconds, 4),
         "frames_per_second": round(summary.frames_per_second, 3),
@@ -184,44 +226,16 @@ def _record(task: Task, summary: JobSummary) -> dict[str, object]:
     }
 
 
-def _report(task: Task, summary: JobSummary) -> None:
+def _report(summary: JobSummary, outputs: Sequence[Path]) -> None:
     common.say(f"{'stage':<13}{'median ms':>10}{'95 % ms':>10}")
     for stage, times in summary.stages.items():
         common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.p95_ms:>10.2f}")
-    outputs = _outputs(task)
     where = (
-        outputs[0] if len(outputs) == 1 else f"{len(outputs)} images in {Path(outputs[0]).parent}" if outputs else "-"
+        str(outputs[0]) if len(outputs) == 1 else f"{len(outputs)} images in {outputs[0].parent}" if outputs else "-"
     )
     stopped = ", interrupted" if summary.interrupted else ""
     rate = f"{summary.frames_per_second:.2f} frames/s{stopped}"
-    common.say(f"{summary.frames} frames in {summary.seconds:.2f} s, {rate}\n-> {where}")
-
-
-class _GracefulInterrupt:
-    """Within it, the first SIGINT or SIGTERM sets `requested`, so that the run can finish its frame and close its
-    files; a second one interrupts as usual."""
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._before: list[object] = []
-
-    def __enter__(self) -> _GracefulInterrupt:
-        self._before = [signal.signal(number, self._handle) for number in self._SIGNALS]
-        return self
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in zip(self._SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave is what it takes
+    common.say(f"{summary.frames} frames in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
 
 
 class _RunProgress:
@@ -241,7 +255,7 @@ class _RunProgress:
             transient=True,
         )
         self._task = self._progress.add_task(
-            Path(source.name).name[-24:], total=source.expected_frames, rate="", stages=""
+            escape(shown(Path(source.name).name[-24:])), total=source.expected_frames, rate="", stages=""
         )
         self._start: float | None = None
 

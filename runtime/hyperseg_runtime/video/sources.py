@@ -90,9 +90,13 @@ class VideoSource(FrameSource, Protocol):
 class ImageReader:
     """Reads image files one after another; one that cannot be read is a problem, not the end."""
 
-    def __init__(self, paths: tuple[Path, ...], selection: Selection | None = None) -> None:
+    def __init__(
+        self, paths: tuple[Path, ...], selection: Selection | None = None, done: frozenset[Path] = frozenset()
+    ) -> None:
+        """done: images to leave out of those that `selection` takes."""
         wanted = selection or Selection()
-        self._paths = list(enumerate(paths))[:: wanted.every][: wanted.max_frames]
+        selected = list(enumerate(paths))[:: wanted.every][: wanted.max_frames]
+        self._paths = [(index, path) for index, path in selected if path not in done]
         self._problems: list[str] = []
 
     @property
