@@ -12,6 +12,10 @@ from enum import Enum
 from pathlib import Path
 
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""The formats that results are written in."""
+
+
 class Kind(Enum):
     """The kinds of input."""
 
@@ -32,6 +36,11 @@ class MediaType:
     suffixes: tuple[str, ...]
     signature: re.Pattern[bytes]
     """Matches the beginning of such files."""
+
+    @property
+    def always_readable(self) -> bool:
+        """Whether every OpenCV reads such images."""
+        return bool(set(self.suffixes) & set(IMAGE_SUFFIXES))
 
 
 def _type(name: str, kind: Kind, suffixes: str, signature: bytes) -> MediaType:
@@ -86,9 +95,6 @@ _TYPES = (
     _type("NUT", Kind.VIDEO, ".nut", rb"nut/multimedia container"),
 )
 _BY_SUFFIX = {suffix: media for media in _TYPES for suffix in media.suffixes}
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-"""The formats that results are written in."""
 
 _SOUND = (".m4a", ".m4b", ".mka", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".wav", ".flac", ".aac", ".wma")
 _RAW_PHOTOS = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.media import GIF, HEIF, media_type
 from hyperseg_runtime.preprocess import Frame, Size
+from hyperseg_runtime.video.heif import read_heif
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,35 @@ def read_image(path: Path) -> Frame:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if content.size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
+    head = content[:16].tobytes()
+    if HEIF.signature.match(head):
+        return read_heif(path, content.tobytes())
     try:
         image = cv2.imdecode(content, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise InputError(f"{path} is not an image that OpenCV can read ({error.err})") from error
+    if image is None and GIF.signature.match(head):
+        return _first_frame(path)
     if image is None:
+        known = media_type(path)
+        if known is not None and not known.always_readable:
+            raise InputError(f"{path} is damaged, or this OpenCV does not read {known.name}; convert it to PNG or JPEG")
         raise InputError(f"{path} is not an image, or it is damaged")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _first_frame(path: Path) -> Frame:
+    """By FFmpeg; OpenCV reads GIF since 4.11."""
+    import av
+    from av.error import FFmpegError
+
+    av.logging.set_level(None)
+    try:
+        with av.open(f"file:{path.absolute()}") as container:
+            frame = next(container.decode(video=0))
+            return np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
+    except (FFmpegError, StopIteration, IndexError) as error:
+        raise InputError(f"{path} is not an image, or it is damaged") from error
 
 
 class Camera:
