@@ -57,7 +57,7 @@ def export_onnx(
     started = time.perf_counter()
     progress = progress or _silent
     options, target = options or ExportOptions(), Path(output)
-    check_target(target, options.force)
+    check_target(target, options.force, [Path(network)] if isinstance(network, (str, Path)) else [])
     images = [] if options.calibration is None else calibration_images(options.calibration)
     digest = None
     if isinstance(network, (str, Path)):

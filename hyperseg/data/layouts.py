@@ -15,6 +15,7 @@ PASCAL VOC 2012: the root is the devkit's `VOC2012` folder with `JPEGImages/`, `
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -29,8 +30,10 @@ from hyperseg.data.dataset import (
     LabelledImages,
     Pair,
     Pixels,
+    by_name,
     image_files,
     index_decoder,
+    is_visible,
     pair_files,
     require_folder,
 )
@@ -174,10 +177,10 @@ def _cityscapes(root: Path, split: str) -> LabelledImages:
 
 
 def _files_by_city(folder: Path, suffix: str) -> dict[str, Path]:
-    found = {path.stem.removesuffix(suffix): path for path in sorted(folder.glob(f"*/*{suffix}.png"))}
+    found = [path for path in sorted(folder.glob(f"*/*{suffix}.png")) if is_visible(path)]
     if not found:
         raise DataError(f"{folder} has no CITY/*{suffix}.png")
-    return found
+    return by_name(found, suffix)
 
 
 def _voc(root: Path, split: str) -> LabelledImages:
@@ -189,6 +192,9 @@ def _voc(root: Path, split: str) -> LabelledImages:
     names = listing.read_text(encoding="utf-8").split()
     if not names:
         raise DataError(f"{listing} lists no images")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{listing} lists {twice} more than once; it would be scored as often")
     images = require_folder(root / "JPEGImages")
     labels = [require_folder(root / "SegmentationClass"), root / "SegmentationClassAug"]
     pairs = [Pair(name, images / f"{name}.jpg", _voc_label(name, labels, listing)) for name in names]

@@ -11,7 +11,7 @@ from glob import escape, glob, has_magic
 from pathlib import Path
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.media import Kind, is_apple_double, media_type, takes_first_image_only
+from hyperseg_runtime.media import RAW_PHOTOS, Kind, is_apple_double, media_type, takes_first_image_only
 from hyperseg_runtime.output_files import reason
 from hyperseg_runtime.run_record import RECORD_NAME
 
@@ -163,6 +163,8 @@ def _kind(text: str) -> Kind:
         )
     if suffix in _MODELS:
         raise InputError(f"{text} is a model, not an image or a video; name it with --model {text}")
+    if suffix in RAW_PHOTOS:
+        raise InputError(f"{text} is a raw photo; develop it to JPEG, PNG or TIFF first")
     if _apple_double(path):
         raise InputError(f"{text} is macOS's companion of {path.with_name(path.name[2:])}; name that file")
     media = media_type(path)

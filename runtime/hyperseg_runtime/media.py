@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """The formats that results are written in."""
 
@@ -97,7 +96,7 @@ _TYPES = (
 _BY_SUFFIX = {suffix: media for media in _TYPES for suffix in media.suffixes}
 
 _SOUND = (".m4a", ".m4b", ".mka", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".wav", ".flac", ".aac", ".wma")
-_RAW_PHOTOS = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
+RAW_PHOTOS = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
 """TIFF or MP4 inside, from which OpenCV would read a thumbnail."""
 _ALSO_SOURCE_CODE = frozenset({".ts", ".mts"})
 _APPLE_DOUBLE = b"\0\x05\x16\x07"
@@ -112,7 +111,7 @@ def is_apple_double(path: Path) -> bool:
 def media_type(path: Path) -> MediaType | None:
     """The type of a regular file; None where it is neither an image nor a video."""
     suffix = path.suffix.lower()
-    if suffix in _SOUND or suffix in _RAW_PHOTOS:
+    if suffix in _SOUND or suffix in RAW_PHOTOS:
         return None
     by_suffix = _BY_SUFFIX.get(suffix)
     try:

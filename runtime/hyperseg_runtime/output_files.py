@@ -93,6 +93,11 @@ def check_target(target: Path, force: bool, inputs: Sequence[Path] = ()) -> None
         raise OutputError(f"{target} cannot be written: {reason(error)}") from error
 
 
+def is_folder(path: Path) -> bool:
+    """False also for a name that no file can have, where Path.is_dir raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def check_name(path: Path) -> None:
     """Raises OutputError where the name is too long for the file system, whether or not the folder exists yet."""
     above = path.parent
@@ -102,7 +107,8 @@ def check_name(path: Path) -> None:
         limit = os.pathconf(above, "PC_NAME_MAX")
         length = len(os.fsencode(path.name))
         if length > limit:
-            raise OutputError(f"the name {path.name} has {length} bytes, of at most {limit}; name a shorter one (-o)")
+            short = f"{path.name[:32]}...{path.suffix[:8]}"
+            raise OutputError(f"the name {short} has {length} bytes, of at most {limit}; name a shorter one (-o)")
 
 
 def check_folder(folder: Path) -> None:

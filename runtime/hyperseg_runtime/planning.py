@@ -12,6 +12,7 @@ from pathlib import Path
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.inputs import MARK, Input, find_inputs, results_folder
 from hyperseg_runtime.media import IMAGE_SUFFIXES, Kind, has_media_name
+from hyperseg_runtime.output_files import check_name, is_folder
 from hyperseg_runtime.run_record import INCOMPLETE_NAME, Maker, RunRecord
 from hyperseg_runtime.targets import MayReplace, Targets
 from hyperseg_runtime.video.writer import FORMATS
@@ -159,7 +160,7 @@ class _Planner:
         for role, path in self._outputs.files.items():
             self._targets.add(path, role)
         if complete:
-            notes = [*notes, f"{complete} of {len(self._inputs)} results are complete and were kept (--resume)"]
+            notes = [*notes, f"complete results kept (--resume): {complete} of {len(self._inputs)}"]
         tasks: list[Task] = [ImageTask(images, frozenset(done), records)] if len(images) > len(done) else []
         return Plan([*tasks, *videos], notes, self._targets, list(self._records.values()), self._outputs.resume)
 
@@ -173,7 +174,7 @@ class _Planner:
             raise OutputError(f"--format {form[1:]}: this version writes {_listed((*FORMATS, *FRAME_FORMATS))}")
         if text == "":
             raise OutputError("-o has an empty name; name a file, or a folder for several results")
-        if text is None or Path(text).is_dir() or text.endswith(os.sep):
+        if text is None or is_folder(Path(text)) or text.endswith(os.sep):
             return
         path = Path(text)
         if has_media_name(path) and (self._many or self._frames):
@@ -207,8 +208,8 @@ class _Planner:
         text = self._outputs.path
         if text is not None:
             frames_alone = self._frames is not None and item.kind is not Kind.IMAGE and not self._many
-            is_folder = self._many or text.endswith(os.sep) or Path(text).is_dir()
-            return Path(text) if is_folder and not frames_alone else None
+            into = self._many or text.endswith(os.sep) or is_folder(Path(text))
+            return Path(text) if into and not frames_alone else None
         return None if item.folder is None else results_folder(item.folder)
 
     def _record(self, folder: Path) -> RunRecord:
@@ -237,6 +238,7 @@ class _Planner:
 
     def _add(self, item: Input, target: Path, record: RunRecord | None, is_done: bool) -> None:
         """Adds the result and the labels of an input to the targets."""
+        check_name(target)
         may_replace: MayReplace | None = None
         if self._outputs.resume and record is not None:
             may_replace = _always if is_done else record.made
@@ -257,10 +259,10 @@ class _Planner:
         if item.kind is Kind.IMAGE:
             self._targets.add(labels / f"{item.stem}.png", "labels", may_replace)
         else:
-            self._targets.add_frames(labels, item.stem, ".png", "labels", may_replace)
+            self._targets.add_frames(labels, item.stem, ".png", "labels of frames", may_replace)
 
     def _offer_to_resume(self, target: Path) -> None:
-        if target.exists():
+        if os.path.lexists(target):
             raise OutputError(
                 f"{target} exists and was kept; --resume continues that run, --force replaces its results, "
                 "or name another folder with -o"
@@ -268,7 +270,7 @@ class _Planner:
 
     def _check_suffix(self, item: Input, target: Path) -> None:
         known = IMAGE_SUFFIXES if item.kind is Kind.IMAGE else tuple(FORMATS)
-        if not target.is_dir() and target.suffix.lower() not in known:
+        if not is_folder(target) and target.suffix.lower() not in known:
             what = "images" if item.kind is Kind.IMAGE else "videos"
             frames = "" if item.kind is Kind.IMAGE else "; for its frames as images, --format png -o FOLDER"
             raise OutputError(

@@ -88,7 +88,7 @@ class RunRecord:
         before, now = _options(self._maker), _options(wanted)
         different = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         if different:
-            shown = ", ".join(f"{name} {before.get(name)} there, {now.get(name)} now" for name in different)
+            shown = ", ".join(f"{name}: {before.get(name)} there, {now.get(name)} now" for name in different)
             raise OutputError(f"{self.folder} has results of other options ({shown}); repeat those, {remedy}")
 
     def begin(self, wanted: Maker) -> None:

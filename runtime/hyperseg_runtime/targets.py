@@ -121,7 +121,7 @@ class Targets:
             raise OutputError(_same(path, role, other.role))
         frames = self._frames_of(place, path)
         if frames is not None:
-            raise OutputError(f"{path} ({role}) may be one of {frames.role} too; name another folder")
+            raise OutputError(_perhaps(path, role, frames.role))
         self._add_inode(path, target)
 
     def add_frames(
@@ -137,7 +137,7 @@ class Targets:
             raise OutputError(_same(first, role, other.role))
         name = self._numbered_names.get(place)
         if name is not None:
-            raise OutputError(f"{folder / name} is an input or another output, and may be one of {role} too")
+            raise OutputError(_perhaps(folder / name, "an input or another output", role))
         for path in directory.numbered.get(_fold(stem + suffix, directory), ()):
             self._add_inode(path, target)
             if not (self._force if may_replace is None else may_replace(path)):
@@ -201,6 +201,10 @@ def _fold(name: str, folder: _Folder) -> str:
 def _inode(path: Path) -> _Inode:
     status = path.stat()
     return status.st_dev, status.st_ino
+
+
+def _perhaps(path: Path, role: str, frames: str) -> str:
+    return f"{path} would be {role} and, by its name, one of {frames}; name another folder, or run them separately"
 
 
 def _same(path: Path, role: str, other: str) -> str:

@@ -99,9 +99,7 @@ def write_heif(
             _full(b"iloc", struct.pack(">BBH", 0x44, 0, len(samples)), places),
             _full(b"iinf", struct.pack(">H", len(types)), *infos),
             _full(b"iref", *references),
-            _box(
-                b"iprp", _box(b"ipco", *properties), _full(b"ipma", struct.pack(">I", len(associations)), entries)
-            ),
+            _box(b"iprp", _box(b"ipco", *properties), _full(b"ipma", struct.pack(">I", len(associations)), entries)),
         )
 
     brand = b"heic" if kind == b"hvc1" else b"avif"

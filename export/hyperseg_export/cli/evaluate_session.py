@@ -13,12 +13,13 @@ import numpy as np
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
-from hyperseg_runtime.output_files import check_target, write_bytes
+from hyperseg_runtime.output_files import write_bytes
+from hyperseg_runtime.targets import Targets
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from hyperseg.data import DataError, Dataset, Layout, open_splits
+from hyperseg.data import DataError, Dataset, Layout, files_of, open_splits
 from hyperseg.data.dataset import Pixels
 from hyperseg.errors import CheckpointError
 from hyperseg_export.evaluation.plots import confusion_image, worst_sheet
@@ -43,12 +44,19 @@ class EvaluateSession:
     as_json: bool
 
     def run(self, models: Sequence[Path], confusion: Path | None, worst: Path | None) -> int:
-        for target in (confusion, worst):
+        common.interrupt_on_signals()
+        targets = Targets(self.force)
+        for target, role in ((confusion, "the confusion matrix"), (worst, "the worst images")):
             if target is not None:
-                check_target(target, self.force)
+                targets.add(target, role)
         data = self._open_data()
+        for file in files_of(data):
+            targets.keep(file, "a file of the dataset")
+        models = models or [self._found()]
+        for model in models:
+            targets.keep(model, "a model")
         evaluations = []
-        for index, model in enumerate(models or [self._found()]):
+        for index, model in enumerate(models):
             predictor = self._open_model(model)
             try:
                 done = self._score(model, predictor, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import click
 from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
 from hyperseg_runtime.cli.interrupt import ending_signals
 from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.names import shown
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -66,6 +68,9 @@ def execute(command: click.Command, name: str, arguments: Sequence[str] | None =
 
     Errors are one line on stderr; --debug shows their traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_exit_code(command, name, given))
 
@@ -111,7 +116,7 @@ def interrupt_on_signals() -> None:
 
 def complain(name: str, text: str) -> None:
     """Prints an error as one line on stderr."""
-    click.echo(f"{name}: error: {' '.join(text.split())}", err=True)
+    click.echo(f"{name}: error: {shown(text.strip())}", err=True)
 
 
 def report(name: str, error: Exception) -> None:

@@ -46,8 +46,10 @@ from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection, VideoSource
 
 NAME = "hyperseg-run"
-_NOT_RECORDED = frozenset({"model", "threads", "show", "policy", "force", "resume", "as_json", "stats", "polygons"})
-"""Options that results do not depend on."""
+_NOT_RECORDED = frozenset(
+    {"model", "threads", "selection", "show", "policy", "force", "resume", "as_json", "stats", "polygons"}
+)
+"""Options that results do not depend on, or that are recorded by another name."""
 _SHOWN_STAGES = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}
 
 
@@ -132,18 +134,23 @@ class RunSession:
 
     def _notes(self, planned: Plan) -> list[str]:
         """What does not apply to some of the inputs. Raises click.UsageError where it applies to none."""
-        cut = bool(self.selection.start) or self.selection.end is not None
-        given = [name for name, used in (("--start and --end", cut), ("--format", self.form is not None)) if used]
-        if not given or not any(isinstance(task, ImageTask) for task in planned.tasks):
+        given = {
+            "--start": bool(self.selection.start),
+            "--end": self.selection.end is not None,
+            "--format": self.form is not None,
+        }
+        names = [name for name, is_given in given.items() if is_given]
+        if not names or not any(isinstance(task, ImageTask) for task in planned.tasks):
             return []
         if all(isinstance(task, ImageTask) for task in planned.tasks):
-            raise click.UsageError(f"{given[0]} cannot be used with images; they are for videos")
-        return [f"{' and '.join(given)} are for videos; the images are not affected"]
+            raise click.UsageError(f"{names[0]} is for videos, and there are only images; omit it")
+        return [f"{', '.join(names)}: for the videos only, not for the images"]
 
     def _made_with(self, segmenter: Segmenter) -> dict[str, object]:
         """The options that results depend on, for the record of a run."""
         options = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_RECORDED}
-        return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
+        cut = {field.name: getattr(self.selection, field.name) for field in fields(self.selection)}
+        return {**options, **cut, "backend": segmenter.backend.value, "resolution": segmenter.size}
 
     def _say(self, text: str) -> None:
         if not self.as_json:

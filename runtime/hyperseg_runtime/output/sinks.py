@@ -192,7 +192,7 @@ class StatsFile:
         """Raises OutputError, as all methods do."""
         self._path, self._draft, self._names = path, Draft(path), class_names
         try:
-            self._file: TextIO = self._draft.path.open("w", encoding="utf-8", newline="")
+            self._file: TextIO = self._draft.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         except OSError as error:
             raise write_error(path, error) from error
         if path.suffix == ".csv":

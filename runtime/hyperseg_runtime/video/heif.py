@@ -108,12 +108,14 @@ def _decoded(path: Path, items: _Items) -> dict[int, Frame]:
 
 
 def _frames(container: InputContainer, wanted: set[int]) -> Iterator[tuple[int, Frame]]:
+    from av.video.frame import VideoFrame
+
     streams = [stream for stream in container.streams.video if stream.id in wanted]
     left = set(wanted)
     for packet in container.demux(streams):
         for frame in packet.decode():
             item = packet.stream.id
-            if item in left:
+            if isinstance(frame, VideoFrame) and item in left:
                 left.remove(item)
                 yield item, np.asarray(frame.to_ndarray(format="bgr24", interpolation="BICUBIC"), dtype=np.uint8)
         if not left:
