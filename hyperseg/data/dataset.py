@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -188,7 +188,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and is_visible(path))
     if not found:
         raise DataError(f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return by_name(found, "")
+    return by_name(found)
 
 
 def is_visible(path: Path) -> bool:
@@ -196,11 +196,14 @@ def is_visible(path: Path) -> bool:
     return not path.name.startswith(".") and not path.is_dir()
 
 
-def by_name(paths: Sequence[Path], suffix: str) -> dict[str, Path]:
-    """Files by name without `suffix` and file suffix; a `DataError` names two of one name."""
+def by_name(paths: Iterable[Path], suffix: str = "") -> dict[str, Path]:
+    """Files by name, without `suffix` and the file's suffix; a `DataError` names two of one name."""
+    return _unique((path.stem.removesuffix(suffix), path) for path in paths)
+
+
+def _unique(files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     named: dict[str, Path] = {}
-    for path in paths:
-        name = path.stem.removesuffix(suffix)
+    for name, path in files:
         other = named.setdefault(name, path)
         if other is not path:
             raise DataError(f"{other} and {path} are both named {name}; remove the one that does not belong there")
@@ -209,7 +212,7 @@ def by_name(paths: Sequence[Path], suffix: str) -> dict[str, Path]:
 
 def pair_files(images: dict[str, Path], labels: dict[str, Path], label_suffix: str = "") -> list[Pair]:
     """Pair images with labels of the same name (plus `label_suffix`); raises `DataError` if one has no counterpart."""
-    by_image = by_name(list(labels.values()), label_suffix)
+    by_image = _unique((name.removesuffix(label_suffix), path) for name, path in labels.items())
     unlabelled = [path for name, path in images.items() if name not in by_image]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} of {len(images)} images have no label, {unlabelled[0]} first")
