@@ -50,9 +50,7 @@ class Input:
             return f"camera-{self.text}"
         if self.kind is Kind.STREAM:
             return "stream"
-        if self.kind is Kind.PIPE and self.place is None:
-            return "stdin" if self.text in (STANDARD_INPUT, "/dev/stdin") else "pipe"
-        return Path(self.text).stem
+        return "stdin" if self.text == STANDARD_INPUT else Path(self.text).stem
 
     @property
     def place(self) -> Path | None:

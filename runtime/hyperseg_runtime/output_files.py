@@ -115,7 +115,7 @@ def check_folder(folder: Path) -> None:
     """Raises OutputError where `folder` is no folder, cannot be created, or cannot be written to. Creates nothing."""
     try:
         above = folder
-        while not _exists(above):
+        while not os.path.lexists(above):
             if above.parent == above or above.name == "..":
                 raise OutputError(f"the folder {folder} cannot be created: {above} does not exist")
             check_name(above)

@@ -13,7 +13,7 @@ from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.inputs import MARK, Input, find_inputs, results_folder
 from hyperseg_runtime.media import IMAGE_SUFFIXES, Kind, has_media_name
 from hyperseg_runtime.output_files import check_name, is_folder
-from hyperseg_runtime.run_record import INCOMPLETE_NAME, Maker, RunRecord
+from hyperseg_runtime.run_record import INCOMPLETE_NAME, RECORD_NAME, Maker, RunRecord
 from hyperseg_runtime.targets import MayReplace, Targets
 from hyperseg_runtime.video.writer import FORMATS
 
@@ -82,6 +82,7 @@ class Plan:
     targets: Targets
     records: Sequence[RunRecord]
     """Of the folders of results."""
+    force: bool
     resume: bool
 
     @contextmanager
@@ -97,7 +98,7 @@ class Plan:
         made = self.targets.make_folders()
         try:
             for record in self.records:
-                record.begin(wanted)
+                record.begin(wanted, self.force)
             yield
         finally:
             for record in self.records:
@@ -127,6 +128,7 @@ class _Planner:
         self._targets = Targets(outputs.force)
         self._records: dict[Path, RunRecord] = {}
         self._sources = {item.folder for item in inputs if item.folder is not None}
+        self._results: dict[Path, Path] = {}
         self._checked: set[Path] = set()
 
     def plan(self, notes: Sequence[str]) -> Plan:
@@ -162,7 +164,14 @@ class _Planner:
         if complete:
             notes = [*notes, f"complete results kept (--resume): {complete} of {len(self._inputs)}"]
         tasks: list[Task] = [ImageTask(images, frozenset(done), records)] if len(images) > len(done) else []
-        return Plan([*tasks, *videos], notes, self._targets, list(self._records.values()), self._outputs.resume)
+        return Plan(
+            [*tasks, *videos],
+            notes,
+            self._targets,
+            list(self._records.values()),
+            self._outputs.force,
+            self._outputs.resume,
+        )
 
     @property
     def _frames(self) -> str | None:
@@ -210,11 +219,16 @@ class _Planner:
             frames_alone = self._frames is not None and item.kind is not Kind.IMAGE and not self._many
             into = self._many or text.endswith(os.sep) or is_folder(Path(text))
             return Path(text) if into and not frames_alone else None
-        return None if item.folder is None else results_folder(item.folder)
+        if item.folder is None:
+            return None
+        if item.folder not in self._results:
+            self._results[item.folder] = results_folder(item.folder)
+        return self._results[item.folder]
 
     def _record(self, folder: Path) -> RunRecord:
         if folder not in self._records:
             self._records[folder] = RunRecord(folder)
+            self._targets.add(folder / RECORD_NAME, "the record of the run", _always)
         return self._records[folder]
 
     def _check_among_inputs(self, folder: Path, what: str) -> None:

@@ -39,6 +39,7 @@ class RunRecord:
         self._path = folder / RECORD_NAME
         self._maker: Maker | None = None
         self._started = 0
+        self._forced = False
         self._complete: dict[str, Mapping[str, object]] = {}
         self._read()
 
@@ -61,7 +62,8 @@ class RunRecord:
         if head.get("format") != _FORMAT or not isinstance(started, int) or not isinstance(made_with, dict):
             return
         self._started, self._maker = started, made_with
-        self._complete = {str(entry["result"]): entry for entry in entries[1:] if "result" in entry}
+        self._forced = any("forced" in entry for entry in entries)
+        self._complete = {str(entry["result"]): entry for entry in entries if "result" in entry}
 
     def is_complete(self, target: Path, source: Path) -> bool:
         """Whether `target` is a complete result of `source` as this file is now."""
@@ -69,9 +71,9 @@ class RunRecord:
         return entry is not None and entry == _entry(target, source)
 
     def made(self, path: Path) -> bool:
-        """Whether an existing file was written by the run of this record, or after it began."""
+        """Whether the run of this record wrote an existing file, or was allowed to replace it (--force)."""
         try:
-            return self.exists and path.lstat().st_mtime_ns >= self._started
+            return self.exists and (self._forced or path.lstat().st_mtime_ns >= self._started)
         except OSError:
             return False
 
@@ -91,17 +93,23 @@ class RunRecord:
             shown = ", ".join(f"{name}: {before.get(name)} there, {now.get(name)} now" for name in different)
             raise OutputError(f"{self.folder} has results of other options ({shown}); repeat those, {remedy}")
 
-    def begin(self, wanted: Maker) -> None:
-        """Starts the record of a run; continues it where model and options are the same. Raises OutputError."""
+    def begin(self, wanted: Maker, force: bool) -> None:
+        """Starts the record of a run; continues it where model and options are the same. Raises OutputError.
+
+        force: the run may replace files that were there before.
+        """
         try:
             if self._maker is not None and _same(self._maker, wanted):
                 if not self._path.read_bytes().endswith(b"\n"):  # cut off in its last line
                     self._append("")
+                if force and not self._forced:
+                    self._append(json.dumps({"forced": True}))
                 return
             write_bytes(self._path, b"", sync=False)
             self._started = self._path.stat().st_mtime_ns  # by the clock that also times the results
             self._maker, self._complete = wanted, {}
-            self._append(json.dumps({"format": _FORMAT, "started_ns": self._started, "made_with": wanted}))
+            head = {"format": _FORMAT, "started_ns": self._started, "made_with": wanted}
+            self._append(json.dumps({**head, "forced": True} if force else head))
         except OSError as error:
             raise write_error(self._path, error) from error
 

@@ -87,6 +87,7 @@ class Targets:
         self._numbered_names: dict[_Place, str] = {}
         self._folders: dict[Path, _Folder] = {}
         self._new_folders: dict[Path, None] = {}
+        self._folder_places: dict[_Place, Path] = {}
 
     def keep(self, path: Path, role: str) -> None:
         """Adds a file that no target may be. Raises OutputError where one is."""
@@ -102,9 +103,17 @@ class Targets:
 
     def add_folder(self, folder: Path) -> None:
         """Adds a folder of outputs, to be created where it is missing. Raises OutputError."""
-        if folder not in self._new_folders:
-            check_folder(folder)
-            self._new_folders[folder] = None
+        if folder in self._new_folders:
+            return
+        check_folder(folder)
+        self._new_folders[folder] = None
+        for missing in (folder, *folder.parents):
+            if os.path.lexists(missing):
+                break
+            place = self._place(missing)
+            self._folder_places[place] = folder
+            if place in self._targets:
+                raise OutputError(_both(missing, self._targets[place].role, "a folder of outputs"))
 
     def add(self, path: Path, role: str, may_replace: MayReplace | None = None) -> None:
         """Adds a file to write. Raises OutputError.
@@ -119,6 +128,8 @@ class Targets:
         other = self._targets.setdefault(place, target)
         if other is not target:
             raise OutputError(_same(path, role, other.role))
+        if place in self._folder_places:
+            raise OutputError(_both(path, role, "a folder of outputs"))
         frames = self._frames_of(place, path)
         if frames is not None:
             raise OutputError(_perhaps(path, role, frames.role))
@@ -210,4 +221,8 @@ def _perhaps(path: Path, role: str, frames: str) -> str:
 def _same(path: Path, role: str, other: str) -> str:
     if role == other:
         return f"two inputs would both be written to {path} ({role}); run them one by one with -o"
-    return f"{path} is both {other} and {role}; name another file for one of them"
+    return _both(path, other, role)
+
+
+def _both(path: Path, one: str, other: str) -> str:
+    return f"{path} would be both {one} and {other}; name another one"

@@ -35,7 +35,10 @@ def seconds(text: str) -> Fraction:
     return total
 
 
-@click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
+@click.command(
+    epilog=_EXAMPLES,
+    help="Segment images, videos, folders and globs of them, a camera, a stream URL, or standard input (-).",
+)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "-o",

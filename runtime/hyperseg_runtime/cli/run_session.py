@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -43,13 +43,11 @@ from hyperseg_runtime.run_record import maker
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import Stage, StageClock
 from hyperseg_runtime.video.reader import VideoReader
-from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection, VideoSource
+from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection
 
 NAME = "hyperseg-run"
-_NOT_RECORDED = frozenset(
-    {"model", "threads", "selection", "show", "policy", "force", "resume", "as_json", "stats", "polygons"}
-)
-"""Options that results do not depend on, or that are recorded by another name."""
+_NOT_RECORDED = frozenset({"model", "threads", "show", "policy", "force", "resume", "as_json", "stats", "polygons"})
+"""Options that results do not depend on."""
 _SHOWN_STAGES = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}
 
 
@@ -148,9 +146,14 @@ class RunSession:
 
     def _made_with(self, segmenter: Segmenter) -> dict[str, object]:
         """The options that results depend on, for the record of a run."""
-        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_RECORDED}
-        cut = {field.name: getattr(self.selection, field.name) for field in fields(self.selection)}
-        return {**options, **cut, "backend": segmenter.backend.value, "resolution": segmenter.size}
+        options: dict[str, object] = {}
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if is_dataclass(value):  # its options by their own names
+                options.update({part.name: getattr(value, part.name) for part in fields(value)})
+            elif option.name not in _NOT_RECORDED:
+                options[option.name] = value
+        return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
 
     def _say(self, text: str) -> None:
         if not self.as_json:
@@ -209,15 +212,14 @@ class RunSession:
             return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(task.target_of)
         if task.kind is Kind.CAMERA:
             camera = Camera(int(task.source), self.selection)
-            return camera, self._video_sink(task, camera, None)
+            if task.frames is None:
+                return camera, VideoSink(task.target, camera, None, self.selection)
+            return camera, FrameFolderSink(task.target, task.stem, task.frames, task.source)
         reader = VideoReader(task.source, self.selection)
-        sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
-        return reader, self._video_sink(task, reader, sound)
-
-    def _video_sink(self, task: VideoTask, source: VideoSource, sound: str | None) -> Sink:
         if task.frames is not None:
-            return FrameFolderSink(task.target, task.stem, task.frames, task.source)
-        return VideoSink(task.target, source, sound, self.selection)
+            return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source)
+        sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
+        return reader, VideoSink(task.target, reader, sound, self.selection)
 
 
 def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[str, object]:
