@@ -158,7 +158,8 @@ class Targets:
 
     def make_folders(self) -> list[Path]:
         """Creates the folders of `add_folder`; returns those that were missing, the innermost first."""
-        return [missing for folder in self._new_folders for missing in make_folder(folder)]
+        made = [missing for folder in self._new_folders for missing in make_folder(folder)]
+        return sorted(made, key=lambda folder: len(folder.parts), reverse=True)
 
     def _add_inode(self, path: Path, target: _Target) -> None:
         with contextlib.suppress(OSError):

@@ -152,7 +152,7 @@ class RunSession:
             if is_dataclass(value):  # its options by their own names
                 options.update({part.name: getattr(value, part.name) for part in fields(value)})
             elif option.name not in _NOT_RECORDED:
-                options[option.name] = value
+                options["format" if option.name == "form" else option.name] = value
         return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
 
     def _say(self, text: str) -> None:

@@ -53,8 +53,8 @@ def read_heif(path: Path, content: bytes) -> Frame:
         for name, value in items.properties_of(items.primary):
             image = _transformed(image, name, value)
         return np.ascontiguousarray(image)
-    except (FFmpegError, IndexError, KeyError, ValueError, cv2.error) as error:
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    except (FFmpegError, LookupError, StopIteration, ValueError, cv2.error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(
             f"{path} is a HEIC or AVIF image that is damaged, or of a kind that FFmpeg cannot decode here ({reason}); "
             "convert it to JPEG or PNG"
@@ -124,7 +124,9 @@ def _frames(container: InputContainer, wanted: set[int]) -> Iterator[tuple[int, 
 
 def _items(content: bytes) -> _Items:
     items = _Items()
-    meta = next(value for name, value in _boxes(memoryview(content)) if name == b"meta")
+    meta = next((value for name, value in _boxes(memoryview(content)) if name == b"meta"), None)
+    if meta is None:
+        raise ValueError("no meta box")
     for name, value in _boxes(meta[_FULL_BOX:]):
         if name == b"pitm":
             items.primary = int.from_bytes(value[_FULL_BOX:], "big")
