@@ -227,3 +227,17 @@ def test_an_image_that_opencv_cannot_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + bytes(20))
     with pytest.raises(InputError, match="JPEG XL; convert it"):
         read_image(tmp_path / "a.jxl")
+
+
+@pytest.mark.parametrize("at", [20, 60, -20])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_damaged_png_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str], at: int, cut: bool) -> None:
+    """libpng would print a line of its own."""
+    whole = content("image.png", tmp_path)
+    at %= len(whole)
+    (tmp_path / "a.png").write_bytes(whole[:at] if cut else whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+    with pytest.raises(InputError, match=r"a\.png is truncated or damaged"):
+        read_image(tmp_path / "a.png")
+    assert capfd.readouterr().err == ""
+    (tmp_path / "a.png").write_bytes(whole + b"after the end")
+    assert read_image(tmp_path / "a.png").shape == (*SIZE, 3)

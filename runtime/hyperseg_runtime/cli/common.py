@@ -68,6 +68,7 @@ def execute(command: click.Command, name: str, arguments: Sequence[str] | None =
 
     Errors are one line on stderr; --debug shows their traceback.
     """
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # it reports damaged images in lines of its own
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding

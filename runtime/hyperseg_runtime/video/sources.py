@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.media import GIF, HEIF, media_type
+from hyperseg_runtime.media import GIF, HEIF, PNG, media_type
 from hyperseg_runtime.preprocess import Frame, Size
 from hyperseg_runtime.video.heif import read_heif
 
@@ -139,6 +140,8 @@ def read_image(path: Path) -> Frame:
     head = content[:16].tobytes()
     if HEIF.signature.match(head):
         return read_heif(path, content.tobytes())
+    if PNG.signature.match(head) and not _is_whole_png(memoryview(content)):
+        raise InputError(f"{path} is truncated or damaged")  # libpng would print lines of its own
     try:
         image = cv2.imdecode(content, cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -151,6 +154,19 @@ def read_image(path: Path) -> Frame:
             raise InputError(f"{path} is damaged, or this OpenCV does not read {known.name}; convert it to PNG or JPEG")
         raise InputError(f"{path} is not an image, or it is damaged")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _is_whole_png(content: memoryview) -> bool:
+    """Whether all chunks are there and have their checksums (PNG specification, third edition, section 5)."""
+    at = 8
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        if int.from_bytes(content[end : end + 4], "big") != zlib.crc32(content[at + 4 : end]):
+            return False
+        if content[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
 
 
 def _first_frame(path: Path) -> Frame:
