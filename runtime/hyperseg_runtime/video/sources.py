@@ -140,7 +140,7 @@ def read_image(path: Path) -> Frame:
     head = content[:16].tobytes()
     if HEIF.signature.match(head):
         return read_heif(path, content.tobytes())
-    if PNG.signature.match(head) and not _is_whole_png(memoryview(content)):
+    if PNG.signature.match(head) and not _is_whole_png(content.data):
         raise InputError(f"{path} is truncated or damaged")  # libpng would print lines of its own
     try:
         image = cv2.imdecode(content, cv2.IMREAD_COLOR)
@@ -163,7 +163,7 @@ def _is_whole_png(content: memoryview) -> bool:
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
         if int.from_bytes(content[end : end + 4], "big") != zlib.crc32(content[at + 4 : end]):
             return False
-        if content[at + 4 : at + 8] == b"IEND":
+        if bytes(content[at + 4 : at + 8]) == b"IEND":
             return True
         at = end + 4
     return False
