@@ -160,9 +160,9 @@ def test_incomplete_frames_are_marked_and_done_again(
     hyperseg_run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the third frame."""
-    from hyperseg_runtime.output import sinks
+    from hyperseg_runtime.output import frame_folder
 
-    write = sinks.write_image
+    write = frame_folder.write_image
     with monkeypatch.context() as patched:
         patched.setattr(
             sinks, "write_image", lambda path, *rest: _killed() if "_000002" in str(path) else write(path, *rest)

@@ -23,13 +23,12 @@ from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.media import Kind
 from hyperseg_runtime.names import shown
+from hyperseg_runtime.output.frame_folder import FrameFolderSink, RecordSink
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import (
     STATS_SUFFIXES,
-    FrameFolderSink,
     ImageSink,
     LabelSink,
-    RecordSink,
     Sink,
     StatsFile,
     StatsSink,
