@@ -165,7 +165,7 @@ def test_incomplete_frames_are_marked_and_done_again(
     write = frame_folder.write_image
     with monkeypatch.context() as patched:
         patched.setattr(
-            sinks, "write_image", lambda path, *rest: _killed() if "_000002" in str(path) else write(path, *rest)
+            frame_folder, "write_image", lambda path, *rest: _killed() if "_000002" in str(path) else write(path, *rest)
         )
         with pytest.raises(_KilledError):
             hyperseg_run("in", "--format", "png")
