@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from glob import escape, glob, has_magic
 from pathlib import Path
+from urllib.parse import unquote
 
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.media import RAW_PHOTOS, Kind, is_apple_double, media_type, takes_first_image_only
-from hyperseg_runtime.output_files import reason
+from hyperseg_runtime.output_files import is_folder, reason
 from hyperseg_runtime.run_record import RECORD_NAME
 
 MARK = ".segmented"
@@ -70,12 +72,15 @@ class Found:
     """One line each; nothing failed."""
 
 
-def find_inputs(texts: Sequence[str]) -> Found:
-    """Resolves arguments. Raises InputError."""
+def find_inputs(texts: Sequence[str], outputs: Sequence[Path] = ()) -> Found:
+    """Resolves arguments. Raises InputError.
+
+    outputs: folders that the run writes to; `**` does not lead into them.
+    """
     found = Found()
     texts = _without_results(texts, found)
     for text in texts:
-        found.inputs += _expand(text, found)
+        found.inputs += _expand(text, found, outputs)
     first_only = [item.text for item in found.inputs if item.kind is Kind.IMAGE and _first_only(Path(item.text))]
     if first_only:
         found.notes.append(f"only the first image is taken of {_listed(first_only, 'animation')}")
@@ -108,10 +113,12 @@ def _without_results(texts: Sequence[str], found: Found) -> Sequence[str]:
     return [text for text in texts if text not in left_out]
 
 
-def _expand(text: str, found: Found) -> list[Input]:
+def _expand(text: str, found: Found, outputs: Sequence[Path]) -> list[Input]:
+    if text.lower().startswith("file://"):
+        text = _path_of_url(text)
     status = _status(text)
     if status is None:
-        return _not_a_file(text)
+        return _not_a_file(text, outputs)
     if stat.S_ISDIR(status.st_mode):
         return _folder(Path(text), found)
     if stat.S_ISREG(status.st_mode):
@@ -124,15 +131,22 @@ def _expand(text: str, found: Found) -> list[Input]:
     raise InputError(f"{text} is a device or a socket; name an image, a video, a folder or a camera's number")
 
 
-def _not_a_file(text: str) -> list[Input]:
+def _path_of_url(url: str) -> str:
+    """The path of a `file:` URL (RFC 8089), as file managers and browsers give it."""
+    return unquote(re.sub("^(localhost)?(?=/)", "", url[len("file://") :]), errors="surrogateescape")
+
+
+def _not_a_file(text: str, outputs: Sequence[Path]) -> list[Input]:
     if text == STANDARD_INPUT:
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise InputError("- is standard input, which is a terminal here; pipe a video into it")
         return [Input(Kind.PIPE, text)]
     if "://" in text:
         return [Input(Kind.STREAM, text)]
     if re.fullmatch("[0-9]{1,2}", text, re.ASCII):
         return [Input(Kind.CAMERA, text)]
     if has_magic(text):
-        return _glob(text)
+        return _glob(text, outputs if "**" in text else ())
     if text and os.path.lexists(text):
         raise InputError(f"{text} is a link to something that does not exist")
     raise InputError(f"{text or repr(text)} does not exist")
@@ -198,33 +212,40 @@ def _folder(folder: Path, found: Found) -> list[Input]:
     return taken
 
 
-def _glob(text: str) -> list[Input]:
-    names = sorted(glob(_literal_folders(text), recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
-    files = [Path(name) for name in names]
-    media = [(file, media_type(file)) for file in _no_results(files) if file.is_file() and not _apple_double(file)]
-    taken = [Input(kind.kind, _file_argument(str(file))) for file, kind in media if kind is not None]
+def _glob(text: str, outputs: Sequence[Path]) -> list[Input]:
+    base = _literal_folder(text)
+    pattern = str(Path(escape(str(base)), *Path(text).parts[len(base.parts) :]))
+    files = (Path(name) for name in sorted(glob(pattern, recursive=True)))  # noqa: PTH207  # Path.glob: no absolute ones
+    taken = []
+    for file in _no_results(files, base, outputs):
+        media = media_type(file) if file.is_file() and not _apple_double(file) else None
+        if media is not None:
+            taken.append(Input(media.kind, _file_argument(str(file))))
     if not taken:
         raise InputError(f"no image and no video matches {text}")
     return taken
 
 
-def _literal_folders(pattern: str) -> str:
-    """Escapes the leading folders that exist under this very name, such as `clips [2024]`."""
+def _literal_folder(pattern: str) -> Path:
+    """The leading folders of a pattern that exist under this very name, such as `clips [2024]`."""
     parts = Path(pattern).parts
-    for count in range(len(parts) - 1, 0, -1):
-        folder = Path(*parts[:count])
-        if folder.is_dir():
-            return str(Path(escape(str(folder)), *parts[count:]))
-    return pattern
+    candidates = (Path(*parts[:count]) for count in range(len(parts) - 1, 0, -1))
+    return next((folder for folder in candidates if is_folder(folder)), Path())
 
 
-def _no_results(files: Iterable[Path]) -> Iterator[Path]:
-    """Leaves out results of earlier runs."""
-    folders: dict[Path, bool] = {}
+def _no_results(files: Iterable[Path], base: Path, outputs: Sequence[Path]) -> Iterator[Path]:
+    """Leaves out results of earlier runs in folders below `base`, and everything in `outputs`."""
+    folders: dict[Path, bool] = {base: False}
+    roots = {Path(os.path.realpath(folder)) for folder in outputs}
     for file in files:
         folder = file.parent
         if folder not in folders:
-            folders[folder] = folder.name.endswith(MARK) or (folder / RECORD_NAME).exists()
+            real = Path(os.path.realpath(folder))
+            folders[folder] = (
+                any(part.endswith(MARK) for part in folder.parts[len(base.parts) :])
+                or (folder / RECORD_NAME).exists()
+                or not roots.isdisjoint((real, *real.parents))
+            )
         if not folders[folder] and not file.stem.endswith(MARK):
             yield file
 

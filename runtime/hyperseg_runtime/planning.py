@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.inputs import MARK, Input, find_inputs, results_folder
+from hyperseg_runtime.inputs import MARK, STANDARD_INPUT, Input, find_inputs, results_folder
 from hyperseg_runtime.media import IMAGE_SUFFIXES, Kind, has_media_name
 from hyperseg_runtime.output_files import check_name, is_folder
 from hyperseg_runtime.run_record import INCOMPLETE_NAME, RECORD_NAME, Maker, RunRecord
@@ -115,7 +115,8 @@ def plan(texts: Sequence[str], outputs: Outputs) -> Plan:
     Without `outputs.path`, results lie beside their input, as NAME.segmented.SUFFIX; those of a folder go to
     `results_folder`.
     """
-    found = find_inputs(texts)
+    folders = [Path(outputs.path)] if outputs.path else []
+    found = find_inputs(texts, [*folders, outputs.labels] if outputs.labels else folders)
     return _Planner(found.inputs, outputs).plan(found.notes)
 
 
@@ -133,9 +134,11 @@ class _Planner:
 
     def plan(self, notes: Sequence[str]) -> Plan:
         self._check_output()
+        role = "the input itself" if len(self._inputs) == 1 else "one of the inputs"
         for item in self._inputs:
-            if item.path is not None:
-                self._targets.keep(item.path, "the input itself" if len(self._inputs) == 1 else "one of the inputs")
+            path = Path("/dev/stdin") if item.text == STANDARD_INPUT else item.path  # which may be a file: `- < FILE`
+            if path is not None:
+                self._targets.keep(path, role)
         if self._outputs.labels is not None:
             self._check_among_inputs(self._outputs.labels, "labels")
             self._targets.add_folder(self._outputs.labels)
@@ -254,7 +257,7 @@ class _Planner:
         """Adds the result and the labels of an input to the targets."""
         check_name(target)
         may_replace: MayReplace | None = None
-        if self._outputs.resume and record is not None:
+        if self._outputs.resume and record is not None and item.path is not None:  # what a camera saw is gone
             may_replace = _always if is_done else record.made
         frames = self._frames if item.kind is not Kind.IMAGE else None
         if frames is not None:

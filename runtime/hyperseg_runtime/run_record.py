@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from hyperseg_runtime.errors import OutputError
+from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.output_files import write_bytes, write_error
 
 RECORD_NAME = ".hyperseg-run.jsonl"
@@ -24,10 +24,15 @@ Maker = Mapping[str, object]
 
 
 def maker(model: Path, options: Mapping[str, object]) -> Maker:
-    """Describes the model and the options of a run. Raises OSError."""
-    with model.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(model)
-    described = {"model": model.name, "sha256": digest, "options": dict(options)}
+    """Describes the model and the options of a run. Raises ModelError."""
+    digest = hashlib.sha256()
+    try:
+        with model.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"cannot read {model}: {error.strerror or error}") from error
+    described = {"model": model.name, "sha256": digest.hexdigest(), "options": dict(options)}
     made: dict[str, object] = json.loads(json.dumps(described, default=str))
     return made
 
@@ -165,11 +170,3 @@ def _decoded(line: str) -> object:
         return json.loads(line)
     except ValueError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -156,6 +156,7 @@ def test_results_among_the_arguments_are_left_out(tmp_path: Path, monkeypatch: p
     assert [item.text for item in found.inputs] == ["b.png", "c.segmented.png", "in/a.png"]
     assert len(found.notes) == 1
     assert [item.text for item in find_inputs(["**/*.png"]).inputs] == ["b.png", "in/a.png"]
+    assert [item.text for item in find_inputs(["in.segmented/*.png"]).inputs] == ["in.segmented/a.png"]
 
 
 @pytest.mark.parametrize(

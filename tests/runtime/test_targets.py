@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.planning import ImageTask, Outputs, VideoTask, plan
 from hyperseg_runtime.targets import Targets
 
-from .conftest import Finished
+from .conftest import ENVIRONMENT, Finished
 from .stand_in import write_model
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -23,6 +26,7 @@ MP4 = b"\0\0\0\x18ftypisom"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with in/a.png, in/a.mp4, other/a.png, c.mp4 and d.png."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     for name, content in {"in/a.png": PNG, "in/a.mp4": MP4, "other/a.png": PNG, "c.mp4": MP4, "d.png": PNG}.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(content)
@@ -49,6 +53,7 @@ COLLISIONS: dict[str, tuple[tuple[str, ...], dict[str, object], str]] = {
     "input": (("c.mp4",), {"path": "c.mp4"}, "the input itself"),
     "input by another path": (("c.mp4",), {"path": "in/../c.mp4"}, "the input itself"),
     "input by an absolute path": (("d.png",), {"path": "{folder}/d.png"}, "the input itself"),
+    "input by a URL": (("file://{folder}/c.mp4",), {"path": "c.mp4"}, "the input itself"),
     "another input": (("in/a.png", "d.png"), {"path": "other", "labels": Path()}, "one of the inputs"),
     "input, by a symbolic link": (("c.mp4",), {"path": "soft.mp4"}, "the input itself"),
     "input, by a hard link": (("c.mp4",), {"path": "hard.mp4"}, "the input itself"),
@@ -86,8 +91,27 @@ def test_what_must_not_be_replaced_is_refused_even_with_force(folder: Path, case
     if isinstance(outputs.get("path"), str):
         outputs = {**outputs, "path": str(outputs["path"]).replace("{folder}", str(folder))}
     with pytest.raises(OutputError, match=message):
-        planned(*inputs, force=True, **outputs)
+        planned(*(text.replace("{folder}", str(folder)) for text in inputs), force=True, **outputs)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_recursive_glob_does_not_lead_into_outputs(folder: Path) -> None:
+    for name in ("labels/a.png", "out/deep/a.png", "v.segmented/v_000000.png"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_bytes(PNG)
+    Path("other/a.png").rename("other/b.png")
+    assert len(planned("**/*.png", labels=Path("labels"), path="out", force=True)) == 3
+
+
+def test_recordings_are_never_continued(folder: Path) -> None:
+    """They would be replaced by what the camera sees now."""
+    Path("out").mkdir()
+    Path("out/.hyperseg-run.jsonl").write_text('{"format": 1, "started_ns": 0, "made_with": {}}\n')
+    Path("out/camera-0.mp4").write_bytes(MP4)
+    with pytest.raises(OutputError, match=r"camera-0\.mp4 exists and was kept"):
+        planned("0", "c.mp4", path="out", resume=True)
+    Path("out/c.mp4").write_bytes(MP4)
+    assert [str(path) for path in planned("d.png", "c.mp4", path="out", resume=True)] == ["out/d.png", "out/c.mp4"]
 
 
 def test_nothing_is_created_by_a_plan(folder: Path) -> None:
@@ -236,6 +260,31 @@ def test_the_cost_of_a_plan_grows_with_the_number_of_inputs(folder: Path, monkey
         planned(str(many), labels=Path(f"labels{count}"))
         costs.append(calls)
     assert 0 < costs[1] < 2.2 * costs[0]
+
+
+def test_a_file_as_standard_input_is_not_replaced(model: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "hyperseg_runtime.cli.run", "-", "-o", "c.mp4", "--force", "--model", str(model)]
+    with Path("c.mp4").open("rb") as file:
+        done = subprocess.run(command, stdin=file, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "c.mp4 is the input itself" in done.stderr and Path("c.mp4").read_bytes() == MP4
+
+
+def test_a_terminal_is_no_video(model: Path, tmp_path: Path) -> None:
+    terminal, other = os.openpty()
+    command = [sys.executable, "-m", "hyperseg_runtime.cli.run", "-", "--model", str(model)]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdin=other, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+    )
+    for descriptor in (terminal, other):
+        os.close(descriptor)
+    assert done.returncode == 1 and "pipe a video into it" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["", "localhost"])
+def test_a_url_of_a_file_is_the_file(folder: Path, host: str) -> None:
+    Path("a b%.png").write_bytes(PNG)
+    (task,) = plan([f"file://{host}{folder}/a%20b%25.png"], Outputs()).tasks
+    assert task.source == str(folder / "a b%.png")
 
 
 def test_standard_input_and_pipes_are_videos(folder: Path) -> None:
