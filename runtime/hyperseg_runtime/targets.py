@@ -226,4 +226,4 @@ def _same(path: Path, role: str, other: str) -> str:
 
 
 def _both(path: Path, one: str, other: str) -> str:
-    return f"{path} would be both {one} and {other}; name another one"
+    return f"{path} would be both {one} and {other}; name two files"
