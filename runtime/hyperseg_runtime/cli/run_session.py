@@ -101,12 +101,9 @@ class RunSession:
                     records.append({"input": task.source, "error": str(error)})
                     failed = True
                     continue
-                for problem in summary.problems:
-                    common.complain(NAME, problem)
                 failed = failed or bool(summary.problems)
                 records.append(_record(task, summary, outputs))
-                if not self.as_json:
-                    _report(summary, outputs)
+                self._tell(summary, outputs)
                 if summary.interrupted:
                     break
             if self.as_json:
@@ -153,6 +150,12 @@ class RunSession:
             elif option.name not in _NOT_RECORDED:
                 options["format" if option.name == "form" else option.name] = value
         return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
+
+    def _tell(self, summary: JobSummary, outputs: Sequence[Path]) -> None:
+        for problem in summary.problems:
+            common.complain(NAME, problem)
+        if not self.as_json:
+            _report(summary, outputs)
 
     def _say(self, text: str) -> None:
         if not self.as_json:
