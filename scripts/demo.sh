@@ -49,4 +49,5 @@ fi
 
 say "Segmenting $clip"
 cd "$output"
-exec "$venv/bin/hyperseg-run" "$clip" --output "$output/$(basename "${clip%.*}").segmented.mp4" --force "$@"
+exec "$venv/bin/hyperseg-run" "$clip" --output "$output/$(basename "${clip%.*}").segmented.mp4" --force \
+  --model camvid-lite "$@"

@@ -13,6 +13,7 @@ in the model. The pair is therefore hardly larger than the model alone.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,7 @@ def write_portable_twin(model: Path) -> Path:
     if not to_standard_operators(graph):
         raise ExportError(f"{model} has none of our operators: it is portable already")
     twin = ir.to_proto(graph)
+    _record_origin(twin, model.name, hashlib.sha256(content).hexdigest())
     for tensor in twin.graph.initializer:
         offset = content.find(tensor.raw_data) if len(tensor.raw_data) >= _SMALLEST_BORROWED else -1
         if offset >= 0:
@@ -97,6 +99,13 @@ def write_portable_twin(model: Path) -> Path:
     with replacing(target, True) as draft:
         draft.write_bytes(twin.SerializeToString())
     return target
+
+
+def _record_origin(twin: onnx.ModelProto, name: str, digest: str) -> None:
+    """The runtime compares the hash: offsets into another export would give wrong weights."""
+    for entry in twin.metadata_props:
+        if entry.key == KEY:
+            entry.value = replace(Metadata.from_json(entry.value, name), external={name: digest}).to_json()
 
 
 def main(arguments: list[str]) -> int:

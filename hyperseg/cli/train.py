@@ -38,7 +38,12 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             if debug:
                 raise
             name = click.get_current_context().info_name
-            click.echo(f"{name}: error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            text = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, ModuleNotFoundError):
+                text = (
+                    f'training needs {error.name}, which this installation does not have; pip install "hyperseg[train]"'
+                )
+            click.echo(f"{name}: error: {text}", err=True)
             sys.exit(1)
 
     return wrapped
@@ -70,6 +75,7 @@ def _interrupt_on_signals() -> None:
 @click.option("--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N.")
 @click.option("--force", is_flag=True, help="Delete the run in --out and start again.")
 @click.option("--json", "as_json", is_flag=True, help="Print every record as a line of JSON.")
+@click.version_option(package_name="hyperseg", message="%(prog)s %(version)s", help="Show the version.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @_one_line_errors
 def main(

@@ -1,4 +1,4 @@
-"""Diagnosis of a machine: hardware, packages, native libraries, backends and the default model."""
+"""Diagnosis of a machine: hardware, packages, native libraries, backends, tasks and the default model."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from hyperseg_runtime import libraries, machine
 from hyperseg_runtime.backends import cuda
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.selection import availability
+from hyperseg_runtime.capabilities import Task, tasks
 from hyperseg_runtime.discovery import find_model
-from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.errors import AmbiguousModelError, HyperSegError
 from hyperseg_runtime.libraries import Library
 
 
 class Verdict(str, Enum):
-    """OK: works. MISSING: not installed, and not needed for a CPU run. BROKEN: installed, but does not work."""
+    """OK: works. MISSING: not there. BROKEN: there, but does not work. AMBIGUOUS: several, one must be named."""
 
     OK = "ok"
     MISSING = "missing"
     BROKEN = "broken"
+    AMBIGUOUS = "ambiguous"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,13 @@ class Finding:
 class Diagnosis:
     """All findings, by section."""
 
+    version: str
+    """Of this package."""
     system: tuple[Finding, ...]
     packages: tuple[Finding, ...]
     libraries: tuple[Finding, ...]
     backends: tuple[Finding, ...]
+    tasks: tuple[Task, ...]
     model: Finding
 
     @property
@@ -53,22 +58,28 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, object]:
         return {
+            "version": self.version,
             "can_run": self.can_run,
             "system": [finding.to_dict() for finding in self.system],
             "packages": [finding.to_dict() for finding in self.packages],
             "libraries": [finding.to_dict() for finding in self.libraries],
             "backends": [finding.to_dict() for finding in self.backends],
+            "tasks": [task.to_dict() for task in self.tasks],
             "model": self.model.to_dict(),
         }
 
 
 def examine(folder: Path | None = None) -> Diagnosis:
     """Checks everything that a run can depend on. Never raises: failures are findings."""
+    packages = tuple(_package(module, distributions) for module, distributions in _MODULES.items())
+    broken = [f"{one.subject}: {one.detail}" for one in packages if one.verdict is not Verdict.OK]
     return Diagnosis(
+        version=machine.own_version(),
         system=_system(),
-        packages=tuple(_package(module, distributions) for module, distributions in _MODULES.items()),
+        packages=packages,
         libraries=tuple(_library(library) for library in Library),
         backends=tuple(_backend(name) for name in BackendName),
+        tasks=tasks(broken),
         model=_model(folder),
     )
 
@@ -122,7 +133,8 @@ def _library(library: Library) -> Finding:
     if error is not None:
         return Finding(library.value, Verdict.BROKEN, f"{path}: {error}")
     isa = libraries.cpu_isa() if library is Library.ONNXRUNTIME else None
-    return Finding(library.value, Verdict.OK, f"{path}" if isa is None else f"{path} (CPU operators: {isa})")
+    label = "" if isa is None else f" (CPU operators: {libraries.isa_label(isa)})"
+    return Finding(library.value, Verdict.OK, f"{path}{label}")
 
 
 def _backend(name: BackendName) -> Finding:
@@ -136,8 +148,11 @@ def _backend(name: BackendName) -> Finding:
 def _model(folder: Path | None) -> Finding:
     try:
         found = find_model(folder)
-    except (HyperSegError, ImportError) as error:
-        return Finding("model", Verdict.MISSING, str(error))
+    except AmbiguousModelError as error:
+        return Finding("model", Verdict.AMBIGUOUS, str(error))
+    except Exception as error:  # of a half-installed GPU stack too
+        verdict = Verdict.BROKEN if isinstance(error, HyperSegError) else Verdict.MISSING
+        return Finding("model", verdict, str(error) if isinstance(error, HyperSegError) else _one_line(error))
     return Finding("model", Verdict.OK, f"{found.path} ({found.reason})")
 
 

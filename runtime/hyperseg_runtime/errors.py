@@ -15,6 +15,10 @@ class ModelError(HyperSegError):
     """A model that is missing, unreadable, ambiguous, or not meant for this machine."""
 
 
+class AmbiguousModelError(ModelError):
+    """Several models of which none was named."""
+
+
 class LibraryMissingError(HyperSegError):
     """One of our native libraries, or a Python package that a backend requires, is not installed or does not load."""
 

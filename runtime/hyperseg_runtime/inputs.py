@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.media import RAW_PHOTOS, Kind, is_apple_double, media_type, takes_first_image_only
+from hyperseg_runtime.model_kinds import not_an_input
 from hyperseg_runtime.output_files import is_folder, reason
 from hyperseg_runtime.run_record import RECORD_NAME
 
@@ -25,8 +26,6 @@ STANDARD_INPUT = "-"
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 _SHOWN = 3
-_MODELS = (".onnx", ".engine", ".plan", ".trt")
-_CHECKPOINTS = (".pt", ".pth", ".safetensors")
 _DEVICE_FOLDERS = ("/dev", "/proc")
 
 
@@ -168,14 +167,10 @@ def _status(text: str) -> os.stat_result | None:
 
 def _kind(text: str) -> Kind:
     path = Path(text)
-    suffix = path.suffix.lower()
-    if suffix in _CHECKPOINTS:
-        raise InputError(
-            f"{text} is a checkpoint, not an image or a video; export it: hyperseg-export --ckpt {text} --onnx"
-        )
-    if suffix in _MODELS:
-        raise InputError(f"{text} is a model, not an image or a video; name it with --model {text}")
-    if suffix in RAW_PHOTOS:
+    problem = not_an_input(path)
+    if problem is not None:
+        raise InputError(problem)
+    if path.suffix.lower() in RAW_PHOTOS:
         raise InputError(f"{text} is a raw photo; develop it to JPEG, PNG or TIFF first")
     if _apple_double(path):
         raise InputError(f"{text} is macOS's companion of {path.with_name(path.name[2:])}; name that file")

@@ -56,6 +56,24 @@ def cpu_isa() -> str | None:
     return None if text.startswith(ISA_VARIABLE) else text or None
 
 
+_ISA_NAMES = {
+    "SSE2": "SSE2",
+    "SSSE3": "SSSE3",
+    "SSE4": "SSE4.2",
+    "AVX2": "AVX2",
+    "AVX3": "AVX-512",
+    "AVX3_DL": "AVX-512 of Ice Lake and later",
+    "AVX3_ZEN4": "AVX-512 of Zen 4 and later",
+    "AVX3_SPR": "AVX-512 of Sapphire Rapids and later",
+    "AVX10_2": "AVX10.2",
+}
+
+
+def isa_label(name: str) -> str:
+    """The usual name of one of Highway's targets; what has none, such as NEON, keeps Highway's."""
+    return _ISA_NAMES.get(name, name)
+
+
 def isa_error() -> str | None:
     """The problem with the value of HYPERSEG_MAX_CPU_ISA, as one line; None if it is valid or unset."""
     if not os.environ.get(ISA_VARIABLE):

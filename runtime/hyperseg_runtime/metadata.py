@@ -145,6 +145,8 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=dict)
     """The tools and libraries that wrote the file: name to version."""
     verification: Verification | None = None
+    external: Mapping[str, str] = field(default_factory=dict)
+    """The files that the model loads weights from: name to SHA-256. Empty for a model that has its weights itself."""
 
     @property
     def num_classes(self) -> int:
@@ -167,6 +169,7 @@ class Metadata:
             "checkpoint_sha256": self.checkpoint_sha256,
             "versions": dict(self.versions),
             "verification": None if self.verification is None else self.verification.to_dict(),
+            **({"external": dict(self.external)} if self.external else {}),
         }
 
     def to_json(self) -> str:
@@ -212,6 +215,7 @@ class Metadata:
             checkpoint_sha256=digest,
             versions=fields.text_map("versions"),
             verification=None if fields.absent("verification") else Verification.read(fields.nested("verification")),
+            external=fields.text_map("external"),
         )
 
     @staticmethod

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.model_kinds import remedy
 
 Content = TypeVar("Content")
 
 # Field numbers of onnx.proto
 _MODEL_GRAPH, _MODEL_METADATA_PROPS = 7, 14
-_GRAPH_NODE = 1
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_TENSOR_EXTERNAL_DATA = 13
 _NODE_OUTPUT, _NODE_NAME = 2, 3
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 # Wire types
@@ -34,6 +36,12 @@ def read_node_names(path: Path) -> dict[str, str]:
     return _read(path, lambda file, size: dict(_outputs_and_names(file, size)))
 
 
+def read_external_files(path: Path) -> set[str]:
+    """The files that the graph's initialisers are stored in, relative to the model's folder; empty if in the model
+    itself. Raises ModelError as read_properties."""
+    return _read(path, lambda file, size: set(_locations(file, size)))
+
+
 def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
     try:
         with path.open("rb") as file:
@@ -44,7 +52,8 @@ def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise ModelError(f"{path} is not an ONNX file, or it is damaged; export the model again") from error
+        text = remedy(path) or f"{path} is not an ONNX file, or it is damaged; export the model again"
+        raise ModelError(text) from error
 
 
 def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
@@ -52,6 +61,20 @@ def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
         if number == _MODEL_METADATA_PROPS:
             texts = {field: _text(file, stop) for field, stop in _messages(file, end)}
             yield texts.get(_ENTRY_KEY, ""), texts.get(_ENTRY_VALUE, "")
+
+
+def _locations(file: BinaryIO, size: int) -> Iterator[str]:
+    for number, graph_end in _messages(file, size):
+        if number != _MODEL_GRAPH:
+            continue
+        for field, tensor_end in _messages(file, graph_end):
+            if field != _GRAPH_INITIALIZER:
+                continue
+            for part, end in _messages(file, tensor_end):
+                if part == _TENSOR_EXTERNAL_DATA:
+                    entry = {inner: _text(file, stop) for inner, stop in _messages(file, end)}
+                    if entry.get(_ENTRY_KEY) == "location":
+                        yield entry.get(_ENTRY_VALUE, "")
 
 
 def _outputs_and_names(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:

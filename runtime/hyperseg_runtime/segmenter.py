@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Session, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
-from hyperseg_runtime.discovery import find_model
-from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.discovery import locate
+from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.metadata import Metadata, Precision
 from hyperseg_runtime.preprocess import Frame, Labels, Size, check_frame, labels_of, prepare, restore
+from hyperseg_runtime.provenance import FileState, opened_files
 
 
 class Segmenter:
@@ -25,7 +27,9 @@ class Segmenter:
     The frame is resized to the network's input (by area when shrinking, else bilinearly; the aspect ratio is not kept,
     as in the published evaluation), and the labels are resized back to the frame by nearest neighbour.
 
-    Calls may come from several threads at once. Use it as a context manager, or call `close`.
+    Calls may come from several threads at once. Use it as a context manager, or call `close`. Pickling it (for another
+    process) or copying it opens the same file again with the same options; that raises ModelError if the file was
+    changed or the Segmenter is closed.
     """
 
     def __init__(
@@ -41,7 +45,8 @@ class Segmenter:
     ) -> None:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
-        model: an ONNX file or an engine; None: the one in the working folder, else the one that ships with the package.
+        model: an ONNX file, an engine, or the name of a shipped model ("camvid-lite"); None: the one in the working
+            folder, else the shipped one. See `discovery` for the rules.
         backend: "auto" (the fastest that can run here), or a BackendName's value.
         threads: CPU threads of one inference; None: one for each core that this process may use.
         providers: ONNX Runtime's execution providers, in order, instead of the backend's.
@@ -51,13 +56,15 @@ class Segmenter:
 
         Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
         """
-        path = Path(model) if model is not None else find_model().path
+        path = locate(model, backend=backend, device=device).path
         chosen = None if providers is None else tuple(providers)
         options = SessionOptions(threads=threads, device=device, providers=chosen, precision=precision)
+        files = opened_files(path.absolute())  # the working folder may be another one by then
         self._session = open_session(path, backend, options)
         try:
             self._size = _network_size(self._session.metadata, resolution)
             self._path = path
+            self._reopening: Reopening | None = Reopening(files, options, resolution)
             self.infer(prepare(np.full((*self._size, 3), 127, np.uint8), self.metadata.input, self._size))
         except BaseException:
             self._session.close()
@@ -104,7 +111,13 @@ class Segmenter:
 
     def close(self) -> None:
         """Frees the model; may be called again."""
+        self._reopening = None
         self._session.close()
+
+    def __reduce__(self) -> tuple[Callable[..., Segmenter], tuple[object, ...]]:
+        if self._reopening is None:
+            raise ModelError(f"{self._path}: this Segmenter is closed; open the model again")
+        return _reopen, (type(self), self.backend, *self._reopening.recipe())
 
     def __enter__(self) -> Segmenter:
         return self
@@ -113,6 +126,48 @@ class Segmenter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class Reopening:
+    """What is needed to open a Segmenter's model once more."""
+
+    files: Sequence[FileState]
+    options: SessionOptions
+    resolution: Size | None
+
+    def recipe(self) -> tuple[Path, list[str], SessionOptions, Size | None]:
+        """The model, the SHA-256 of it and of the files that it loads, and the options.
+
+        Raises ModelError if a file was changed since it was opened.
+        """
+        return self.files[0].path, [file.digest() for file in self.files], self.options, self.resolution
+
+
+def _reopen(
+    kind: type[Segmenter],
+    backend: BackendName,
+    path: Path,
+    digests: list[str],
+    options: SessionOptions,
+    resolution: Size | None,
+) -> Segmenter:
+    opened = kind(
+        path,
+        backend=backend.value,
+        threads=options.threads,
+        providers=options.providers,
+        precision=options.precision,
+        device=options.device,
+        resolution=resolution,
+    )
+    try:
+        if opened._reopening is None or opened._reopening.recipe()[1] != digests:
+            raise ModelError(f"{path} is not the model any more that was opened first; open the model again")
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def _network_size(metadata: Metadata, resolution: Size | None) -> Size:

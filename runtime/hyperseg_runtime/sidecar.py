@@ -46,6 +46,8 @@ class EngineFacts:
     onnx_sha256: str
     executed: bool
     """Whether the engine was run and compared with ONNX Runtime after the build."""
+    onnx_name: str | None = None
+    """Name of the ONNX file, without its folder; None if the sidecar does not say."""
 
     @property
     def half_share(self) -> float:
@@ -65,6 +67,7 @@ class EngineFacts:
             "plan_sha256": self.plan_sha256,
             "onnx_sha256": self.onnx_sha256,
             "executed": self.executed,
+            "onnx_name": self.onnx_name,
         }
 
     @staticmethod
@@ -84,7 +87,10 @@ class EngineFacts:
             plan_sha256=fields.text("plan_sha256"),
             onnx_sha256=fields.text("onnx_sha256"),
             executed=fields.flag("executed", False),
+            onnx_name=fields.optional_text("onnx_name"),
         )
+        if facts.onnx_name is not None and Path(facts.onnx_name).name != facts.onnx_name:
+            raise fields.error("onnx_name", "is not the name of a file")
         for key, digest in (("plan_sha256", facts.plan_sha256), ("onnx_sha256", facts.onnx_sha256)):
             if not _DIGEST.fullmatch(digest):
                 raise fields.error(key, "is not 64 hexadecimal digits")

@@ -86,6 +86,7 @@ def _interrupt_on_signals() -> None:
 )
 @click.option("--seed", type=click.IntRange(min=0), default=6, show_default=True, help="Seed of the street.")
 @click.option("--force", is_flag=True, help="Replace an existing file or dataset.")
+@click.version_option(package_name="hyperseg", message="%(prog)s %(version)s", help="Show the version.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @_one_line_errors
 def main(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((Gpu("Double", "8.6"),)))
     monkeypatch.setattr(tensorrt_flavour, "installed", lambda: (Flavour.TENSORRT,))
     monkeypatch.setattr(tensorrt_flavour, "load", lambda _: double.tensorrt)
-    monkeypatch.setattr(tensorrt, "find_spec", lambda _: object())
+    monkeypatch.setattr(tensorrt, "is_installed", lambda _: True)
     found = {**{library: libraries.find(library) for library in libraries.Library}, libraries.Library.TENSORRT: _ANY}
     monkeypatch.setattr(libraries, "find", lambda library: found[library])
     return double
@@ -61,7 +62,8 @@ def engine(machine: Machine, tmp_path: Path) -> Path:
 
 def _describe(path: Path, **changes: Any) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    facts = replace(FACTS, plan_sha256=digest, **changes)
+    source = hashlib.sha256(path.with_name("m.onnx").read_bytes()).hexdigest()
+    facts = replace(FACTS, plan_sha256=digest, onnx_sha256=source, **changes)
     sidecar.path_of(path).write_text(Sidecar(metadata(), facts).to_json(), encoding="utf-8")
 
 
@@ -75,14 +77,24 @@ def test_labels_of_frames(machine: Machine, engine: Path) -> None:
     machine.assert_all_released()
 
 
+def test_a_segmenter_of_an_engine_is_pickled_as_its_file(engine: Path) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
+    with Segmenter(engine) as segment, pickle.loads(pickle.dumps(segment)) as other:
+        assert other.backend is BackendName.TENSORRT
+        np.testing.assert_array_equal(other(frame), segment(frame))
+        with pytest.raises(TypeError, match="TensorRTSession cannot be pickled"):
+            pickle.dumps(segment.session)
+
+
 def test_an_engine_that_fits_is_taken_before_the_onnx_file(engine: Path) -> None:
     assert tensorrt.availability(BackendName.TENSORRT).available
     assert find_model(engine.parent).path == engine
 
 
-def test_an_engine_for_another_gpu_is_no_candidate(engine: Path) -> None:
+def test_an_engine_for_another_gpu_is_an_error(engine: Path) -> None:
     _describe(engine, compute_capabilities=("9.0",))
-    assert find_model(engine.parent).path.name == "m.onnx"
+    with pytest.raises(ModelError, match=r"but Double has 8\.6; .*choose --model m\.onnx"):
+        find_model(engine.parent)
     with pytest.raises(BackendUnavailableError, match=r"built for compute capability 9.0, but Double has 8.6"):
         Segmenter(engine)
 

@@ -42,6 +42,7 @@ def test_engines(tmp_path: Path, capability: str, half: bool, dynamic: bool) -> 
     assert len(plan) == report.bytes
     assert described.engine.compute_capabilities == (capability,)
     assert described.engine.plugin_layers == 3
+    assert described.engine.onnx_name == "m.onnx"
     assert described.engine.half_share > 0.8 if half else described.engine.half_layers == 0
     assert described.metadata.precision is (Precision.FLOAT16 if half else Precision.FLOAT32)
     assert not described.engine.executed and report.not_executed is not None

@@ -7,8 +7,11 @@ import resource
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 HEAVY = ("torch", "onnx", "onnxscript", "tensorrt", "tensorrt_rtx", "pycuda", "openvino")
@@ -115,3 +118,55 @@ main()
     assert done.returncode == 1
     assert re.search(rf"needs (\w+, )*{package}(, \w+)*, missing here; pip install", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_version(command: str, environment: dict[str, str]) -> None:
+    try:
+        version = metadata.version("hyperseg")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the distribution is not installed")
+    done = subprocess.run(
+        [command, "--version"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f" {version}\n") and len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "extra"),
+    [
+        ("hyperseg_export.cli.export", ["--ckpt", "m.pt", "--onnx"], "export"),
+        ("hyperseg_export.cli.evaluate", ["m.pt", "--data", "data"], "export"),
+        ("hyperseg.cli.train", ["camvid-lite", "--data", "data", "--out", "run"], "train"),
+    ],
+    ids=["export", "evaluate", "train"],
+)
+def test_without_torch_the_extra_is_named(
+    module: str, arguments: list[str], extra: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "m.pt").write_bytes(b"PK")
+    images, labels = tmp_path / "data/val", tmp_path / "data/valannot"
+    for folder in (images, labels, tmp_path / "data/train", tmp_path / "data/trainannot"):
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "a.png"), np.zeros((8, 8), np.uint8))
+    code = f"""
+import sys
+sys.modules["torch"] = None  # any import of it raises
+sys.argv = ["command", *{arguments!r}]
+from {module} import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "torch" in line and line.endswith(f'pip install "hyperseg[{extra}]"'), line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "m.pt"]

@@ -6,13 +6,18 @@ import contextlib
 import importlib
 import io
 import json
+import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
-from hyperseg_runtime import diagnosis, machine
+from hyperseg_runtime import diagnosis, extras, libraries, machine
+from hyperseg_runtime.backends import cuda, tensorrt, tensorrt_flavour
 from hyperseg_runtime.backends import onnxruntime as ort_backend
+from hyperseg_runtime.backends.cuda import Driver
 from hyperseg_runtime.backends.protocol import BackendName
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
+from hyperseg_runtime.capabilities import Task, tasks
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.doctor import doctor
 from hyperseg_runtime.diagnosis import Verdict, examine
@@ -21,6 +26,7 @@ from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, Library, load_error
 from hyperseg_runtime.segmenter import Segmenter
 
 from .conftest import Finished
+from .stand_in import write_model
 
 
 def run_doctor(*arguments: str) -> Finished:
@@ -39,8 +45,103 @@ def test_every_backend_is_judged() -> None:
     assert all(
         one["detail"] and "\n" not in one["detail"] for chapter in ("backends", "packages") for one in found[chapter]
     )
-    for words in ("Machine", "Packages", "Our libraries", "Backends", "onnxruntime-cuda"):
-        assert words in run_doctor().out
+    shown = run_doctor().out
+    for words in ("Machine", "Packages", "Our libraries", "Backends", "onnxruntime-cuda", "Default model", "Tasks"):
+        assert words in shown
+    assert shown.startswith(f"hyperseg {found['version']}\n")
+
+
+def task(name: str) -> Task:
+    (found,) = (one for one in tasks() if one.name == name)
+    return found
+
+
+def test_every_task_is_answered_with_all_that_is_missing() -> None:
+    for one in tasks():
+        assert one.can is (one.missing == ()) is (one.means != "")
+        assert all(line and "\n" not in line for line in (*one.missing, one.name))
+    assert task("run ONNX files on the CPU").can
+    found = json.loads(run_doctor("--json").out)["tasks"]
+    assert [one["task"] for one in found] == [one.name for one in tasks()]
+
+
+def test_a_machine_without_any_of_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((), "no NVIDIA driver; install one"))
+    monkeypatch.setattr(tensorrt_flavour, "module_name", lambda _: None)
+    monkeypatch.setattr(tensorrt, "is_installed", lambda _: False)
+    monkeypatch.setattr("hyperseg_runtime.libraries.search_path", lambda: (tmp_path,))
+    expected = ["no NVIDIA driver", "TensorRT is ", "pycuda is not installed", "libhyperseg_trt.so was not built"]
+    for missing in (tensorrt.availability(BackendName.TENSORRT).missing, task("run engines of TensorRT").missing):
+        assert len(missing) == len(expected)
+        assert all(any(part in line for line in missing) for part in expected), missing
+    assert "tensorrt-rtx" in " ".join(task("build engines ahead of time").missing)
+    assert not any("NVIDIA driver" in line for line in task("build engines ahead of time").missing)
+
+
+def test_tensorrt_for_rtx_builds_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    if libraries.find(Library.TENSORRT) is None or extras.missing_of("engine"):
+        pytest.skip("libhyperseg_trt.so or a graph tool is missing")
+    monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((), "no NVIDIA driver; install one"))
+    package = TensorRT(Flavour.RTX, SimpleNamespace(__version__="1.7.1"))
+
+    def load(flavour: Flavour) -> TensorRT:
+        if flavour is Flavour.RTX:
+            return package
+        raise LibraryMissingError("TensorRT is not installed")
+
+    monkeypatch.setattr(tensorrt_flavour, "load", load)
+    assert "TensorRT for RTX 1.7.1" in task("build engines ahead of time").means
+    assert task("build engines on this machine's GPU").missing == ("no NVIDIA driver; install one",)
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [("export checkpoints", "export"), ("train networks", "train"), ("evaluate checkpoints", "export")],
+)
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, name: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (line,) = task(name).missing
+    assert line.startswith("torch") and line.endswith(f'pip install "hyperseg[{extra}]"')
+
+
+def test_the_extras_are_those_of_the_distribution() -> None:
+    root = Path(__file__).parents[2] / "pyproject.toml"
+    text = root.read_text(encoding="utf-8")
+    for extra, modules in extras.EXTRAS.items():
+        assert f"\n{extra} = [" in text
+        assert all(f'"{module.replace("_", "-")}' in text for module in modules), modules
+
+
+def test_operators_that_do_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The library reads the variable once in a process.
+    with monkeypatch.context() as patched:
+        patched.setattr(libraries, "isa_error", lambda: "HYPERSEG_MAX_CPU_ISA is best; expected sse4, avx2 or avx512")
+        assert task("run ONNX files on the CPU").missing == (libraries.isa_error(),)
+    (tmp_path / Library.ONNXRUNTIME.value).write_bytes(b"no library")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    assert task("run ONNX files on the CPU").means.startswith("portable models only")
+
+
+def test_packages_that_every_task_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for one in tasks(["av: pip install av"]):
+        assert one.missing[0] == "av: pip install av"
+
+
+def test_the_default_model(tmp_path: Path) -> None:
+    assert examine(tmp_path).model.verdict is Verdict.OK
+    (tmp_path / "m.engine").write_bytes(b"plan")
+    broken = examine(tmp_path).model
+    assert (broken.verdict, "m.engine" in broken.detail) == (Verdict.BROKEN, True)
+    (tmp_path / "m.engine").unlink()
+    for name in ("a.onnx", "b.onnx"):
+        write_model(tmp_path / name)
+    assert examine(tmp_path).model.verdict is Verdict.AMBIGUOUS
+
+
+def test_instruction_sets_have_their_usual_names() -> None:
+    assert libraries.isa_label("AVX3_SPR") == "AVX-512 of Sapphire Rapids and later"
+    assert libraries.isa_label("NEON_BF16") == "NEON_BF16"
+    assert "AVX3" not in next(one.detail for one in examine().libraries if one.subject == Library.ONNXRUNTIME.value)
 
 
 def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -140,6 +141,13 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     wrong = metadata(OutputKind.LOGITS, InputType.UINT8, SIZE).to_json()
     with pytest.raises(MetadataError, match="outputs"):
         Segmenter(write_model(tmp_path / "wrong.onnx", properties={"hyperseg": wrong}))
+
+
+def test_a_name_that_is_not_utf8(model: Path, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/m\xff.onnx"))
+    path.write_bytes(model.read_bytes())
+    with pytest.raises(ModelError, match="only names in UTF-8; rename the file"):
+        Segmenter(path)
 
 
 def test_openvino_is_given_threads_and_precision(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,3 +104,22 @@ def _refused(capfd: pytest.CaptureFixture[str], codes: tuple[int, ...], message:
         execute(evaluate, "hyperseg-evaluate", [str(argument) for argument in arguments])
     complaint = capfd.readouterr().err
     assert ended.value.code in codes and message in complaint and len(complaint.splitlines()) == 1
+
+
+def test_models_by_option(checkpoint: Path, street: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        execute(evaluate, "hyperseg-evaluate", ["--model", str(checkpoint), "--data", str(street), "--json"])
+    assert ended.value.code == 0
+    (shown,) = json.loads(capfd.readouterr().out)["models"]
+    assert shown["model"] == str(checkpoint)
+
+
+def test_without_a_model_the_checkpoint_is_named(
+    checkpoint: Path, street: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoint.parent)
+    with pytest.raises(SystemExit) as ended:
+        execute(evaluate, "hyperseg-evaluate", ["--data", str(street)])
+    (line,) = capfd.readouterr().err.splitlines()
+    assert ended.value.code == 1
+    assert "hyperseg-export --ckpt tiny.pth --onnx" in line and "or name it: --model tiny.pth" in line

@@ -54,6 +54,7 @@ def _belongs(option: str, word: str) -> bool:
 
 @click.command(cls=_Command, epilog=_EXAMPLES, help="Build a TensorRT engine from an ONNX file of hyperseg-export.")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--model", "named", type=click.Path(path_type=Path), metavar="FILE", help="The same as MODEL.")
 @common.output_option("Engine file. Default: MODEL.engine, or MODEL.fp16.engine with --fp16, in the model's folder.")
 @click.option("--fp16", "half", is_flag=True, help="Convert the graph to half precision.")
 @click.option(
@@ -86,10 +87,12 @@ def _belongs(option: str, word: str) -> bool:
 @click.option("--verbose", is_flag=True, help="Print TensorRT's messages on stderr.")
 @common.force_option
 @common.json_option
+@common.version_option
 @common.debug_option
 def build(
     *,
     model: Path | None,
+    named: Path | None,
     output: Path | None,
     half: bool,
     keep: tuple[str, ...],
@@ -107,6 +110,8 @@ def build(
     force: bool,
     as_json: bool,
 ) -> int:
+    if model is not None and named is not None:
+        raise click.UsageError(f"{model} and --model {named} name two models; give one")
     # Imported here, so that --help and usage errors are fast.
     from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 
@@ -137,7 +142,9 @@ def build(
         )
     except OptionError as error:
         raise click.UsageError(str(error)) from error
-    return BuildEngineSession(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(model, output)
+    return BuildEngineSession(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(
+        model or named, output
+    )
 
 
 def main() -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from hyperseg_runtime.backends.protocol import BackendName
+from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.common import interrupt_on_signals, say
-from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
-from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.discovery import PACKAGED_MODELS, locate
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -31,7 +32,7 @@ class BuildEngineSession:
     list_kept: bool
 
     def run(self, model: Path | None, output: Path | None) -> int:
-        source = model or self._find()
+        source = self._locate(model)
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
         interrupt_on_signals()
@@ -43,21 +44,10 @@ class BuildEngineSession:
             self._print(report)
         return 0
 
-    def _find(self) -> Path:
-        """Our only ONNX file in the working folder, else the one that ships with the package."""
-        shipped = [path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX)]
-        for found, reason in (
-            (onnx_models(Path()), f"the only model in {Path().resolve()}"),
-            (shipped, "ships with the package"),
-        ):
-            if len(found) > 1:
-                names = ", ".join(path.name for path in found)
-                raise ModelError(f"several models in {found[0].parent.resolve()}: {names}; name one")
-            if found:
-                if not self.as_json:
-                    say(f"Model: {found[0]} ({reason})")
-                return found[0]
-        raise ModelError(f"there is no ONNX file from hyperseg-export in {Path().resolve()}; name one")
+    def _locate(self, model: Path | None) -> Path:
+        found = locate(model, backend=BackendName.ONNXRUNTIME.value, portable=False)
+        common.announce("hyperseg-build-engine", found, self.as_json or model is not None, "Model:")
+        return found.path
 
     def _print(self, report: EngineReport) -> None:
         facts, audit = report.facts, report.audit

@@ -26,15 +26,18 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
     "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
 )
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
+@common.models_option
 @common.backend_option
 @common.threads_option
 @click.option("--confusion", type=click.Path(path_type=Path), help="Draw the confusion matrix into this PNG.")
 @click.option("--worst", type=click.Path(path_type=Path), help="Draw the eight worst images into this PNG.")
 @common.force_option
 @common.json_option
+@common.version_option
 @common.debug_option
 def evaluate(
     models: tuple[Path, ...],
+    named_models: tuple[Path, ...],
     data: Path,
     split: str,
     layout: str,
@@ -48,15 +51,16 @@ def evaluate(
 ) -> int:
     """Score MODELS on a split: mean IoU from one confusion matrix at the labels' size, void ignored, no mirroring.
 
-    Without MODELS, it scores the model in the working folder, else the one that ships with the package. --confusion and
-    --worst refer to the first model.
+    A model is a checkpoint, an ONNX file, an engine, or the name of a shipped model (camvid-lite). Without MODELS, it
+    is the model in the working folder; the shipped one if there is none of any kind. --confusion and --worst refer to
+    the first model.
     """
     # Imported here, so that --help and usage errors are fast.
     from hyperseg_export.cli.evaluate_session import EvaluateSession
 
     size = None if resolution is None else common.parse_resolution(resolution)
     session = EvaluateSession(data, layout, split, backend, threads, size, force=force, as_json=as_json)
-    return session.run(models, confusion, worst)
+    return session.run(models + named_models, confusion, worst)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from hyperseg_runtime.cli import common
-from hyperseg_runtime.discovery import find_model
+from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.targets import Targets
@@ -52,11 +52,12 @@ class EvaluateSession:
         data = self._open_data()
         for file in files_of(data):
             targets.keep(file, "a file of the dataset")
-        models = models or [self._found()]
-        for model in models:
+        wanted: Sequence[Path | None] = models or [None]
+        located = [self._located(model) for model in wanted]
+        for model in located:
             targets.keep(model, "a model")
         evaluations = []
-        for index, model in enumerate(models):
+        for index, model in enumerate(located):
             predictor = self._open_model(model)
             try:
                 done = self._score(model, predictor, data)
@@ -76,15 +77,15 @@ class EvaluateSession:
         except DataError as error:
             raise InputError(str(error)) from error
 
-    def _found(self) -> Path:
-        found = find_model()
-        if not self.as_json:
-            common.say(f"model: {found.path} ({found.reason})")
+    def _located(self, model: Path | None) -> Path:
+        found = locate(model, backend=self.backend, takes_checkpoints=True)
+        common.announce("hyperseg-evaluate", found, self.as_json or model is not None, "model:")
         return found.path
 
     def _open_model(self, model: Path) -> Predictor:
         if not model.is_file():
-            raise ModelError(f"{model} does not exist")
+            problem = "is not a file" if model.exists() else "does not exist"
+            raise ModelError(f"{model} {problem}; name a checkpoint, an ONNX file or an engine (--model FILE)")
         try:
             return open_predictor(model, self.backend, self.threads, self.size)
         except CheckpointError as error:

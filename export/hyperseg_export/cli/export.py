@@ -72,6 +72,7 @@ _SAME_PLACE = "-"
 @click.option("--no-verify", is_flag=True, help="Do not compare the file with PyTorch.")
 @common.force_option
 @common.json_option
+@common.version_option
 @common.debug_option
 def export(
     *,

@@ -10,6 +10,8 @@ from typing import Any
 
 from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.errors import ModelError, OutputError
+from hyperseg_runtime.folder_models import files_of
+from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of
 from hyperseg_runtime.output_files import check_target
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,8 +19,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from hyperseg_export.errors import OptionError
 from hyperseg_export.options import ExportOptions
 from hyperseg_export.report import ExportReport
-
-CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ExportSession:
             if not source.is_file():
                 raise ModelError(f"{source} is not a file; name a checkpoint (--ckpt FILE)")
         target = output or (Path(f"{preset}.onnx") if source is None else source.with_suffix(".onnx"))
-        if target.suffix in CHECKPOINT_SUFFIXES:
+        if kind_of(target) is Kind.CHECKPOINT:
             raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
         check_target(target, self.options.force)
         interrupt_on_signals()
@@ -54,10 +54,10 @@ class ExportSession:
 
     def _found(self) -> Path:
         place = Path()
-        found = sorted(path for suffix in CHECKPOINT_SUFFIXES for path in place.glob(f"*{suffix}") if path.is_file())
+        found = [path for path in files_of(place) if kind_of(path) is Kind.CHECKPOINT and not path.is_dir()]
         if not found:
             raise ModelError(
-                f"there is no checkpoint ({', '.join(CHECKPOINT_SUFFIXES)}) in {place.resolve()}; use --ckpt"
+                f"there is no checkpoint ({', '.join(SUFFIXES[Kind.CHECKPOINT])}) in {place.resolve()}; use --ckpt"
             )
         if len(found) > 1:
             names = ", ".join(path.name for path in found)

@@ -14,6 +14,7 @@ from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
+from hyperseg_runtime.model_kinds import remedy
 from hyperseg_runtime.output_files import reason, replacing
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 from hyperseg_runtime.targets import Targets
@@ -27,6 +28,8 @@ from hyperseg_export.operators import DOMAIN
 from hyperseg_export.passes.float16 import Conversion, to_float16
 from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
 from hyperseg_export.passes.targets import engine_target, run_passes
+
+_MAKE = "make one with hyperseg-export --onnx"
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ def read_model(path: Path) -> ModelFile:
         nodes = len(proto.graph.node)
     except Exception as error:
         # What protobuf raises differs between its implementations.
-        raise ModelError(f"{path} is not an ONNX file; make one with hyperseg-export --onnx") from error
+        raise ModelError(remedy(path) or f"{path} is not an ONNX file; {_MAKE}") from error
     if nodes == 0:
-        raise ModelError(f"{path} is not an ONNX file, or has an empty graph; make one with hyperseg-export --onnx")
+        raise ModelError(remedy(path) or f"{path} is not an ONNX file, or has an empty graph; {_MAKE}")
     properties = {entry.key: entry.value for entry in proto.metadata_props}
     metadata = Metadata.from_properties(properties, str(path))
     others = {entry.value for t in proto.graph.initializer for entry in t.external_data if entry.key == "location"}
@@ -245,4 +248,5 @@ def _facts(source: ModelFile, plan: Path, target: BuildTarget, counted: Audit, e
         plan_sha256=hashlib.sha256(plan.read_bytes()).hexdigest(),
         onnx_sha256=source.sha256,
         executed=executed,
+        onnx_name=source.path.name,
     )

@@ -8,12 +8,11 @@ from typing import Protocol
 
 import numpy as np
 from hyperseg_runtime.metadata import InputSpec, InputType
+from hyperseg_runtime.model_kinds import Kind, kind_of
 from hyperseg_runtime.preprocess import Frame, Labels, Size, prepare, restore
 from hyperseg_runtime.segmenter import Segmenter
 
 from hyperseg_export.options import Resolution
-
-CHECKPOINTS = frozenset({".pth", ".pt", ".safetensors"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Predictor(Protocol):
 
 def open_predictor(path: Path, backend: str, threads: int | None, size: Size | None) -> Predictor:
     """The predictor for a file by its suffix. Raises what loading it raises."""
-    if path.suffix in CHECKPOINTS:
+    if kind_of(path) is Kind.CHECKPOINT:
         return CheckpointPredictor(path, threads, size)
     return SegmenterPredictor(path, backend, threads, size)
 

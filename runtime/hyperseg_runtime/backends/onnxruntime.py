@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -20,11 +20,13 @@ from hyperseg_runtime.backends.protocol import (
     TimedOutputs,
     check_images,
     check_signature,
+    refuse_to_pickle,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
 from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import KEY, Metadata
 from hyperseg_runtime.onnx_file import read_properties
+from hyperseg_runtime.provenance import unchanging
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,9 +40,9 @@ def availability(name: BackendName) -> Availability:
     """Checks the installation for the CPU, CUDA or OpenVINO."""
     installed = [package for package in _DISTRIBUTIONS if machine.version(package)]
     if not installed:
-        return Availability(False, "onnxruntime is not installed; pip install onnxruntime")
+        return Availability.lacking("onnxruntime is not installed; pip install onnxruntime")
     if len(installed) > 1:
-        return Availability(False, _mixed_wheels())
+        return Availability.lacking(_mixed_wheels())
     label = f"{installed[0]} {machine.version(installed[0])}"
     if name is BackendName.ONNXRUNTIME_OPENVINO:
         return openvino.availability()
@@ -63,13 +65,14 @@ def _mixed_wheels() -> str:
 def _cuda_availability(label: str) -> Availability:
     import onnxruntime
 
+    missing = []
     if _CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        return Availability(
-            False, f"{label} has no CUDA provider; pip uninstall onnxruntime, pip install onnxruntime-gpu"
-        )
+        missing.append(f"{label} has no CUDA provider; pip uninstall onnxruntime, pip install onnxruntime-gpu")
     driver = cuda.find_gpus()
     if driver.problem is not None:
-        return Availability(False, driver.problem)
+        missing.append(driver.problem)
+    if missing:
+        return Availability.lacking(*missing)
     return Availability(True, f"{label} on {', '.join(gpu.name for gpu in driver.gpus)}")
 
 
@@ -108,6 +111,8 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
         raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
     if not model.is_file():
         raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(model)):
+        raise ModelError(f"{str(model)!r}: ONNX Runtime takes only names in UTF-8; rename the file")
     settings = _session_options(options)
     registered = _register_operators(settings)
     providers: list[Any] | None = [_CPU_PROVIDER]
@@ -120,7 +125,10 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
         providers = None
     try:
         # Without its fallback: a provider that does not start is an error here, not a slower run.
-        return onnxruntime.InferenceSession(str(model), settings, providers=providers, enable_fallback=False)
+        with unchanging(model) as file:
+            return onnxruntime.InferenceSession(str(file), settings, providers=providers, enable_fallback=False)
+    except HyperSegError:
+        raise
     except Exception as error:  # ONNX Runtime's own classes have no common base
         raise _explain(model, error, registered) from error
 
@@ -199,6 +207,9 @@ class OnnxRuntimeSession:
         self._options = options
         self._outputs = tuple(node.name for node in session.get_outputs())
         self._closing = threading.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_to_pickle(self)
 
     @property
     def backend(self) -> BackendName:

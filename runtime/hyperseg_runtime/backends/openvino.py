@@ -21,11 +21,11 @@ _HINTS = {Precision.FLOAT32: "f32", Precision.FLOAT16: "f16", Precision.BFLOAT16
 def availability() -> Availability:
     installed = machine.version(_PACKAGE)
     if installed is None:
-        return Availability(False, f"{_PACKAGE} is not installed; pip install {_PACKAGE}")
+        return Availability.lacking(f"{_PACKAGE} is not installed; pip install {_PACKAGE}")
     try:
         _cpu_device()
     except BackendUnavailableError as error:
-        return Availability(False, str(error))
+        return Availability.lacking(str(error))
     return Availability(True, f"{_PACKAGE} {installed}")
 
 

@@ -97,12 +97,24 @@ class Session(Protocol):
         """Frees everything; may be called again."""
 
 
+def refuse_to_pickle(session: object) -> TypeError:
+    """The error of a session that is pickled or copied: it has memory of this process, or of a GPU."""
+    name = type(session).__name__
+    return TypeError(f"a {name} cannot be pickled or copied; pickle the Segmenter, which opens its model again")
+
+
 @dataclass(frozen=True)
 class Availability:
     """Whether a backend can run on this machine, and the installed or missing parts (one line, with the remedy)."""
 
     available: bool
     detail: str
+    missing: tuple[str, ...] = ()
+    """Everything that is missing, one line each with its remedy; empty where the backend can run."""
+
+    @staticmethod
+    def lacking(*missing: str) -> Availability:
+        return Availability(False, "; ".join(missing), missing)
 
 
 class Backend(Protocol):

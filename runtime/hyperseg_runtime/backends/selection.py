@@ -16,8 +16,7 @@ from hyperseg_runtime.backends.protocol import (
     as_backend,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, ModelError
-
-ENGINE_SUFFIX = ".engine"
+from hyperseg_runtime.model_kinds import is_engine, remedy
 
 _AUTO_ORDER = (BackendName.ONNXRUNTIME_CUDA, BackendName.ONNXRUNTIME)
 """For ONNX files. OpenVINO is used only on request: with our operators it is not always the faster one."""
@@ -36,7 +35,7 @@ def availability(name: BackendName) -> Availability:
 
 def choose(model: Path, wanted: str = AUTO) -> BackendName:
     """The backend for a model file. Raises ModelError or BackendUnavailableError with the remedy."""
-    engine = model.suffix == ENGINE_SUFFIX
+    engine = is_engine(model)
     if wanted != AUTO:
         name = _named(wanted)
         if engine is not (name is BackendName.TENSORRT):
@@ -63,6 +62,9 @@ def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None
     if model.is_dir() or not model.exists():
         problem = "is a folder, not a model" if model.is_dir() else "does not exist"
         raise ModelError(f"{model} {problem}; name an ONNX file or an engine (--model FILE)")
+    wrong = None if is_engine(model) else remedy(model)
+    if wrong is not None:
+        raise ModelError(wrong)
     name = choose(model, wanted)
     return backend(name).open_session(model, name, options or SessionOptions())
 

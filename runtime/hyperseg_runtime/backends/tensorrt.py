@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from hyperseg_runtime import libraries, sidecar
@@ -14,26 +13,35 @@ from hyperseg_runtime.backends.cuda import Driver
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError
+from hyperseg_runtime.extras import is_installed
 from hyperseg_runtime.sidecar import EngineFacts
 
 _REBUILD = "build the engine on this machine (hyperseg-build-engine MODEL.onnx)"
 
 
 def availability(name: BackendName) -> Availability:
-    """Checks driver, TensorRT, pycuda and our plugin library, in the order in which one would install them."""
+    """Checks driver, TensorRT, pycuda and our plugin library; `detail` names everything that is missing."""
     del name
     driver = cuda.find_gpus()
     flavours = tensorrt_flavour.installed()
-    if driver.problem is not None:
-        return Availability(False, driver.problem)
-    if not flavours:
-        return Availability(False, f"no TensorRT is installed; {Flavour.TENSORRT.extra}")
-    if find_spec("pycuda") is None:
-        return Availability(False, f"pycuda is not installed; {flavours[0].extra}")
-    if libraries.find(libraries.Library.TENSORRT) is None:
-        return Availability(False, f"{libraries.Library.TENSORRT.value} was not built; pip install . where nvcc is")
+    missing = missing_for(flavours)
+    if missing:
+        return Availability.lacking(*missing)
     gpus = ", ".join(f"{gpu.name} (compute capability {gpu.compute_capability})" for gpu in driver.gpus)
     return Availability(True, f"{' and '.join(flavour.label for flavour in flavours)} on {gpus}")
+
+
+def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
+    """What is missing here to run engines of any of the installed `flavours`: one line each, with its remedy."""
+    driver = cuda.find_gpus()
+    missing = [] if driver.problem is None else [driver.problem]
+    if not flavours:
+        missing.append(f"no TensorRT is installed: {Flavour.TENSORRT.extra}")
+    if not is_installed("pycuda"):
+        missing.append(f"pycuda is not installed: {(flavours or tuple(Flavour))[0].extra}")
+    if libraries.find(libraries.Library.TENSORRT) is None:
+        missing.append(f"{libraries.Library.TENSORRT.value} was not built: pip install . where nvcc is")
+    return tuple(missing)
 
 
 def fits(model: Path) -> bool:
@@ -101,7 +109,7 @@ class Machine:
             device=device,
             flavours=tensorrt_flavour.installed(),
             version=lambda flavour: tensorrt_flavour.load(flavour).version,
-            pycuda=find_spec("pycuda") is not None,
+            pycuda=is_installed("pycuda"),
             plugin_library=libraries.find(libraries.Library.TENSORRT),
         )
 

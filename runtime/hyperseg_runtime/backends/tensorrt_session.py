@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hyperseg_runtime.backends.protocol import (
     SessionOptions,
     TimedOutputs,
     check_images,
+    refuse_to_pickle,
 )
 from hyperseg_runtime.backends.tensorrt_engine import Engine
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
@@ -82,6 +83,9 @@ class TensorRTSession:
         self._set_shape(largest)
         if self._engine.static:
             self._record()
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_to_pickle(self)
 
     @property
     def backend(self) -> BackendName:

@@ -14,8 +14,8 @@ import numpy as np
 
 from hyperseg_runtime.backends.onnxruntime import open_session
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
-from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.onnx_file import read_node_names
 from hyperseg_runtime.preprocess import prepare
 
@@ -60,7 +60,7 @@ class Profile:
 
 def profile_model(model: Path, *, threads: int | None = None, repetitions: int = 20) -> Profile:
     """Runs an ONNX file on the CPU under ONNX Runtime's profiler. The profiler itself costs a few percent."""
-    if model.suffix == ENGINE_SUFFIX:
+    if is_engine(model):
         raise ModelError(f"{model} is an engine; --profile reads ONNX Runtime's profile, give the ONNX file")
     with tempfile.TemporaryDirectory(prefix="hyperseg-") as folder:
         options = SessionOptions(threads=threads, profile=Path(folder) / "profile")

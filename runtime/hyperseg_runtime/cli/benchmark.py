@@ -32,6 +32,7 @@ Examples:
     multiple=True,
     help="Protocol; repeatable. Default: all three.",
 )
+@common.models_option
 @common.backend_option
 @common.threads_option
 @click.option("--repetitions", type=click.IntRange(3), default=50, show_default=True, help="Timed runs of A and B.")
@@ -44,10 +45,12 @@ Examples:
 @common.output_option("Also write the JSON record to this file.")
 @common.force_option
 @common.json_option
+@common.version_option
 @common.debug_option
 def benchmark(
     *,
     models: tuple[Path, ...],
+    named_models: tuple[Path, ...],
     protocols: tuple[str, ...],
     backend: str,
     threads: int | None,
@@ -66,6 +69,7 @@ def benchmark(
     from hyperseg_runtime.cli.benchmark_session import BenchmarkSession, profile_models
 
     common.interrupt_on_signals()
+    models += named_models
     size = None if resolution is None else common.parse_resolution(resolution)
     if profile:
         if protocols or report is not None:

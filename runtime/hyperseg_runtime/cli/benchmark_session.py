@@ -14,17 +14,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hyperseg_runtime import machine, sidecar
+from hyperseg_runtime.backends.protocol import AUTO, BackendName
 from hyperseg_runtime.benchmark.measure import Distribution, measure, ratios
 from hyperseg_runtime.benchmark.profile import profile_model
 from hyperseg_runtime.benchmark.protocols import Entry, Protocol, VideoResult, make_clip, natural_images, run_video
 from hyperseg_runtime.benchmark.record import ModelFacts, Record, print_profile, print_record
 from hyperseg_runtime.benchmark.report import render_report
 from hyperseg_runtime.cli import common
-from hyperseg_runtime.discovery import find_model
+from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.targets import Targets
+
+NAME = "hyperseg-benchmark"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class BenchmarkSession:
         for target, role in ((self.report, "the report"), (self.output, "the record")):
             if target is not None:
                 targets.add(target, role)
-        paths = _models_or_found(models, quiet=self.as_json)
+        paths = _models_or_found(models, self.as_json, self.backend)
         for path in paths:
             targets.keep(path, "a model")
             targets.keep(sidecar.path_of(path), "a model's description")
@@ -109,7 +112,7 @@ class BenchmarkSession:
 
 def profile_models(models: Sequence[Path], *, threads: int | None, repetitions: int, as_json: bool) -> None:
     """Executes hyperseg-benchmark --profile."""
-    paths = _models_or_found(models, quiet=as_json)
+    paths = _models_or_found(models, as_json, BackendName.ONNXRUNTIME.value)
     profiles = [profile_model(path, threads=threads, repetitions=repetitions) for path in paths]
     if as_json:
         common.say(json.dumps([profile.to_dict() for profile in profiles], indent=2))
@@ -118,13 +121,12 @@ def profile_models(models: Sequence[Path], *, threads: int | None, repetitions: 
         print_profile(profile)
 
 
-def _models_or_found(models: Sequence[Path], quiet: bool) -> Sequence[Path]:
-    if models:
-        return models
-    found = find_model()
-    if not quiet:
-        common.say(f"model    {found.path} ({found.reason})")
-    return [found.path]
+def _models_or_found(models: Sequence[Path], quiet: bool, backend: str = AUTO) -> Sequence[Path]:
+    wanted: Sequence[Path | None] = models or [None]
+    located = [locate(model, backend=backend) for model in wanted]
+    for found in located:
+        common.announce(NAME, found, quiet=quiet or bool(models))
+    return [found.path for found in located]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

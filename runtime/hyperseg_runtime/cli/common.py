@@ -10,14 +10,18 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
+from hyperseg_runtime import extras
 from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
 from hyperseg_runtime.cli.interrupt import ending_signals
 from hyperseg_runtime.errors import HyperSegError
 from hyperseg_runtime.names import shown
+
+if TYPE_CHECKING:
+    from hyperseg_runtime.discovery import FoundModel
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -26,7 +30,17 @@ FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 model_option = click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="ONNX file or engine. Default: the one in the working folder, else the one that ships with the package.",
+    metavar="FILE",
+    help="ONNX file, engine, or the name of a shipped model (camvid-lite). Default: the model in the working folder; "
+    "the shipped one if there is none of any kind.",
+)
+models_option = click.option(
+    "--model",
+    "named_models",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The same as MODEL; repeatable.",
 )
 backend_option = click.option(
     "--backend",
@@ -48,6 +62,18 @@ def _remember_debug(context: click.Context, parameter: click.Parameter, value: b
     context.meta[_DEBUG] = value
 
 
+def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    del parameter
+    if value and not context.resilient_parsing:
+        from hyperseg_runtime import machine
+
+        click.echo(f"{context.find_root().info_name} {machine.own_version()}")
+        context.exit()
+
+
+version_option = click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
+)
 debug_option = click.option(
     "--debug",
     is_flag=True,
@@ -99,7 +125,7 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
         elif isinstance(error, (HyperSegError, click.ClickException)):
             complain(name, str(error))
         elif isinstance(error, ImportError):
-            complain(name, f"{error}; hyperseg-doctor says what is missing and how to install it")
+            complain(name, extras.explain(error))
         else:
             complain(name, f"{type(error).__name__}: {error}; this is a bug; --debug shows the traceback")
         return FAILURE
@@ -113,6 +139,20 @@ def interrupt_on_signals() -> None:
     """
     for number in ending_signals():
         signal.signal(number, signal.default_int_handler)
+
+
+def announce(name: str, found: FoundModel, quiet: bool, label: str = "model   ") -> None:
+    """Says which model a command takes and why, on stdout unless `quiet`.
+
+    A warning goes to stderr; so does a shipped model that replaces a missing one, where stdout is quiet.
+    """
+    if found.warning is not None:
+        click.echo(f"{name}: warning: {found.warning}", err=True)
+    line = f"{label} {found.path} ({found.reason})"
+    if not quiet:
+        say(line)
+    elif found.fallback:
+        click.echo(f"{name}: {line}", err=True)
 
 
 def complain(name: str, text: str) -> None:

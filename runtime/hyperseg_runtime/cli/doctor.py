@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from hyperseg_runtime.cli import common
+
+if TYPE_CHECKING:
+    from hyperseg_runtime.diagnosis import Diagnosis
 
 _EXAMPLES = """
 \b
@@ -16,33 +20,48 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES, help="Show installed parts, available backends, and what the others need.")
+@click.command(epilog=_EXAMPLES, help="Show the installed parts, the model taken here, and what this machine can do.")
 @common.json_option
+@common.version_option
 @common.debug_option
 def doctor(*, as_json: bool) -> int:
     # Imported late, so that --help answers at once.
-    from hyperseg_runtime.diagnosis import Finding, Verdict, examine
+    from hyperseg_runtime.diagnosis import examine
 
     diagnosis = examine()
     if as_json:
         common.say(json.dumps(diagnosis.to_dict(), indent=2))
         return 0 if diagnosis.can_run else common.FAILURE
-    colours = {Verdict.OK: "green", Verdict.MISSING: "yellow", Verdict.BROKEN: "red"}
+    _print(diagnosis)
+    if not diagnosis.can_run:
+        common.complain("hyperseg-doctor", "no backend can run on this machine; see the remedies above")
+    return 0 if diagnosis.can_run else common.FAILURE
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    from hyperseg_runtime.diagnosis import Finding, Verdict
+
+    colours = {Verdict.OK: "green", Verdict.MISSING: "yellow", Verdict.BROKEN: "red", Verdict.AMBIGUOUS: "yellow"}
     chapters: dict[str, tuple[Finding, ...]] = {
         "Machine": diagnosis.system,
         "Packages": diagnosis.packages,
         "Our libraries": diagnosis.libraries,
         "Backends": diagnosis.backends,
-        "Model taken here": (diagnosis.model,),
+        "Default model": (diagnosis.model,),
     }
+    common.say(f"hyperseg {diagnosis.version}")
     for chapter, findings in chapters.items():
         common.say(click.style(chapter, bold=True))
         for finding in findings:
-            verdict = click.style(f"{finding.verdict.value:<8}", fg=colours[finding.verdict])
+            verdict = click.style(f"{finding.verdict.value:<9}", fg=colours[finding.verdict])
             common.say(f"  {verdict} {finding.subject:<22} {finding.detail}")
-    if not diagnosis.can_run:
-        common.complain("hyperseg-doctor", "no backend can run on this machine; see the remedies above")
-    return 0 if diagnosis.can_run else common.FAILURE
+    common.say(click.style("Tasks", bold=True))
+    for task in diagnosis.tasks:
+        verdict = click.style(f"{'can' if task.can else 'cannot':<9}", fg="green" if task.can else "yellow")
+        first, *more = [task.means] if task.can else task.missing
+        common.say(f"  {verdict} {task.name:<36} {first}")
+        for line in more:
+            common.say(f"{'':<48} {line}")
 
 
 def main() -> None:

@@ -89,6 +89,7 @@ def seconds(text: str) -> Fraction:
     help="Continue an interrupted run into a folder, with the same model and options: complete results are kept.",
 )
 @common.json_option
+@common.version_option
 @common.debug_option
 def run(
     *,

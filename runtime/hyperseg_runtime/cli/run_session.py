@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.interrupt import GracefulInterrupt
-from hyperseg_runtime.discovery import find_model
+from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.media import Kind
 from hyperseg_runtime.names import shown
@@ -162,13 +162,11 @@ class RunSession:
             common.say(text)
 
     def _open_model(self) -> Segmenter:
-        path, reason = self.model, "--model"
-        if path is None:
-            found = find_model()
-            path, reason = found.path, found.reason
-        segmenter = Segmenter(path, backend=self.backend, threads=self.threads, resolution=self.resolution)
+        found = locate(self.model, backend=self.backend)
+        segmenter = Segmenter(found.path, backend=self.backend, threads=self.threads, resolution=self.resolution)
+        common.announce(NAME, found, quiet=self.as_json)
         if not self.as_json:
-            common.say(f"model    {path} ({reason})\nbackend  {segmenter.description}")
+            common.say(f"backend  {segmenter.description}")
         return segmenter
 
     def _run_task(

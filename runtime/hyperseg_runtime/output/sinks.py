@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.media import IMAGE_SUFFIXES
+from hyperseg_runtime.output.windows import missing_for_windows
 from hyperseg_runtime.output_files import Draft, write_bytes, write_error
 from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.video.sources import Selection, SourceFrame, VideoSource
@@ -191,13 +190,9 @@ class WindowSink(Sink):
 
     def __init__(self) -> None:
         """Raises OutputError where no window can be opened."""
-        if "GUI:                           NONE" in cv2.getBuildInformation():
-            raise OutputError(
-                "--show needs windows, which opencv-python-headless does not have; "
-                "pip uninstall opencv-python-headless, pip install opencv-python"
-            )
-        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise OutputError("--show needs a display (DISPLAY is not set); omit --show")
+        missing = missing_for_windows()
+        if missing:
+            raise OutputError(f"--show needs a window: {'; '.join(missing)}; or omit --show")
         self._before = time.perf_counter()
         self._rate = 0.0
 

@@ -1,0 +1,110 @@
+"""The options that name a model, of hyperseg-run and hyperseg-benchmark."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import pytest
+from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli.benchmark import benchmark
+from hyperseg_runtime.cli.run import run
+from hyperseg_runtime.discovery import shipped_models
+from hyperseg_runtime.model_kinds import not_an_input
+
+from .conftest import Finished
+from .stand_in import write_model
+
+QUICK = ("--protocol", "A", "--repetitions", "3", "--warm-up", "0", "--json")
+
+
+def execute(command: click.Command, *arguments: object) -> Finished:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        common.execute(command, f"hyperseg-{command.name}", [str(argument) for argument in arguments])
+    assert isinstance(ended.value.code, int)
+    return Finished(ended.value.code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("f.png", np.zeros((8, 8, 3), np.uint8))
+    return tmp_path
+
+
+def test_models_of_a_benchmark_by_place_and_by_option(folder: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_model(Path(f"{name}.onnx"))
+    done = execute(benchmark, "a.onnx", "--model", "b.onnx", "--model", "c.onnx", *QUICK)
+    assert done.code == 0, done.err
+    assert [model["name"] for model in json.loads(done.out)["models"]] == ["a.onnx", "b.onnx", "c.onnx"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda name: execute(run, "f.png", "--model", name),
+        lambda name: execute(benchmark, name),
+        lambda name: execute(benchmark, "--model", name, "--profile"),
+    ],
+    ids=["run", "benchmark", "profile"],
+)
+def test_a_checkpoint_is_to_be_exported(folder: Path, call: Callable[[str], Finished]) -> None:
+    Path("m.pt").write_bytes(b"PK\x03\x04")
+    call("m.pt").failed_with("m.pt is a checkpoint", "hyperseg-export --ckpt m.pt --onnx")
+    call("nope").failed_with("no file nope", *shipped_models())
+    call("nope.onnx").failed_with("nope.onnx")
+    assert sorted(path.name for path in folder.iterdir()) == ["f.png", "m.pt"]
+
+
+@pytest.mark.parametrize("command", [run, benchmark], ids=["run", "benchmark"])
+def test_an_engine_that_cannot_run_is_no_reason_for_another_model(folder: Path, command: click.Command) -> None:
+    Path("m.fp16.engine").write_bytes(b"plan")
+    arguments = ["f.png"] if command is run else []
+    execute(command, *arguments).failed_with("m.fp16.engine", "--model FILE", "--model camvid-lite")
+    write_model(Path("m.onnx"))
+    execute(command, *arguments).failed_with("m.fp16.engine", "choose --model m.onnx")
+    assert not Path("f.segmented.png").exists()
+
+
+def test_the_shipped_model_by_its_name(folder: Path) -> None:
+    write_model(Path("m.onnx"))
+    (name,) = shipped_models()
+    done = execute(run, "f.png", "--model", name, "--resolution", "64x64")
+    assert done.code == 0, done.err
+    assert str(shipped_models()[name]) in done.out and "knows only the 11 classes of CamVid" in done.out
+
+
+def test_a_stale_engine_that_was_named_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hyperseg_runtime import discovery
+
+    monkeypatch.setattr(discovery, "_warning", lambda _: "m.engine is older than m.onnx")
+    model = write_model(Path("m.onnx"))
+    shutil.copy(model, "other.onnx")
+    done = execute(run, "f.png", "--model", "other.onnx")
+    assert (done.code, done.err) == (0, "hyperseg-run: warning: m.engine is older than m.onnx\n")
+
+
+def test_a_shipped_model_instead_of_a_missing_one_is_said_with_json_too(folder: Path) -> None:
+    done = execute(run, "f.png", "--json", "--resolution", "64x64")
+    assert done.code == 0
+    assert json.loads(done.out)["model"] == str(*shipped_models().values())
+    (line,) = done.err.splitlines()
+    assert line.startswith("hyperseg-run: model ") and "has no model of any kind" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("m.ONNX", "--model m.ONNX"), ("m.engine", "--model m.engine"), ("m.pth", "hyperseg-export --ckpt m.pth --onnx")],
+)
+def test_a_model_in_place_of_an_input(name: str, message: str) -> None:
+    assert message in (not_an_input(Path(name)) or "")
+    assert not_an_input(Path("clip.mp4")) is None
