@@ -28,8 +28,8 @@ _RIDGE, _SIGMA = 175.0, 1.12
 _HALF_WIDTH = 0.67 * _SIGMA
 """Half the line's width in pixels of the labels. The lower the value of the field at the line's edge, the less its
 small variations along the border change the width."""
-_INK, _SHADE = 0.9, 0.4
-"""Opacity of the line and of its casing."""
+_SHADE = 0.35
+"""Opacity of the line's casing."""
 _CASING = 1.6
 """Width of the line with its dark casing, which makes it visible on bright ground; relative to the line's."""
 
@@ -50,13 +50,16 @@ def border_field(labels: Labels, size: Size) -> Field:
     return np.asarray(blurred, np.uint8)
 
 
-def draw_lines(image: Frame, field: Field, scale: float, colours: NDArray[np.uint8], ranks: Labels | None) -> None:
-    """Draws the borders of `field` into `image` of the same size.
+def draw_lines(
+    image: Frame, field: Field, scale: float, opacity: float, colours: NDArray[np.uint8], ranks: Labels | None = None
+) -> None:
+    """Draws the borders of `field` into `image` of the same size, which must be contiguous.
 
     scale: pixels of the image to one of the labels; the line's width is proportional to it.
+    opacity: of the line, 0 to 1.
     colours: BGR of the line, uint8 [n, 3], for each value of `ranks` (uint8, the image's size); one colour without.
     """
-    brush = _brush(scale)
+    brush = _brush(scale, opacity)
     pixels = np.flatnonzero(field >= brush.first)
     if not pixels.size:
         return
@@ -80,8 +83,8 @@ class _Brush:
 
 
 @lru_cache(maxsize=8)
-def _brush(scale: float) -> _Brush:
-    ink, casing = _INK * _coverage(_HALF_WIDTH, scale), _SHADE * _coverage(_CASING * _HALF_WIDTH, scale)
+def _brush(scale: float, opacity: float) -> _Brush:
+    ink, casing = opacity * _coverage(_HALF_WIDTH, scale), _SHADE * _coverage(_CASING * _HALF_WIDTH, scale)
     keep = (1 - casing) * (1 - ink)
     painted = np.flatnonzero(keep < 1 - 1 / 64)
     return _Brush(np.round(256 * keep).astype(np.uint16), np.floor(256 * ink).astype(np.uint16), int(painted[0]))

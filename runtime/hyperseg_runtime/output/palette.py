@@ -1,7 +1,8 @@
 """Colours of the classes in rendered images: the dataset's palette, or one whose colours are easy to tell apart.
 
-The distinct palette is computed: each colour is the one farthest from all colours before it, where the distance of two
-colours is the smallest one that any viewer sees: with normal vision, or as a dichromat sees them.
+The distinct palette is computed: each colour is the one farthest from all colours before it. The distance of two
+colours is what viewers see in the worst case: a dichromat of any kind, or, as a dichromat has two dimensions of colour
+left of three, half of the distance that is seen with normal vision.
 
 Distances are Euclidean in CIELAB (CIE 1976). Dichromatic vision is simulated with the matrices of Machado, Oliveira and
 Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (IEEE TVCG 15(6), 2009), severity
@@ -39,8 +40,10 @@ _VISIONS = np.array(
     ]
 )
 """Normal vision, protanopia, deuteranopia, tritanopia: matrices on linear RGB."""
+_WEIGHTS = np.array([0.5, 1.0, 1.0, 1.0], np.float32)[:, np.newaxis]
+"""Of the distances that each of them sees."""
 _LEVELS = np.linspace(0, 255, 16)
-_MIN_LIGHTNESS, _MAX_LIGHTNESS = 38.0, 92.0
+_MIN_LIGHTNESS, _MAX_LIGHTNESS = 34.0, 95.0
 _MIN_CHROMA = 28.0
 """Candidates are lighter than shadows, darker than highlights, and no greys: streets are grey."""
 
@@ -53,9 +56,9 @@ _EXPECTED: dict[str, tuple[int, int, int]] = {
     "terrain": (170, 240, 120),
     "grass": (170, 240, 120),
     "water": (60, 110, 255),
-    "road": (150, 50, 150),
-    "pavement": (190, 130, 190),
-    "sidewalk": (200, 80, 200),
+    "road": (110, 50, 140),
+    "pavement": (235, 120, 235),
+    "sidewalk": (235, 120, 235),
     "building": (190, 0, 50),
     "person": (255, 0, 0),
     "pedestrian": (255, 0, 0),
@@ -72,11 +75,12 @@ def palette_of(metadata: Metadata, palette: Palette) -> Colours:
     own = np.asarray(metadata.palette, np.uint8).reshape(-1, 3)
     if palette is Palette.DATASET:
         return own
-    wanted = own.copy()
+    wanted, weights = own.copy(), np.ones(len(own))
     for label, name in enumerate(metadata.class_names):
-        expected = (_EXPECTED[word] for word in name.casefold().split() if word in _EXPECTED)
-        wanted[label] = next(expected, own[label])
-    return _near(distinct(metadata.num_classes), wanted)
+        expected = next((_EXPECTED[word] for word in name.casefold().split() if word in _EXPECTED), None)
+        if expected is not None:
+            wanted[label], weights[label] = expected, 4.0
+    return _near(distinct(metadata.num_classes), wanted, weights)
 
 
 @lru_cache(maxsize=8)
@@ -105,17 +109,9 @@ def seen_colours(colours: Colours) -> NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(seen.astype(np.float32), cv2.COLOR_LRGB2Lab))
 
 
-def smallest_distance(colours: Colours) -> float:
-    """The smallest distance of two of the colours for any viewer; infinite for a single colour."""
-    seen = seen_colours(colours)
-    distances = np.linalg.norm(seen[:, :, np.newaxis] - seen[:, np.newaxis], axis=-1).min(axis=0)
-    np.fill_diagonal(distances, np.inf)
-    return float(distances.min())
-
-
 def _distances(seen: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-    """From one colour to all: the smallest of the viewers' distances."""
-    return np.asarray(np.linalg.norm(seen - seen[:, index : index + 1], axis=-1).min(axis=0))
+    """From one colour to all others, in the worst case."""
+    return np.asarray((_WEIGHTS * np.linalg.norm(seen - seen[:, index : index + 1], axis=-1)).min(axis=0))
 
 
 def _candidates() -> Colours:
@@ -126,12 +122,19 @@ def _candidates() -> Colours:
     return np.asarray(levels[wanted])
 
 
-def _near(colours: Colours, wanted: Colours) -> Colours:
-    """The same colours in another order: each class gets one near the colour wanted for it, the nearest pairs first."""
+def _near(colours: Colours, wanted: Colours, weights: NDArray[np.float64]) -> Colours:
+    """The same colours in another order: each class gets one near the colour wanted for it.
+
+    Classes exchange colours in pairs for as long as that lowers the weighted sum of squared distances.
+    """
     distances = np.linalg.norm(seen_colours(colours)[0][np.newaxis] - seen_colours(wanted)[0][:, np.newaxis], axis=-1)
-    ordered = np.empty_like(colours)
-    for _ in range(len(wanted)):
-        label, nearest = np.unravel_index(int(np.argmin(distances)), distances.shape)
-        ordered[label] = colours[nearest]
-        distances[label], distances[:, nearest] = np.inf, np.inf
-    return ordered
+    costs = weights[:, np.newaxis] * distances.astype(np.float64) ** 2
+    order = np.arange(len(colours))
+    while True:
+        exchanged = costs[:, order]
+        own = np.diagonal(exchanged)
+        gains = own[:, np.newaxis] + own - exchanged - exchanged.T
+        first, second = divmod(int(np.argmax(gains)), len(order))
+        if gains[first, second] <= 1e-6:
+            return np.asarray(colours[order])
+        order[[first, second]] = order[[second, first]]

@@ -17,6 +17,7 @@ from hyperseg_runtime.output.palette import Palette, palette_of
 from hyperseg_runtime.preprocess import Frame, Labels, restore
 
 _WHITE = np.full((1, 3), 255, np.uint8)
+_OUTLINE_OPACITY, _CONTOUR_OPACITY = 0.7, 0.95
 _BACKDROP = 128
 """Grey under the legend's colours, which it shows as the overlay does: mixed with what lies below."""
 
@@ -119,11 +120,11 @@ class Renderer:
         scale = float(np.sqrt(image.shape[0] * image.shape[1] / labels.size))
         field = border_field(ranks, size)
         if self._look.style is not Style.CONTOUR:
-            draw_lines(image, field, scale, _WHITE, None)
+            draw_lines(image, field, scale, _OUTLINE_OPACITY, _WHITE)
             return
         # The line between two classes has the colour of the later one: in the datasets' orders, things come after
         # what they stand on and before.
         later = restore(np.asarray(cv2.dilate(ranks, np.ones((3, 3), np.uint8)), np.uint8), size)
         colours = np.zeros((256, 3), np.uint8)
         colours[self._ranks[self._drawn]] = self._colours[self._drawn]
-        draw_lines(image, field, scale, colours, later)
+        draw_lines(image, field, scale, _CONTOUR_OPACITY, colours, later)

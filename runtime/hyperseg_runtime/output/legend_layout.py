@@ -1,0 +1,135 @@
+"""Layout of a legend: the largest text and the most names that fit into a given share of the frame.
+
+The text shrinks first, then names are shortened and the last entries are only counted ("+3 more"), and where not even
+one entry fits there is no legend.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hyperseg_runtime.output.lettering import shortened, text_width
+from hyperseg_runtime.preprocess import Size
+
+MAX_SHARE = 0.15
+"""The panel's largest share of the frame's area."""
+_MIN_FONT = 10
+"""The smallest legible text, in pixels."""
+_FONT_SHARE = 1 / 42
+"""Size of the text by the frame's shorter side, if there is room."""
+_NAME_WIDTHS = (14.0, 7.0, 4.0)
+"""Widths to which long names are shortened, one after the other, in sizes of the font."""
+_ENOUGH = 4
+"""Entries that are enough not to shorten names further for the sake of more."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A panel of `texts` in columns from top to bottom, the first `named` of which are entries. In pixels."""
+
+    texts: tuple[str | None, ...]
+    named: int
+    font: int
+    rows: int
+    columns: int
+    text_width: int
+
+    @property
+    def row(self) -> int:
+        """Distance of the baselines of two rows."""
+        return round(self.font * 1.5)
+
+    @property
+    def swatch(self) -> tuple[int, int]:
+        """Width and height of the patch of colour."""
+        return round(self.font * 1.4), round(self.font * 0.75)
+
+    @property
+    def indent(self) -> int:
+        """From the patch's left edge to the text."""
+        return round(self.font * 1.9)
+
+    @property
+    def padding(self) -> int:
+        return max(2, self.font // 2)
+
+    @property
+    def margin(self) -> int:
+        """Between the panel and the frame's edges."""
+        return max(1, self.font // 2)
+
+    @property
+    def column(self) -> int:
+        """Distance of two columns."""
+        return self.indent + self.text_width + self.font
+
+    @property
+    def width(self) -> int:
+        return self.columns * self.column - self.font + 2 * self.padding
+
+    @property
+    def height(self) -> int:
+        return self.rows * self.row + 2 * self.padding - (self.row - self.font)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Left end and baseline of an entry, in the panel."""
+        column, row = divmod(index, self.rows)
+        return self.padding + column * self.column, self.padding + round(self.font * 0.85) + row * self.row
+
+    def fits(self, size: Size) -> bool:
+        height, width = size
+        inside = self.width + 2 * self.margin <= width and self.height + 2 * self.margin <= height
+        return inside and self.width * self.height <= MAX_SHARE * height * width
+
+
+def arranged(texts: Sequence[str | None], reserved: Sequence[str], size: Size) -> Layout | None:
+    """The layout of `texts` (None: an empty place) in a frame of `size`, height and width; None if there is no room.
+
+    reserved: names that the width must be enough for, those of `texts` among them.
+    """
+    if not texts:
+        return None
+    font = max(_MIN_FONT, round(min(size) * _FONT_SHARE))
+    while font > _MIN_FONT:
+        whole = _in_columns(texts, reserved, len(texts), font, _NAME_WIDTHS[0], size)
+        if whole is not None:
+            return whole
+        font = max(_MIN_FONT, min(font - 1, round(font * 0.9)))
+    best: Layout | None = None
+    for name_width in _NAME_WIDTHS:
+        for named in range(len(texts), 0, -1):
+            if best is not None and named <= best.named:
+                break
+            found = _in_columns(texts, reserved, named, font, name_width, size)
+            if found is not None:
+                best = found
+                break
+        if best is not None and best.named >= min(_ENOUGH, len(texts)):
+            break
+    return best
+
+
+def _in_columns(
+    texts: Sequence[str | None], reserved: Sequence[str], named: int, font: int, name_width: float, size: Size
+) -> Layout | None:
+    """The layout of the first `named` texts with as few columns as fit, and a count of the others."""
+    limit = round(name_width * font)
+    lines = [None if text is None else shortened(text, limit, font) for text in texts[:named]]
+    others = sum(text is not None for text in texts[named:])
+    if others:
+        lines.append(f"+{others} more")
+    widest = max(text_width(line, font) for line in [*(line for line in lines if line), *_kept(reserved, limit, font)])
+    for columns in range(1, len(lines) + 1):
+        rows = math.ceil(len(lines) / columns)
+        layout = Layout(tuple(lines), named, font, rows, math.ceil(len(lines) / rows), widest)
+        if layout.fits(size):
+            return layout
+        if layout.width > size[1]:
+            break
+    return None
+
+
+def _kept(reserved: Sequence[str], limit: int, font: int) -> list[str]:
+    return [shortened(text, limit, font) for text in reserved]
