@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -19,17 +19,11 @@ from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.inputs import ImageTask, Kind, Task, plan
-from hyperseg_runtime.output.render import Renderer, Style
-from hyperseg_runtime.output.sinks import (
-    STATS_SUFFIXES,
-    ImageSink,
-    LabelSink,
-    Sink,
-    StatsFile,
-    StatsSink,
-    VideoSink,
-    WindowSink,
-)
+from hyperseg_runtime.output.class_selection import select_classes
+from hyperseg_runtime.output.coco import COCO_SUFFIX, CocoFile
+from hyperseg_runtime.output.render import Appearance, Renderer
+from hyperseg_runtime.output.sinks import ImageSink, LabelSink, PolygonSink, Sink, StatsSink, VideoSink, WindowSink
+from hyperseg_runtime.output.stats import STATS_SUFFIXES, StatsFile
 from hyperseg_runtime.output_files import check_target, make_folder
 from hyperseg_runtime.pipeline import Job, JobSummary, LivePolicy
 from hyperseg_runtime.preprocess import Size
@@ -51,11 +45,12 @@ class RunSession:
     threads: int | None
     resolution: Size | None
     selection: Selection
-    style: Style
-    alpha: float
-    legend: bool
+    look: Appearance
+    classes: str | None
+    """Names and numbers of the classes to draw, as on the command line."""
     labels: Path | None
     stats: Path | None
+    polygons: Path | None
     show: bool
     policy: LivePolicy
     force: bool
@@ -71,13 +66,20 @@ class RunSession:
         with ExitStack() as stack:
             segmenter = stack.enter_context(self._open_model())
             interrupt = stack.enter_context(_GracefulInterrupt())
-            stats = None
+            metadata, look, stats, polygons = segmenter.metadata, self.look, None, None
+            if self.classes is not None:
+                look = replace(look, classes=select_classes(self.classes, metadata.class_names))
             if self.stats is not None:
-                stats = StatsFile(self.stats, segmenter.metadata.class_names)
+                stats = StatsFile(self.stats, metadata.class_names)
                 stack.callback(stats.close)
+            if self.polygons is not None:
+                polygons = CocoFile(self.polygons, metadata, look.classes)
+                stack.callback(polygons.close)
             for task in tasks:
+                shared: list[Sink] = [] if stats is None else [StatsSink(stats, task.source)]
+                shared += [] if polygons is None else [PolygonSink(polygons, task.source)]
                 try:
-                    summary = self._run_task(task, segmenter, stats, window, interrupt)
+                    summary = self._run_task(task, segmenter, look, [*shared, *window], interrupt)
                 except HyperSegError as error:
                     common.report(NAME, error)
                     records.append({"input": task.source, "error": str(error)})
@@ -112,9 +114,15 @@ class RunSession:
                     f"{self.labels} has PNG files in it; --force may replace them, or choose another folder"
                 )
         if self.stats is not None:
-            if self.stats.suffix not in STATS_SUFFIXES:
+            if self.stats.suffix.lower() not in STATS_SUFFIXES:
                 raise OutputError(f"{self.stats}: statistics are written as {', '.join(STATS_SUFFIXES)}")
             check_target(self.stats, self.force)
+        if self.polygons is not None:
+            if self.polygons.suffix.lower() != COCO_SUFFIX:
+                raise OutputError(f"{self.polygons}: polygons are written as {COCO_SUFFIX}")
+            if self.stats is not None and self.stats.resolve() == self.polygons.resolve():
+                raise OutputError(f"{self.polygons} is named for statistics and for polygons; name two files")
+            check_target(self.polygons, self.force)
 
     def _open_model(self) -> Segmenter:
         path, reason = self.model, "--model"
@@ -130,8 +138,8 @@ class RunSession:
         self,
         task: Task,
         segmenter: Segmenter,
-        stats: StatsFile | None,
-        window: list[Sink],
+        look: Appearance,
+        shared: list[Sink],
         interrupt: _GracefulInterrupt,
     ) -> JobSummary:
         source, main_sink = self._open(task)
@@ -139,16 +147,14 @@ class RunSession:
             stack.callback(source.close)
             sinks = [main_sink]
             if self.labels is not None:
-                sinks.append(LabelSink(self.labels))
-            if stats is not None:
-                sinks.append(StatsSink(stats, task.source))
+                sinks.append(LabelSink(self.labels, segmenter.metadata.palette))
             clock = StageClock()
             progress = stack.enter_context(_RunProgress(source, clock, visible=not self.as_json))
             return Job(
                 source,
                 segmenter,
-                Renderer(segmenter.metadata, self.style, self.alpha, self.legend),
-                [*sinks, *window],
+                Renderer(segmenter.metadata, replace(look, moving=not isinstance(task, ImageTask))),
+                [*sinks, *shared],
                 self.policy,
                 clock,
                 on_frame=progress.frame_done,

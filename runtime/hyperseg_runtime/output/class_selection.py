@@ -30,7 +30,9 @@ def _one(part: str, names: Sequence[str]) -> frozenset[int]:
     if part.isascii() and part.isdigit() and len(part) < 10:
         if int(part) < len(names):
             return frozenset({int(part)})
-        raise InputError(f"--classes: there is no class {part}; the model's are 0 to {len(names) - 1}: {_listed(names)}")
+        raise InputError(
+            f"--classes: there is no class {part}; the model's are 0 to {len(names) - 1}: {_listed(names)}"
+        )
     by_folded = {_folded(name): name for name in names}
     close = difflib.get_close_matches(_folded(part), by_folded, n=1)
     proposal = f"; did you mean {by_folded[close[0]]!r}?" if close else ";"

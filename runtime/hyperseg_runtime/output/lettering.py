@@ -17,8 +17,9 @@ _HERSHEY_UNIT = 30.0
 """Size of the text that OpenCV's stroke font has at scale 1, in pixels of `size` below."""
 _LATIN = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "œ": "oe", "Œ": "Oe"}
-    | {"þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "ı": "i", "’": "'", "–": "-", "—": "-"}
+    | {"þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "\u0131": "i", "\u2019": "'", "\u2013": "-", "\u2014": "-"}
 )
+"""Letters and marks that do not decompose into a Latin letter and an accent."""
 
 
 @lru_cache(maxsize=1)

@@ -38,11 +38,11 @@ def border_field(labels: Labels, size: Size) -> Field:
     """The field of the borders between labels of any size, at `size` (height and width)."""
     if min(labels.shape) < 2:  # one row or column: its borders are points
         return np.zeros(size, np.uint8)
-    beside = cv2.compare(labels[:, :-1], labels[:, 1:], cv2.CMP_NE)
-    below = cv2.compare(labels[:-1], labels[1:], cv2.CMP_NE)
+    beside = np.asarray(cv2.compare(labels[:, :-1], labels[:, 1:], cv2.CMP_NE), np.uint8)
+    below = np.asarray(cv2.compare(labels[:-1], labels[1:], cv2.CMP_NE), np.uint8)
     above, under, left, right = beside[:-1], beside[1:], below[:, :-1], below[:, 1:]
     straight, bent = (above & under) | (left & right), (above | under) & (left | right)
-    corners = cv2.copyMakeBorder(np.asarray((straight & _STRAIGHT) | (bent & _BEND)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    corners = cv2.copyMakeBorder((straight & _STRAIGHT) | (bent & _BEND), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     pixels = cv2.boxFilter(corners, -1, (2, 2), anchor=(0, 0), normalize=False)[:-1, :-1]
     blurred = cv2.GaussianBlur(pixels, (5, 5), 0)
     if blurred.shape != size:

@@ -49,21 +49,21 @@ def _regions_of(labels: Labels, label: int) -> Iterator[Region]:
     # OpenCV's contours run through the centres of border pixels. Of pixels cut in four, the centres tell the edges.
     quarters = cv2.resize(mask, (2 * width, 2 * height), interpolation=cv2.INTER_NEAREST)
     contours, hierarchy = cv2.findContours(quarters, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    rings = [_edges(contour) + np.array([left, top], np.int32) for contour in contours]
-    for index, (_, _, first_hole, parent) in enumerate(np.asarray(hierarchy).reshape(-1, 4)):
+    rings = [_edges(np.asarray(contour, np.int32)) + np.array([left, top], np.int32) for contour in contours]
+    links = np.asarray(hierarchy, np.int32).reshape(-1, 4)  # next and previous sibling, first child, parent
+    for ring, (_, _, first_hole, parent) in zip(rings, links, strict=True):
         if parent < 0:
-            holes = [rings[hole] for hole in _siblings(np.asarray(hierarchy).reshape(-1, 4), int(first_hole))]
-            ring = rings[index]
+            holes = [rings[hole] for hole in _siblings(links, int(first_hole))]
             low, high = ring.min(axis=0), ring.max(axis=0)
             area = abs(_twice_area(ring)) - sum(abs(_twice_area(hole)) for hole in holes)
             box = (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
             yield Region(label, _joined(ring, holes), area // 2, box)
 
 
-def _siblings(hierarchy: NDArray[np.int32], first: int) -> Iterator[int]:
+def _siblings(links: NDArray[np.int32], first: int) -> Iterator[int]:
     while first >= 0:
         yield first
-        first = int(hierarchy[first, 0])
+        first = int(links[first, 0])
 
 
 def _edges(contour: NDArray[np.int32]) -> Ring:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.output.legend import Corner, Legend
 from hyperseg_runtime.output.outlines import border_field, draw_lines
@@ -35,7 +36,7 @@ class Style(str, Enum):
 class Appearance:
     """What the images look like.
 
-    Raises ValueError for an opacity outside 0 to 1.
+    Raises InputError for an opacity outside 0 to 1.
     """
 
     style: Style = Style.OVERLAY
@@ -43,8 +44,9 @@ class Appearance:
     """Opacity of the colours in overlays, 0 to 1."""
     legend: Corner | None = None
     palette: Palette = Palette.DATASET
-    outline: bool = False
-    """Draw a light line between areas; contours are lines in any case."""
+    outline: bool | None = None
+    """Whether to draw a light line between areas; None: where visible colours are mixed with the frame.
+    Contours are lines in any case."""
     classes: Collection[int] | None = None
     """The classes to draw; None: all."""
     moving: bool = False
@@ -52,7 +54,18 @@ class Appearance:
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha is from 0 to 1, not {self.alpha}")
+            raise InputError(f"alpha {self.alpha} is not an opacity from 0 to 1")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether colours are mixed with the frame."""
+        return self.style in (Style.OVERLAY, Style.SIDE_BY_SIDE)
+
+    @property
+    def has_lines(self) -> bool:
+        if self.style is Style.CONTOUR:
+            return True
+        return self.mixes and self.alpha > 0 if self.outline is None else self.outline
 
 
 class Renderer:
@@ -74,7 +87,7 @@ class Renderer:
         self._ranks[self._drawn] = np.arange(int(self._drawn.sum())) + (0 if self._drawn.all() else 1)
         self._legend = None
         if self._look.legend is not None:
-            swatches = self._mixed(colours, np.full_like(colours, _BACKDROP)) if self._mixes else colours
+            swatches = self._mixed(colours, np.full_like(colours, _BACKDROP)) if self._look.mixes else colours
             self._legend = Legend(metadata.class_names, swatches, self._look.legend, self._look.moving)
 
     def __call__(self, frame: Frame, labels: Labels, network_labels: Labels | None = None) -> Frame:
@@ -86,15 +99,11 @@ class Renderer:
             network_labels = labels
         areas = self._areas(labels)
         image = self._fill(frame, labels, areas)
-        if self._look.outline or self._look.style is Style.CONTOUR:
+        if self._look.has_lines:
             self._draw_outlines(image, network_labels)
         if self._legend is not None:
             self._legend.draw(image, areas)
-        return np.hstack([frame, image]) if self._look.style is Style.SIDE_BY_SIDE else image
-
-    @property
-    def _mixes(self) -> bool:
-        return self._look.style in (Style.OVERLAY, Style.SIDE_BY_SIDE)
+        return np.asarray(np.hstack([frame, image]), np.uint8) if self._look.style is Style.SIDE_BY_SIDE else image
 
     def _mixed(self, colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(cv2.addWeighted(colours, self._look.alpha, ground, 1.0 - self._look.alpha, 0.0), np.uint8)
@@ -107,7 +116,7 @@ class Renderer:
         if self._look.style is Style.CONTOUR:
             return frame.copy()
         mask = np.asarray(cv2.applyColorMap(labels, self._colours[:, np.newaxis]), np.uint8)
-        if not self._mixes:
+        if not self._look.mixes:
             return mask
         image = self._mixed(mask, frame)
         if areas[~self._drawn].any():
