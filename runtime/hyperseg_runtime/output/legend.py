@@ -47,9 +47,9 @@ class Legend:
         self._arranged: tuple[tuple[int | None, ...], Size] | None = None
         self._layout: Layout | None = None
 
-    def draw(self, image: Frame, areas: NDArray[np.int64]) -> None:
-        """Draws the classes with an area into `image`. areas: pixels of each label, [n]."""
-        entries = self._entries.update(areas / (image.shape[0] * image.shape[1]))
+    def draw(self, image: Frame, shares: NDArray[np.float64]) -> None:
+        """Draws the legend into `image`. shares: of the image, for each label: [n]."""
+        entries = self._entries.update(shares)
         size = (image.shape[0], image.shape[1])
         if self._arranged != (entries, size):
             self._arranged, self._layout = (entries, size), self._arrange(entries, size)

@@ -59,15 +59,23 @@ def writable(name: str, otherwise: str) -> str:
 
 
 def shortened(text: str, width: int, size: int) -> str:
-    """The text, with its end replaced by an ellipsis as far as `width` pixels demand; possibly the ellipsis alone."""
+    """The text, with its middle replaced by an ellipsis as far as `width` pixels demand; possibly the ellipsis alone.
+
+    Names of one kind often differ only at the end.
+    """
     if text_width(text, size) <= width:
         return text
     low, high = 0, len(text) - 1
-    while low < high:  # the longest beginning that fits
+    while low < high:  # the most letters that fit
         middle = (low + high + 1) // 2
-        fits = text_width(text[:middle].rstrip() + ELLIPSIS, size) <= width
+        fits = text_width(_without_middle(text, middle), size) <= width
         low, high = (middle, high) if fits else (low, middle - 1)
-    return text[:low].rstrip() + ELLIPSIS
+    return _without_middle(text, low)
+
+
+def _without_middle(text: str, letters: int) -> str:
+    end = letters * 2 // 5
+    return text[: letters - end].rstrip() + ELLIPSIS + text[len(text) - end :].lstrip()
 
 
 @lru_cache(maxsize=1024)

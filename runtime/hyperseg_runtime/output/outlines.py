@@ -30,6 +30,7 @@ _HALF_WIDTH = 0.67 * _SIGMA
 small variations along the border change the width."""
 _SHADE = 0.35
 """Opacity of the line's casing."""
+_PIXEL = np.dtype((np.void, 3))
 _CASING = 1.6
 """Width of the line with its dark casing, which makes it visible on bright ground; relative to the line's."""
 
@@ -63,11 +64,13 @@ def draw_lines(
     pixels = np.flatnonzero(field >= brush.first)
     if not pixels.size:
         return
-    values = field.reshape(-1)[pixels]
-    colour = colours[:1] if ranks is None else colours[ranks.reshape(-1)[pixels]]
-    flat = image.reshape(-1, 3)
-    mixed = flat.take(pixels, axis=0) * brush.keep[values][:, np.newaxis] + colour * brush.ink[values][:, np.newaxis]
-    flat[pixels] = (mixed >> 8).astype(np.uint8)
+    values, flat = field.reshape(-1)[pixels], image.reshape(-1, 3)
+    if ranks is None:
+        ink = (brush.ink * colours[:1]).take(values, axis=0)
+    else:
+        ink = brush.ink.take(values, axis=0) * colours.take(ranks.reshape(-1)[pixels], axis=0)
+    mixed = ((flat.take(pixels, axis=0) * brush.keep.take(values, axis=0) + ink) >> 8).astype(np.uint8)
+    np.put(flat.view(_PIXEL), pixels, mixed.view(_PIXEL))  # a third of the time of flat[pixels] = mixed
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class _Brush:
     """How a pixel is painted, by the value of the field there."""
 
     keep: NDArray[np.uint16]
-    """Share of the image that remains, in 1/256: [256]."""
+    """Share of the image that remains, in 1/256: [256, 3], the same in all channels."""
     ink: NDArray[np.uint16]
-    """Share of the line's colour, in 1/256: [256]; the rest is the dark casing."""
+    """Share of the line's colour, likewise; the rest is the dark casing."""
     first: int
     """The smallest value that is painted."""
 
@@ -87,7 +90,8 @@ def _brush(scale: float, opacity: float) -> _Brush:
     ink, casing = opacity * _coverage(_HALF_WIDTH, scale), _SHADE * _coverage(_CASING * _HALF_WIDTH, scale)
     keep = (1 - casing) * (1 - ink)
     painted = np.flatnonzero(keep < 1 - 1 / 64)
-    return _Brush(np.round(256 * keep).astype(np.uint16), np.floor(256 * ink).astype(np.uint16), int(painted[0]))
+    shares = [np.repeat(np.floor(256 * share).astype(np.uint16)[:, np.newaxis], 3, axis=1) for share in (keep, ink)]
+    return _Brush(shares[0], shares[1], int(painted[0]))
 
 
 def _coverage(half_width: float, scale: float) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,10 @@ from hyperseg_runtime.preprocess import Frame, Labels, restore
 
 _WHITE = np.full((1, 3), 255, np.uint8)
 _OUTLINE_OPACITY, _CONTOUR_OPACITY = 0.7, 0.95
+_SMALL = 240
+"""Shorter side of a frame, in pixels, below which outlines fade: no line is thinner than a pixel."""
+_SAMPLE = 200_000
+"""Pixels that are enough to tell which classes are there."""
 _BACKDROP = 128
 """Grey under the legend's colours, which it shows as the overlay does: mixed with what lies below."""
 
@@ -95,45 +100,55 @@ class Renderer:
 
         network_labels: the same labels at the network's resolution, where lines are smoother than those of `labels`.
         """
-        if network_labels is None or network_labels.shape[0] > labels.shape[0]:
+        if network_labels is None or np.any(np.greater(network_labels.shape, labels.shape)):
             network_labels = labels
-        areas = self._areas(labels)
-        image = self._fill(frame, labels, areas)
+        image = self._fill(frame, labels)
         if self._look.has_lines:
             self._draw_outlines(image, network_labels)
         if self._legend is not None:
-            self._legend.draw(image, areas)
-        return np.asarray(np.hstack([frame, image]), np.uint8) if self._look.style is Style.SIDE_BY_SIDE else image
+            self._legend.draw(image, _shares(labels) * self._drawn)
+        if self._look.style is Style.SIDE_BY_SIDE:
+            return np.asarray(np.hstack([frame, image]), np.uint8)
+        return image
 
     def _mixed(self, colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(cv2.addWeighted(colours, self._look.alpha, ground, 1.0 - self._look.alpha, 0.0), np.uint8)
 
-    def _areas(self, labels: Labels) -> NDArray[np.int64]:
-        """Pixels of each label: int64 [256]."""
-        return np.asarray(cv2.calcHist([labels], [0], None, [256], [0, 256]), np.int64).reshape(-1)
+    def _hides(self, labels: Labels) -> bool:
+        """Whether some of the labels may be left without colour."""
+        return self._look.classes is not None or not self._drawn[labels.max()]
 
-    def _fill(self, frame: Frame, labels: Labels, areas: NDArray[np.int64]) -> Frame:
+    def _fill(self, frame: Frame, labels: Labels) -> Frame:
         if self._look.style is Style.CONTOUR:
-            return frame.copy()
+            return np.array(frame)
         mask = np.asarray(cv2.applyColorMap(labels, self._colours[:, np.newaxis]), np.uint8)
         if not self._look.mixes:
             return mask
         image = self._mixed(mask, frame)
-        if areas[~self._drawn].any():
-            cv2.copyTo(frame, (~self._drawn).astype(np.uint8)[labels], image)
+        if self._hides(labels):
+            cv2.copyTo(frame, np.asarray(cv2.LUT(labels, (~self._drawn).astype(np.uint8))), image)
         return image
 
     def _draw_outlines(self, image: Frame, labels: Labels) -> None:
-        ranks = np.asarray(cv2.LUT(labels, self._ranks), np.uint8)
+        ranks = np.asarray(cv2.LUT(labels, self._ranks), np.uint8) if self._hides(labels) else labels
         size = (image.shape[0], image.shape[1])
         scale = float(np.sqrt(image.shape[0] * image.shape[1] / labels.size))
         field = border_field(ranks, size)
         if self._look.style is not Style.CONTOUR:
-            draw_lines(image, field, scale, _OUTLINE_OPACITY, _WHITE)
+            draw_lines(image, field, scale, _OUTLINE_OPACITY * min(1.0, min(size) / _SMALL), _WHITE)
             return
         # The line between two classes has the colour of the later one: in the datasets' orders, things come after
         # what they stand on and before.
         later = restore(np.asarray(cv2.dilate(ranks, np.ones((3, 3), np.uint8)), np.uint8), size)
-        colours = np.zeros((256, 3), np.uint8)
-        colours[self._ranks[self._drawn]] = self._colours[self._drawn]
+        colours = self._colours
+        if ranks is not labels:
+            colours = np.zeros((256, 3), np.uint8)
+            colours[self._ranks[self._drawn]] = self._colours[self._drawn]
         draw_lines(image, field, scale, _CONTOUR_OPACITY, colours, later)
+
+
+def _shares(labels: Labels) -> NDArray[np.float64]:
+    """The share of each label, [256], of a large image from a regular sample of its pixels."""
+    step = max(1, math.isqrt(labels.size // _SAMPLE))
+    sample = np.ascontiguousarray(labels[::step, ::step])
+    return np.asarray(cv2.calcHist([sample], [0], None, [256], [0, 256]), np.float64).reshape(-1) / sample.size
