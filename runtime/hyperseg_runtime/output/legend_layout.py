@@ -89,20 +89,19 @@ def arranged(texts: Sequence[str | None], reserved: Sequence[str], size: Size) -
 
     reserved: names that the width must be enough for, those of `texts` among them.
     """
-    if not texts:
+    if not texts or not Layout(("",), 1, _MIN_FONT, 1, 1, 0).fits(size):
         return None
     font = max(_MIN_FONT, round(min(size) * _FONT_SHARE))
     while font > _MIN_FONT:
-        whole = _in_columns(texts, reserved, len(texts), font, _NAME_WIDTHS[0], size)
+        whole = _Column(texts, reserved, font, _NAME_WIDTHS[0]).layout(len(texts), size)
         if whole is not None:
             return whole
         font = max(_MIN_FONT, min(font - 1, round(font * 0.9)))
     best: Layout | None = None
     for name_width in _NAME_WIDTHS:
-        for named in range(len(texts), 0, -1):
-            if best is not None and named <= best.named:
-                break
-            found = _in_columns(texts, reserved, named, font, name_width, size)
+        column = _Column(texts, reserved, font, name_width)
+        for named in range(len(texts), 0 if best is None else best.named, -1):
+            found = column.layout(named, size)
             if found is not None:
                 best = found
                 break
@@ -111,25 +110,30 @@ def arranged(texts: Sequence[str | None], reserved: Sequence[str], size: Size) -
     return best
 
 
-def _in_columns(
-    texts: Sequence[str | None], reserved: Sequence[str], named: int, font: int, name_width: float, size: Size
-) -> Layout | None:
-    """The layout of the first `named` texts with as few columns as fit, and a count of the others."""
-    limit = round(name_width * font)
-    lines = [None if text is None else shortened(text, limit, font) for text in texts[:named]]
-    others = sum(text is not None for text in texts[named:])
-    if others:
-        lines.append(f"+{others} more")
-    widest = max(text_width(line, font) for line in [*(line for line in lines if line), *_kept(reserved, limit, font)])
-    for columns in range(1, len(lines) + 1):
-        rows = math.ceil(len(lines) / columns)
-        layout = Layout(tuple(lines), named, font, rows, math.ceil(len(lines) / rows), widest)
-        if layout.fits(size):
-            return layout
-        if layout.width > size[1]:
-            break
-    return None
+class _Column:
+    """The texts in one size and width, to be arranged in columns."""
+
+    def __init__(self, texts: Sequence[str | None], reserved: Sequence[str], font: int, name_width: float) -> None:
+        limit = round(name_width * font)
+        self._font = font
+        self._lines = [None if text is None else shortened(text, limit, font) for text in texts]
+        self._widest = max(text_width(shortened(text, limit, font), font) for text in reserved)
+        self._count_width = text_width(_count(len(texts)), font)
+
+    def layout(self, named: int, size: Size) -> Layout | None:
+        """The first `named` lines in as few columns as fit, and a count of the others; None if there is no room."""
+        others = sum(line is not None for line in self._lines[named:])
+        lines = (*self._lines[:named], _count(others)) if others else tuple(self._lines[:named])
+        widest = max(self._widest, self._count_width) if others else self._widest
+        for columns in range(1, len(lines) + 1):
+            rows = math.ceil(len(lines) / columns)
+            layout = Layout(lines, named, self._font, rows, math.ceil(len(lines) / rows), widest)
+            if layout.fits(size):
+                return layout
+            if layout.width > size[1] or rows == 1:
+                break
+        return None
 
 
-def _kept(reserved: Sequence[str], limit: int, font: int) -> list[str]:
-    return [shortened(text, limit, font) for text in reserved]
+def _count(others: int) -> str:
+    return f"+{others} more"

@@ -29,6 +29,7 @@ def _font() -> Any:
     return None if face is None else face("sans")
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: int) -> int:
     """Width of a line of text whose font has `size` pixels, in pixels."""
     font = _font()
@@ -58,6 +59,7 @@ def writable(name: str, otherwise: str) -> str:
     return latin if latin and all(map(_has_glyph, latin)) else otherwise
 
 
+@lru_cache(maxsize=4096)
 def shortened(text: str, width: int, size: int) -> str:
     """The text, with its middle replaced by an ellipsis as far as `width` pixels demand; possibly the ellipsis alone.
 
