@@ -27,7 +27,9 @@ def changed(
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("names", [CAMVID, LONG, ("x" * 5000,), ("道路", "\n", "")], ids=["camvid", "long", "one", "odd"])
+@pytest.mark.parametrize(
+    "names", [CAMVID, LONG, ("x" * 5000,), ("道路", "\n", "")], ids=["camvid", "long", "one", "odd"]
+)
 def test_it_never_takes_more_than_its_share(names: Sequence[str], size: tuple[int, int]) -> None:
     for count in {1, len(names) // 2, len(names)} - {0}:
         panel = changed(names, size, range(count))
