@@ -43,11 +43,13 @@ def regions(labels: Labels, wanted: frozenset[int]) -> Iterator[Region]:
 
 
 def _regions_of(labels: Labels, label: int) -> Iterator[Region]:
-    mask = (labels == label).view(np.uint8)
-    left, top, width, height = cv2.boundingRect(mask)
-    mask = np.ascontiguousarray(mask[top : top + height, left : left + width])
+    found = labels == label
+    # Not cv2.boundingRect, which OpenCV 4.9 gets wrong for some small masks.
+    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    left, top, width, height = columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+    mask = found[top : top + height, left : left + width].astype(np.uint8)
     # OpenCV's contours run through the centres of border pixels. Of pixels cut in four, the centres tell the edges.
-    quarters = cv2.resize(mask, (2 * width, 2 * height), interpolation=cv2.INTER_NEAREST)
+    quarters = cv2.resize(mask, (2 * int(width), 2 * int(height)), interpolation=cv2.INTER_NEAREST)
     contours, hierarchy = cv2.findContours(quarters, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     rings = [_edges(np.asarray(contour, np.int32)) + np.array([left, top], np.int32) for contour in contours]
     links = np.asarray(hierarchy, np.int32).reshape(-1, 4)  # next and previous sibling, first child, parent
