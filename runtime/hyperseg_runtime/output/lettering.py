@@ -42,8 +42,8 @@ def draw_text(image: Frame, text: str, left: int, baseline: int, size: int, colo
     """Writes a line of text. colour: BGR."""
     font = _font()
     if font is None:
-        stroke = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(image, text, (left, baseline), stroke, size / _HERSHEY_UNIT, colour, 1, cv2.LINE_AA)
+        stroke, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, size // 14)
+        cv2.putText(image, text, (left, baseline), stroke, size / _HERSHEY_UNIT, colour, thickness, cv2.LINE_AA)
     else:
         cv2.putText(image, text, (left, baseline), colour, font, size, _WEIGHT)
 

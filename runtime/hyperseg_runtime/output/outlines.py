@@ -58,9 +58,10 @@ def draw_lines(
 
     scale: pixels of the image to one of the labels; the line's width is proportional to it.
     opacity: of the line, 0 to 1.
-    colours: BGR of the line, uint8 [n, 3], for each value of `ranks` (uint8, the image's size); one colour without.
+    colours: BGR of the line, uint8 [n, 3], for each value of `ranks` (uint8, the image's size); one colour without,
+    which is fainter where lines are so near each other that they would hide what they surround.
     """
-    brush = _brush(scale, opacity)
+    brush = _brush(scale, opacity, ranks is None)
     pixels = np.flatnonzero(field >= brush.first)
     if not pixels.size:
         return
@@ -86,8 +87,12 @@ class _Brush:
 
 
 @lru_cache(maxsize=8)
-def _brush(scale: float, opacity: float) -> _Brush:
+def _brush(scale: float, opacity: float, yields: bool) -> _Brush:
+    """yields: the line is fainter where several are so near that they would hide what they surround."""
     ink, casing = opacity * _coverage(_HALF_WIDTH, scale), _SHADE * _coverage(_CASING * _HALF_WIDTH, scale)
+    if yields:
+        crowded = np.clip((np.arange(256) - _RIDGE) / (255 - _RIDGE), 0, 1)
+        ink, casing = ink * (1 - 0.7 * crowded), casing * (1 - crowded)
     keep = (1 - casing) * (1 - ink)
     painted = np.flatnonzero(keep < 1 - 1 / 64)
     shares = [np.repeat(np.floor(256 * share).astype(np.uint16)[:, np.newaxis], 3, axis=1) for share in (keep, ink)]
