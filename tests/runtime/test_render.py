@@ -113,6 +113,16 @@ def test_the_line_between_two_classes_has_the_later_ones_colour() -> None:
     assert np.abs(strongest - later).sum() < 0.5 * np.abs(strongest - earlier).sum()
 
 
+@pytest.mark.parametrize("ground", [0, 128, 255])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (64, 0, 64), (255, 255, 255), (128, 128, 128)])
+def test_contours_are_visible_on_any_ground(ground: int, colour: tuple[int, int, int]) -> None:
+    """Their casing is, where they are not."""
+    about = replace(ABOUT, palette=(colour,) * 12)
+    frame = np.full((96, 96, 3), ground, np.uint8)
+    image = Renderer(about, Style.CONTOUR)(frame, disc(96, 30))
+    assert np.abs(image.astype(int) - ground).max() > 25
+
+
 def test_outlines_are_drawn_into_overlays_unless_turned_off() -> None:
     frame, labels = np.full((360, 480, 3), 90, np.uint8), blobs((360, 480))
     for style in (Style.OVERLAY, Style.SIDE_BY_SIDE):

@@ -28,11 +28,14 @@ _RIDGE, _SIGMA = 175.0, 1.12
 _HALF_WIDTH = 0.67 * _SIGMA
 """Half the line's width in pixels of the labels. The lower the value of the field at the line's edge, the less its
 small variations along the border change the width."""
-_SHADE = 0.35
+_SHADE = 0.45
 """Opacity of the line's casing."""
 _PIXEL = np.dtype((np.void, 3))
 _CASING = 1.6
-"""Width of the line with its dark casing, which makes it visible on bright ground; relative to the line's."""
+"""Width of the line with its casing, relative to the line's. The casing is dark, or light along a dark line, so that
+the line is visible on any ground."""
+_LUMINANCE, _DARK = np.array([0.114, 0.587, 0.299]), 60.0
+"""Weights of blue, green and red; the luminance below which a line is dark."""
 
 
 def border_field(labels: Labels, size: Size) -> Field:
@@ -66,11 +69,14 @@ def draw_lines(
     if not pixels.size:
         return
     values, flat = field.reshape(-1)[pixels], image.reshape(-1, 3)
+    casing = np.where(colours @ _LUMINANCE < _DARK, np.uint8(255), np.uint8(0))[:, np.newaxis]
     if ranks is None:
-        ink = (brush.ink * colours[:1]).take(values, axis=0)
+        paint = (brush.ink * colours[:1] + brush.casing * casing[:1]).take(values, axis=0)
     else:
-        ink = brush.ink.take(values, axis=0) * colours.take(ranks.reshape(-1)[pixels], axis=0)
-    mixed = ((flat.take(pixels, axis=0) * brush.keep.take(values, axis=0) + ink) >> 8).astype(np.uint8)
+        rank = ranks.reshape(-1)[pixels]
+        paint = brush.ink.take(values, axis=0) * colours.take(rank, axis=0)
+        paint += brush.casing.take(values, axis=0) * casing.take(rank, axis=0)
+    mixed = ((flat.take(pixels, axis=0) * brush.keep.take(values, axis=0) + paint) >> 8).astype(np.uint8)
     np.put(flat.view(_PIXEL), pixels, mixed.view(_PIXEL))  # a third of the time of flat[pixels] = mixed
 
 
@@ -81,7 +87,9 @@ class _Brush:
     keep: NDArray[np.uint16]
     """Share of the image that remains, in 1/256: [256, 3], the same in all channels."""
     ink: NDArray[np.uint16]
-    """Share of the line's colour, likewise; the rest is the dark casing."""
+    """Share of the line's colour, likewise."""
+    casing: NDArray[np.uint16]
+    """Share of the casing, likewise."""
     first: int
     """The smallest value that is painted."""
 
@@ -93,10 +101,14 @@ def _brush(scale: float, opacity: float, yields: bool) -> _Brush:
     if yields:
         crowded = np.clip((np.arange(256) - _RIDGE) / (255 - _RIDGE), 0, 1)
         ink, casing = ink * (1 - 0.7 * crowded), casing * (1 - crowded)
-    keep = (1 - casing) * (1 - ink)
+    keep, casing = (1 - casing) * (1 - ink), casing * (1 - ink)
     painted = np.flatnonzero(keep < 1 - 1 / 64)
-    shares = [np.repeat(np.floor(256 * share).astype(np.uint16)[:, np.newaxis], 3, axis=1) for share in (keep, ink)]
-    return _Brush(shares[0], shares[1], int(painted[0]))
+    return _Brush(_in_256(keep), _in_256(ink), _in_256(casing), int(painted[0]))
+
+
+def _in_256(shares: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Shares of 1 in 1/256, for three channels; rounded down, so that shares of a whole do not exceed it."""
+    return np.repeat(np.floor(256 * shares).astype(np.uint16)[:, np.newaxis], 3, axis=1)
 
 
 def _coverage(half_width: float, scale: float) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ class Renderer:
         self._ranks[self._drawn] = np.arange(int(self._drawn.sum())) + (0 if self._drawn.all() else 1)
         self._legend = None
         if self._look.legend is not None:
-            swatches = self._mixed(colours, np.full_like(colours, _BACKDROP)) if self._look.mixes else colours
+            swatches = self._mix(colours.copy(), np.full_like(colours, _BACKDROP)) if self._look.mixes else colours
             self._legend = Legend(metadata.class_names, swatches, self._look.legend, self._look.moving)
 
     def __call__(self, frame: Frame, labels: Labels, network_labels: Labels | None = None) -> Frame:
@@ -111,8 +111,10 @@ class Renderer:
             return np.asarray(np.hstack([frame, image]), np.uint8)
         return image
 
-    def _mixed(self, colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(cv2.addWeighted(colours, self._look.alpha, ground, 1.0 - self._look.alpha, 0.0), np.uint8)
+    def _mix(self, colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Mixes the ground into the colours, in place: another new image would take longer than the mixing."""
+        cv2.addWeighted(colours, self._look.alpha, ground, 1.0 - self._look.alpha, 0.0, dst=colours)
+        return colours
 
     def _hides(self, labels: Labels) -> bool:
         """Whether some of the labels may be left without colour."""
@@ -124,7 +126,7 @@ class Renderer:
         mask = np.asarray(cv2.applyColorMap(labels, self._colours[:, np.newaxis]), np.uint8)
         if not self._look.mixes:
             return mask
-        image = self._mixed(mask, frame)
+        image = self._mix(mask, frame)
         if self._hides(labels):
             cv2.copyTo(frame, np.asarray(cv2.LUT(labels, (~self._drawn).astype(np.uint8))), image)
         return image
