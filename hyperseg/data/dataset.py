@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.data.classes import VOID, Classes
+from hyperseg.data.label_png import read_palette_indices
 from hyperseg.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +60,8 @@ class LabelledImages:
     classes: Classes
     pairs: Sequence[Pair]
     decode: LabelDecoder
-    label_flags: int = field(default=cv2.IMREAD_UNCHANGED)
+    indexed: bool = False
+    """Labels are class indices: of a PNG with a palette, the indices are read and not the colours."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -67,7 +69,7 @@ class LabelledImages:
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
         image = cv2.cvtColor(read_pixels(pair.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        label = self.decode(read_pixels(pair.label, self.label_flags), pair.label)
+        label = self.decode(read_label(pair.label, self.indexed), pair.label)
         if image.shape[:2] != label.shape[:2]:
             raise DataError(
                 f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
@@ -89,6 +91,12 @@ def read_pixels(path: Path, flags: int) -> Pixels:
     if pixels is None:
         raise DataError(f"{path} is not a readable image; fetch it again")
     return np.asarray(pixels, np.uint8)
+
+
+def read_label(path: Path, indexed: bool) -> Pixels:
+    """Read a label file as it is: uint8 [H, W] or BGR [H, W, 3]. `indexed`: of a palette PNG, read the indices."""
+    indices = read_palette_indices(path) if indexed and path.is_file() else None
+    return read_pixels(path, cv2.IMREAD_UNCHANGED) if indices is None else indices
 
 
 def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:

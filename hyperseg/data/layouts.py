@@ -110,7 +110,7 @@ def _camvid_index_labels(root: Path, split: str) -> LabelledImages:
     count = len(CAMVID_11)
     table = _index_table({**{index: index for index in range(count)}, count: VOID, VOID: VOID})
     pairs = pair_files(image_files(images), image_files(labels))
-    return LabelledImages(CAMVID_11, pairs, index_decoder(table, count))
+    return LabelledImages(CAMVID_11, pairs, index_decoder(table, count), indexed=True)
 
 
 def _camvid_colour_labels(root: Path, split: str, num_classes: int = 11) -> LabelledImages:
@@ -173,7 +173,8 @@ def _cityscapes(root: Path, split: str) -> LabelledImages:
     labels = _files_by_city(require_folder(root / "gtFine" / split), "_gtFine_labelIds")
     scored = {label_id: index for index, label_id in enumerate(_CITYSCAPES_TRAIN_IDS)}
     table = _index_table({**dict.fromkeys([*range(34), VOID], VOID), **scored})
-    return LabelledImages(CITYSCAPES, pair_files(images, labels), index_decoder(table, len(CITYSCAPES)))
+    pairs = pair_files(images, labels)
+    return LabelledImages(CITYSCAPES, pairs, index_decoder(table, len(CITYSCAPES)), indexed=True)
 
 
 def _files_by_city(folder: Path, suffix: str) -> dict[str, Path]:

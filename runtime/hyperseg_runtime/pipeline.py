@@ -214,7 +214,8 @@ class Job:
         """Renders a frame and writes it to the sinks; False if the user closed the window."""
         with clock.measure(Stage.POSTPROCESS):
             labels = restore(frame.network_labels, frame.source.size)
-            result = Result(frame.source, labels, self.renderer(frame.source.image, labels))
+            rendered = self.renderer(frame.source.image, labels, frame.network_labels)
+            result = Result(frame.source, labels, rendered)
         with clock.measure(Stage.ENCODE):
             for sink in self.sinks:
                 try:

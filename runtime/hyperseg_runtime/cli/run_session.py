@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -23,18 +23,12 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.media import Kind
 from hyperseg_runtime.names import shown
+from hyperseg_runtime.output.class_selection import select_classes
+from hyperseg_runtime.output.coco import COCO_SUFFIX, CocoFile
 from hyperseg_runtime.output.frame_folder import FrameFolderSink, RecordSink
-from hyperseg_runtime.output.render import Renderer, Style
-from hyperseg_runtime.output.sinks import (
-    STATS_SUFFIXES,
-    ImageSink,
-    LabelSink,
-    Sink,
-    StatsFile,
-    StatsSink,
-    VideoSink,
-    WindowSink,
-)
+from hyperseg_runtime.output.render import Appearance, Renderer
+from hyperseg_runtime.output.sinks import ImageSink, LabelSink, PolygonSink, Sink, StatsSink, VideoSink, WindowSink
+from hyperseg_runtime.output.stats import STATS_SUFFIXES, StatsFile
 from hyperseg_runtime.pipeline import Job, JobSummary, LivePolicy
 from hyperseg_runtime.planning import ImageTask, Outputs, Plan, Task, VideoTask, plan
 from hyperseg_runtime.preprocess import Size
@@ -59,11 +53,12 @@ class RunSession:
     threads: int | None
     resolution: Size | None
     selection: Selection
-    style: Style
-    alpha: float
-    legend: bool
+    look: Appearance
+    classes: str | None
+    """Names and numbers of the classes to draw, as on the command line."""
     labels: Path | None
     stats: Path | None
+    polygons: Path | None
     show: bool
     policy: LivePolicy
     form: str | None
@@ -85,17 +80,24 @@ class RunSession:
                 planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
             stack.enter_context(planned.folders(lambda: maker(segmenter.path, self._made_with(segmenter))))
             interrupt = stack.enter_context(GracefulInterrupt())
-            stats = None
+            metadata, look, stats, polygons = segmenter.metadata, self.look, None, None
+            if self.classes is not None:
+                look = replace(look, classes=select_classes(self.classes, metadata.class_names))
             if self.stats is not None:
-                stats = StatsFile(self.stats, segmenter.metadata.class_names)
+                stats = StatsFile(self.stats, metadata.class_names)
                 stack.callback(stats.close)
+            if self.polygons is not None:
+                polygons = CocoFile(self.polygons, metadata, look.classes)
+                stack.callback(polygons.close)
             for note in notes:
                 self._say(f"note     {shown(note)}")
             for task in planned.tasks:
                 if interrupt.requested:
                     break
+                shared: list[Sink] = [] if stats is None else [StatsSink(stats, task.source)]
+                shared += [] if polygons is None else [PolygonSink(polygons, task.source)]
                 try:
-                    summary, outputs = self._run_task(task, segmenter, stats, window, interrupt)
+                    summary, outputs = self._run_task(task, segmenter, look, [*shared, *window], interrupt)
                 except HyperSegError as error:
                     common.report(NAME, error)
                     records.append({"input": task.source, "error": str(error)})
@@ -115,10 +117,12 @@ class RunSession:
 
     def _outputs(self, output: str | None) -> Outputs:
         """What the plan has to know. Raises OutputError."""
-        files = {"the statistics": self.stats}
+        files = {"the statistics": self.stats, "the polygons": self.polygons}
         named = {role: path for role, path in files.items() if path is not None}
-        if self.stats is not None and self.stats.suffix not in STATS_SUFFIXES:
+        if self.stats is not None and self.stats.suffix.lower() not in STATS_SUFFIXES:
             raise OutputError(f"{self.stats}: statistics are written as {', '.join(STATS_SUFFIXES)}")
+        if self.polygons is not None and self.polygons.suffix.lower() != COCO_SUFFIX:
+            raise OutputError(f"{self.polygons}: polygons are written as {COCO_SUFFIX}")
         if self.resume and named:
             raise OutputError(
                 f"--resume cannot continue {' and '.join(map(str, named.values()))}; "
@@ -173,8 +177,8 @@ class RunSession:
         self,
         task: Task,
         segmenter: Segmenter,
-        stats: StatsFile | None,
-        window: list[Sink],
+        look: Appearance,
+        shared: list[Sink],
         interrupt: GracefulInterrupt,
     ) -> tuple[JobSummary, list[Path]]:
         """The summary of a task and the files that it wrote."""
@@ -183,18 +187,16 @@ class RunSession:
             stack.callback(source.close)
             sinks = [main_sink]
             if self.labels is not None:
-                sinks.append(LabelSink(self.labels))
-            if stats is not None:
-                sinks.append(StatsSink(stats, task.source))
+                sinks.append(LabelSink(self.labels, segmenter.metadata.palette))
             if isinstance(task, ImageTask):
-                sinks.append(RecordSink(task))
+                shared = [*shared, RecordSink(task)]
             clock = StageClock()
             progress = stack.enter_context(_RunProgress(source, clock, visible=not self.as_json))
             summary = Job(
                 source,
                 segmenter,
-                Renderer(segmenter.metadata, self.style, self.alpha, self.legend),
-                [*sinks, *window],
+                Renderer(segmenter.metadata, replace(look, moving=not isinstance(task, ImageTask))),
+                [*sinks, *shared],
                 self.policy,
                 clock,
                 on_frame=progress.frame_done,
