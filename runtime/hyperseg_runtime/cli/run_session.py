@@ -134,7 +134,7 @@ class RunSession:
         window: list[Sink],
         interrupt: _GracefulInterrupt,
     ) -> JobSummary:
-        source, main_sink = self._open(task)
+        source, main_sink = self._open(task, interrupt)
         with ExitStack() as stack:
             stack.callback(source.close)
             sinks = [main_sink]
@@ -155,14 +155,14 @@ class RunSession:
                 stop_asked=lambda: interrupt.requested,
             ).run()
 
-    def _open(self, task: Task) -> tuple[FrameSource, Sink]:
+    def _open(self, task: Task, interrupt: _GracefulInterrupt) -> tuple[FrameSource, Sink]:
         """The source of a task and the sink of its main output."""
         if isinstance(task, ImageTask):
             return ImageReader(tuple(task.target_of), self.selection), ImageSink(task.target_of)
         if task.kind is Kind.CAMERA:
             camera = Camera(int(task.source), self.selection)
             return camera, VideoSink(task.target, camera, None, self.selection)
-        reader = VideoReader(task.source, self.selection)
+        reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
         sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
         return reader, VideoSink(task.target, reader, sound, self.selection)
 
