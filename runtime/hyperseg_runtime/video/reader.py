@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp")
+_GREATEST_ROUNDING = Fraction(1, 200)
+"""Seconds by which a container's timestamps may be rounded: half a unit of GIF's, so that cuts at frames stay there."""
 _DEFAULT_RATE = Fraction(25)
 _GREATEST_RATE = 1000
 
@@ -84,6 +86,7 @@ class VideoReader:
         self._stream.thread_type = "AUTO"
         self._no_times = without_presentation_times(self._container)
         self._step = 1 / self._source_rate
+        self._rounding = min(self.time_base / 2, _GREATEST_ROUNDING)
         self.timeline = Timeline(self._start_time(), self._step, is_discontinuous(self._container))
         """From source times to output times before --start is subtracted; for sound that is read separately."""
 
@@ -160,12 +163,13 @@ class VideoReader:
         self._decoder = self._new_decoder()
         for item in self._numbered():
             time, seen = item.timed.time, seen + 1
-            past = wanted.end is not None and time >= wanted.end
-            if not past and (time < wanted.start or item.index % wanted.every):
+            past = wanted.end is not None and time >= wanted.end - self._rounding
+            if not past and (time < wanted.start - self._rounding or item.index % wanted.every):
                 end = time + (item.timed.duration or self._step)
                 continue
             if waiting is not None:
-                yield replace(waiting, duration=time - wanted.start - waiting.time)
+                until = time if wanted.end is None else min(time, wanted.end)
+                yield replace(waiting, duration=until - wanted.start - waiting.time)
                 waiting = None
             if past or given == wanted.max_frames:
                 if not self.live:
@@ -178,9 +182,19 @@ class VideoReader:
                 yield waiting
                 waiting = None
         if waiting is not None:
+            end = self._stated_end() or end
             end = end if wanted.end is None else min(end, wanted.end)
+            end = max(end, waiting.time + wanted.start)
             yield replace(waiting, duration=end - wanted.start - waiting.time)
         self._conclude(given, seen)
+
+    def _stated_end(self) -> Fraction | None:
+        """When the last frame ends by the index of MP4 or AVI, which has it where B-frames do not come last."""
+        stream, decoder = self._stream, self._decoder
+        complete = 0 < stream.frames <= decoder.packets and decoder.stopped is None
+        if not complete or not stream.duration or len(self.timeline.offsets) > 1:
+            return None
+        return ((stream.start_time or 0) + stream.duration) * self.time_base - self.timeline.origin
 
     def _numbered(self) -> Iterator[_Numbered]:
         """All frames, or those from --start on, with their numbers."""
@@ -220,7 +234,7 @@ class VideoReader:
             if index is not None:
                 index += 1
                 yield _Numbered(timed, index)
-            elif timed.time >= start:
+            elif timed.time >= start - self._rounding:
                 index = skip.number_of(timed.frame.pts, decoded)
                 if index is None:
                     self._reopen()
@@ -269,7 +283,7 @@ class VideoReader:
                 f"converted: {getattr(error, 'strerror', None) or error}"
             ) from error
         aspect = pixel_aspect(self._stream.sample_aspect_ratio, turn.transposed)
-        time = item.timed.time - self._selection.start
+        time = max(Fraction(0), item.timed.time - self._selection.start)
         return SourceFrame(image, item.index, time, f"{self.stem}_{item.index:06d}", pixel_aspect=aspect)
 
     def _orientation(self, frame: VideoFrame) -> Orientation:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ENCODER: Final = "libx264"
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """From a file's suffix to ffmpeg's name of the container."""
-_FINEST_TIME_BASE, _COARSEST_TIME_BASE = Fraction(1, 100_000_000), Fraction(1, 10_000)
+_FINEST_TIME_BASE, _COARSEST_TIME_BASE = Fraction(1, 100_000_000), Fraction(1, 90_000)
 _MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
 _COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 """Audio codecs that an MP4 file may contain; any other is encoded again, as AAC."""
@@ -206,7 +206,8 @@ class _Sound:
 
     def _selected(self) -> Iterator[Packet[AudioStream]]:
         if self._selection.start:
-            self._input.seek(int(self._origin / _MICROSECOND))
+            with contextlib.suppress(OSError):  # then it is read from the beginning
+                self._input.seek(int(self._origin / _MICROSECOND))
         for packet in self._input.demux(self._from):
             if packet.pts is None:
                 continue
