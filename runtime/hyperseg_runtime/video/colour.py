@@ -28,23 +28,32 @@ _NEARLY: Final = 0.01
 """Share of the size up to which another shape is taken for rounding, and no bars are added."""
 
 
-def to_bgr(frame: VideoFrame) -> Frame:
-    """uint8 [h, w, 3] BGR as decoded; chroma is interpolated, alpha is dropped. Raises FFmpegError, ValueError.
+class BgrConverter:
+    """Converts decoded frames to uint8 [h, w, 3] BGR; chroma is interpolated, alpha is dropped.
 
     Untagged frames are read as players do: HD as BT.709, smaller ones as BT.601, limited range unless the pixel format
     is full-range. HDR is converted to BT.709 where PyAV can (`converts_hdr`), with diffuse white, 203 cd/m² (BT.2408),
     as white.
     """
-    hdr = {"dst_color_trc": _BT709, "dst_color_primaries": _BT709} if getattr(frame, "color_trc", 0) in _HDR else {}
-    converted = frame.reformat(
-        format="bgr24",
-        src_colorspace=_matrix(frame),
-        src_color_range=_range(frame),
-        dst_color_range=_FULL,
-        interpolation="BICUBIC",
-        **hdr,
-    )
-    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
+
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()  # one for all frames, since it builds tables for HDR in a second
+
+    def __call__(self, frame: VideoFrame) -> Frame:
+        """Raises FFmpegError, ValueError, MemoryError."""
+        hdr = {"dst_color_trc": _BT709, "dst_color_primaries": _BT709} if getattr(frame, "color_trc", 0) in _HDR else {}
+        converted = self._reformatter.reformat(
+            frame,
+            format="bgr24",
+            src_colorspace=_matrix(frame),
+            src_color_range=_range(frame),
+            dst_color_range=_FULL,
+            interpolation="BICUBIC",
+            **hdr,
+        )
+        return np.asarray(converted.to_ndarray(), dtype=np.uint8)
 
 
 def hdr_name(transfer: int) -> str | None:

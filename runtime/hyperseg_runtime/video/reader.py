@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.video.colour import Orientation, converts_hdr, hdr_name, orientation, pixel_aspect, to_bgr
+from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hdr, hdr_name, orientation, pixel_aspect
 from hyperseg_runtime.video.container import choose_stream, is_seekable, open_container
 from hyperseg_runtime.video.decoder import Decoder
 from hyperseg_runtime.video.location import STANDARD_INPUT, is_url
@@ -68,6 +68,7 @@ class VideoReader:
         self._timeout = timeout_seconds
         self._problems: list[str] = []
         self._sound: SoundTaker | None = None
+        self._to_bgr = BgrConverter()
         self._orientations: dict[int, Orientation] = {}
         self._containers: list[InputContainer] = []
         self._pipe = open_pipe(source, stop_asked)
@@ -276,7 +277,7 @@ class VideoReader:
         frame = item.timed.frame
         try:
             turn = self._orientation(frame)
-            image = turn.applied(to_bgr(frame))
+            image = turn.applied(self._to_bgr(frame))
         except (FFmpegError, ValueError, MemoryError) as error:
             raise InputError(
                 f"{self.name}: frame {item.index} ({frame.width}x{frame.height}, {frame.format.name}) cannot be "
