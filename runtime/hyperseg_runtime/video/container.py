@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+MICROSECOND: Final = Fraction(1, 1_000_000)
+"""FFmpeg's unit for a container's start and duration."""
 _DEFAULT: Final = 0x0001  # AV_DISPOSITION_*
 _ATTACHED_PICTURE, _TIMED_THUMBNAILS = 0x0400, 0x0800
 

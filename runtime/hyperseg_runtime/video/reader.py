@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hdr, hdr_name, orientation, pixel_aspect
-from hyperseg_runtime.video.container import choose_stream, is_seekable, open_container
+from hyperseg_runtime.video.completeness import find_fault
+from hyperseg_runtime.video.container import MICROSECOND, choose_stream, is_seekable, open_container
 from hyperseg_runtime.video.decoder import Decoder
 from hyperseg_runtime.video.location import STANDARD_INPUT, is_url
 from hyperseg_runtime.video.pipe import Pipe, open_pipe
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-_MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp")
 _GREATEST_ROUNDING = Fraction(1, 200)
 """Seconds by which a container's timestamps may be rounded: half a unit of GIF's, so that cuts at frames stay there."""
@@ -147,13 +147,13 @@ class VideoReader:
             return self._stream.frames
         if self._container.duration is None:
             return None
-        return round(self._container.duration * _MICROSECOND * self._source_rate)
+        return round(self._container.duration * MICROSECOND * self._source_rate)
 
     def _start_time(self) -> Fraction:
         """The container's start, exact where it is that of the video: ffmpeg rounds it to microseconds."""
-        start = (self._container.start_time or 0) * _MICROSECOND
+        start = (self._container.start_time or 0) * MICROSECOND
         of_video = (self._stream.start_time or 0) * self.time_base
-        return of_video if abs(of_video - start) <= 2 * _MICROSECOND else start
+        return of_video if abs(of_video - start) <= 2 * MICROSECOND else start
 
     def frames(self) -> Iterator[SourceFrame]:
         """The selected frames. Times count from --start. Raises InputError if the source has no frame at all."""
@@ -307,15 +307,9 @@ class VideoReader:
                 raise InputError(f"{self.name} has no frame after --start, or none at all")
             why = f": {decoder.stopped}" if decoder.stopped else ""
             raise InputError(f"{self.name} has no frame that can be decoded{why}")
-        promised = self._stream.frames
-        if decoder.stopped is not None:
-            self._problems.append(f"{self.name} stopped: {decoder.stopped}; the frames before it are kept")
-        elif self._selection.whole and decoder.packets < promised:
-            self._problems.append(
-                f"{self.name} is truncated: {decoder.packets} of {promised} frames are there; they are kept"
-            )
-        elif decoder.damaged:
-            self._problems.append(f"{self.name} is damaged: {decoder.damaged} packets or frames; the rest is kept")
+        fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self._selection.whole)
+        if fault is not None:
+            self._problems.append(f"{self.name} {fault}")
         hdr = hdr_name(int(self._stream.codec_context.color_trc))
         if hdr is not None and not converts_hdr():
             self._problems.append(
