@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MICROSECOND: Final = Fraction(1, 1_000_000)
 """FFmpeg's unit for a container's start and duration."""
+PIPE_HINT: Final = "it needs reading from its end, as MP4 without faststart does: name the file"
 _DEFAULT: Final = 0x0001  # AV_DISPOSITION_*
 _ATTACHED_PICTURE, _TIMED_THUMBNAILS = 0x0400, 0x0800
 
@@ -48,7 +49,7 @@ def open_container(source: str, pipe: Pipe | FileIO | None, timeout_seconds: flo
 
 def _hint(source: str, pipe: Pipe | FileIO | None) -> str:
     if isinstance(pipe, Pipe):
-        return "it is not a video, or needs reading from its end, as MP4 without faststart does: name the file"
+        return f"it is not a video, or {PIPE_HINT}"
     return "it does not answer" if is_url(source) else "it is not a video, or it is truncated"
 
 

@@ -60,6 +60,8 @@ class Decoder:
                     yield (frame, *self._times.of(frame))
                 if self._sound is not None:
                     self._sound.release()
+        except IndexError:  # PyAV's end of a file in which streams appeared that its beginning had not; all was read
+            pass
         except (FFmpegError, OSError) as error:
             self.stopped = str(getattr(error, "strerror", None) or error)
         if self._sound is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hdr, hdr_name, orientation, pixel_aspect
 from hyperseg_runtime.video.completeness import find_fault
-from hyperseg_runtime.video.container import MICROSECOND, choose_stream, is_seekable, open_container
+from hyperseg_runtime.video.container import MICROSECOND, PIPE_HINT, choose_stream, is_seekable, open_container
 from hyperseg_runtime.video.decoder import Decoder
 from hyperseg_runtime.video.location import STANDARD_INPUT, is_url
 from hyperseg_runtime.video.pipe import Pipe, open_pipe
@@ -306,6 +306,8 @@ class VideoReader:
             if self._selection.start and decoder.stopped is None and not decoder.damaged:
                 raise InputError(f"{self.name} has no frame after --start, or none at all")
             why = f": {decoder.stopped}" if decoder.stopped else ""
+            if isinstance(self._pipe, Pipe):
+                why += f"; {PIPE_HINT}"
             raise InputError(f"{self.name} has no frame that can be decoded{why}")
         fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self._selection.whole)
         if fault is not None:
