@@ -182,7 +182,7 @@ class RunSession:
         interrupt: GracefulInterrupt,
     ) -> tuple[JobSummary, list[Path]]:
         """The summary of a task and the files that it wrote."""
-        source, main_sink = self._open(task)
+        source, main_sink = self._open(task, interrupt)
         with ExitStack() as stack:
             stack.callback(source.close)
             sinks = [main_sink]
@@ -208,7 +208,7 @@ class RunSession:
             return summary, [task.target] if task.target.exists() else []
         return summary, main_sink.written if isinstance(main_sink, ImageSink) else []
 
-    def _open(self, task: Task) -> tuple[FrameSource, Sink]:
+    def _open(self, task: Task, interrupt: GracefulInterrupt) -> tuple[FrameSource, Sink]:
         """The source of a task and the sink of its main output."""
         if isinstance(task, ImageTask):
             return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(task.target_of)
@@ -217,7 +217,7 @@ class RunSession:
             if task.frames is None:
                 return camera, VideoSink(task.target, camera, None, self.selection)
             return camera, FrameFolderSink(task.target, task.stem, task.frames, task.source)
-        reader = VideoReader(task.source, self.selection)
+        reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
         if task.frames is not None:
             return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source)
         sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None

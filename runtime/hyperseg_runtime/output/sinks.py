@@ -56,23 +56,29 @@ class VideoSink(Sink):
         self._path, self._source = path, source
         self._sound_from, self._selection = sound_from, selection
         self._writer: VideoWriter | None = None
-        self._last = Fraction(0)
+        self._end = Fraction(0)
 
     def write(self, result: Result) -> None:
+        frame = result.frame
         if self._writer is None:
             size = result.rendered.shape[0], result.rendered.shape[1]
-            source = self._source
             self._writer = VideoWriter(
-                self._path, size, source.rate, source.time_base, sound_from=self._sound_from, selection=self._selection
+                self._path,
+                size,
+                self._source.rate,
+                self._source.time_base,
+                pixel_aspect=frame.pixel_aspect,
+                sound_from=self._sound_from,
+                selection=self._selection,
             )
-        self._last = result.frame.time
-        self._writer.write(result.rendered, result.frame.time)
+        self._end = frame.time + (frame.duration or 0)
+        self._writer.write(result.rendered, frame.time, frame.duration, frame.pixel_aspect)
 
     def close(self, interrupted: bool = False) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             cut_off = interrupted or self._selection.max_frames is not None
-            writer.close(self._last if cut_off else None)
+            writer.close(self._end if cut_off else None)
 
     def abort(self) -> None:
         if self._writer is not None:

@@ -32,6 +32,10 @@ class SourceFrame:
     """File-name stem of outputs about this frame."""
     path: Path | None = None
     """The image's file; None for frames of videos."""
+    duration: Fraction | None = None
+    """Seconds until the next frame is due, or the source or cut ends; None: unknown (live sources, images)."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel by its height; anything but 1 in anamorphic videos."""
 
     @property
     def size(self) -> Size:
