@@ -7,7 +7,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
 "$root/.venv/bin/hyperseg-street" street.mp4 --size 480x640 --seed "${SEED:-4}" --frames 40
-"$root/.venv/bin/hyperseg-run" street.mp4 --model camvid-lite --start 2 --max-frames 1 --style side-by-side --legend -o image.mp4
+"$root/.venv/bin/hyperseg-run" street.mp4 --start 2 --max-frames 1 --style side-by-side \
+  --palette distinct --legend top-right -o image.mp4
 "$root/.venv/bin/python" - "$root/docs/street.webp" <<'PYTHON'
 import sys
 

@@ -62,7 +62,7 @@ def export_onnx(
     """
     started = time.perf_counter()
     options, target = options or ExportOptions(), Path(output)
-    check_target(target, options.force)
+    check_target(target, options.force, [Path(network)] if isinstance(network, (str, Path)) else [])
     images = [] if options.calibration is None else calibration_images(options.calibration)
     digest = None
     from_file = isinstance(network, (str, Path))

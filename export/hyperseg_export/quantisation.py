@@ -109,7 +109,8 @@ def calibration_images(folder: Path) -> list[Path]:
     """Up to 64 images, spread over the folder. Raises ExportError if there are none."""
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a folder; name one with images (--calibrate DIR)")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())  # ._a.jpg: macOS
+    found = sorted(path for path in files if path.suffix.lower() in _SUFFIXES)
     if not found:
         raise ExportError(f"{folder} has no images ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
     return found[:: max(1, len(found) // _IMAGES)][:_IMAGES]

@@ -3,7 +3,7 @@
 from hyperseg.data.augment import Augmentation, ScaleOf
 from hyperseg.data.batches import Batch, BatchSampler, BatchSource, Crop, prefetch
 from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Classes, class_set
-from hyperseg.data.dataset import CachedDataset, ConcatDataset, Dataset, LabelledImages, Pixels, Sample
+from hyperseg.data.dataset import CachedDataset, ConcatDataset, Dataset, LabelledImages, Pixels, Sample, files_of
 from hyperseg.data.layouts import Layout, open_split, open_splits
 from hyperseg.errors import DataError
 
@@ -29,6 +29,7 @@ __all__ = [
     "Sample",
     "ScaleOf",
     "class_set",
+    "files_of",
     "open_split",
     "open_splits",
     "prefetch",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.data.classes import VOID, Classes
+from hyperseg.data.label_png import read_palette_indices
 from hyperseg.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +60,8 @@ class LabelledImages:
     classes: Classes
     pairs: Sequence[Pair]
     decode: LabelDecoder
-    label_flags: int = field(default=cv2.IMREAD_UNCHANGED)
+    indexed: bool = False
+    """Labels are class indices: of a PNG with a palette, the indices are read and not the colours."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -67,7 +69,7 @@ class LabelledImages:
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
         image = cv2.cvtColor(read_pixels(pair.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        label = self.decode(read_pixels(pair.label, self.label_flags), pair.label)
+        label = self.decode(read_label(pair.label, self.indexed), pair.label)
         if image.shape[:2] != label.shape[:2]:
             raise DataError(
                 f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
@@ -80,10 +82,21 @@ def read_pixels(path: Path, flags: int) -> Pixels:
     """Read an image file, or raise a `DataError` that names it."""
     if not path.is_file():
         raise DataError(f"{path} does not exist")
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
+    try:
+        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except cv2.error as error:
+        raise DataError(f"{path} is not an image that OpenCV can read ({error.err})") from error
     if pixels is None:
         raise DataError(f"{path} is not a readable image; fetch it again")
     return np.asarray(pixels, np.uint8)
+
+
+def read_label(path: Path, indexed: bool) -> Pixels:
+    """Read a label file as it is: uint8 [H, W] or BGR [H, W, 3]. `indexed`: of a palette PNG, read the indices."""
+    indices = read_palette_indices(path) if indexed and path.is_file() else None
+    return read_pixels(path, cv2.IMREAD_UNCHANGED) if indices is None else indices
 
 
 def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
@@ -152,6 +165,18 @@ class ConcatDataset:
         raise IndexError(index)
 
 
+def files_of(dataset: Dataset) -> Iterator[Path]:
+    """List the image and label files of a dataset of this module."""
+    match dataset:
+        case ConcatDataset():
+            for part in dataset.parts:
+                yield from files_of(part)
+        case LabelledImages():
+            for pair in dataset.pairs:
+                yield pair.image
+                yield pair.label
+
+
 def require_folder(folder: Path) -> Path:
     """Return the folder, or raise a `DataError` that names the missing part of the path."""
     if folder.is_dir():
@@ -163,16 +188,39 @@ def require_folder(folder: Path) -> Path:
 
 
 def image_files(folder: Path) -> dict[str, Path]:
-    """List the image files of a folder by name without suffix, sorted."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    """List the image files of a folder by name without suffix, sorted.
+
+    Hidden files are left out, also the companions `._NAME` that macOS writes on foreign file systems. Two images of one
+    name, such as `a.png` and `a.jpg`, are a `DataError`: only one of them has the label.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and is_visible(path))
     if not found:
         raise DataError(f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return {path.stem: path for path in found}
+    return by_name(found)
+
+
+def is_visible(path: Path) -> bool:
+    """Whether this is a file, or a link, that is not hidden."""
+    return not path.name.startswith(".") and not path.is_dir()
+
+
+def by_name(paths: Iterable[Path], suffix: str = "") -> dict[str, Path]:
+    """Files by name, without `suffix` and the file's suffix; a `DataError` names two of one name."""
+    return _unique((path.stem.removesuffix(suffix), path) for path in paths)
+
+
+def _unique(files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for name, path in files:
+        other = named.setdefault(name, path)
+        if other is not path:
+            raise DataError(f"{other} and {path} are both named {name}; remove the one that does not belong there")
+    return named
 
 
 def pair_files(images: dict[str, Path], labels: dict[str, Path], label_suffix: str = "") -> list[Pair]:
     """Pair images with labels of the same name (plus `label_suffix`); raises `DataError` if one has no counterpart."""
-    by_image = {name.removesuffix(label_suffix): path for name, path in labels.items()}
+    by_image = _unique((name.removesuffix(label_suffix), path) for name, path in labels.items())
     unlabelled = [path for name, path in images.items() if name not in by_image]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} of {len(images)} images have no label, {unlabelled[0]} first")

@@ -15,6 +15,7 @@ PASCAL VOC 2012: the root is the devkit's `VOC2012` folder with `JPEGImages/`, `
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -29,8 +30,10 @@ from hyperseg.data.dataset import (
     LabelledImages,
     Pair,
     Pixels,
+    by_name,
     image_files,
     index_decoder,
+    is_visible,
     pair_files,
     require_folder,
 )
@@ -107,7 +110,7 @@ def _camvid_index_labels(root: Path, split: str) -> LabelledImages:
     count = len(CAMVID_11)
     table = _index_table({**{index: index for index in range(count)}, count: VOID, VOID: VOID})
     pairs = pair_files(image_files(images), image_files(labels))
-    return LabelledImages(CAMVID_11, pairs, index_decoder(table, count))
+    return LabelledImages(CAMVID_11, pairs, index_decoder(table, count), indexed=True)
 
 
 def _camvid_colour_labels(root: Path, split: str, num_classes: int = 11) -> LabelledImages:
@@ -170,14 +173,15 @@ def _cityscapes(root: Path, split: str) -> LabelledImages:
     labels = _files_by_city(require_folder(root / "gtFine" / split), "_gtFine_labelIds")
     scored = {label_id: index for index, label_id in enumerate(_CITYSCAPES_TRAIN_IDS)}
     table = _index_table({**dict.fromkeys([*range(34), VOID], VOID), **scored})
-    return LabelledImages(CITYSCAPES, pair_files(images, labels), index_decoder(table, len(CITYSCAPES)))
+    pairs = pair_files(images, labels)
+    return LabelledImages(CITYSCAPES, pairs, index_decoder(table, len(CITYSCAPES)), indexed=True)
 
 
 def _files_by_city(folder: Path, suffix: str) -> dict[str, Path]:
-    found = {path.stem.removesuffix(suffix): path for path in sorted(folder.glob(f"*/*{suffix}.png"))}
+    found = [path for path in sorted(folder.glob(f"*/*{suffix}.png")) if is_visible(path)]
     if not found:
         raise DataError(f"{folder} has no CITY/*{suffix}.png")
-    return found
+    return by_name(found, suffix)
 
 
 def _voc(root: Path, split: str) -> LabelledImages:
@@ -189,6 +193,9 @@ def _voc(root: Path, split: str) -> LabelledImages:
     names = listing.read_text(encoding="utf-8").split()
     if not names:
         raise DataError(f"{listing} lists no images")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{listing} lists {twice} more than once; it would be scored as often")
     images = require_folder(root / "JPEGImages")
     labels = [require_folder(root / "SegmentationClass"), root / "SegmentationClassAug"]
     pairs = [Pair(name, images / f"{name}.jpg", _voc_label(name, labels, listing)) for name in names]

@@ -93,6 +93,43 @@ def check_target(target: Path, force: bool, inputs: Sequence[Path] = ()) -> None
         raise OutputError(f"{target} cannot be written: {reason(error)}") from error
 
 
+def is_folder(path: Path) -> bool:
+    """False also for a name that no file can have, where Path.is_dir raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def check_name(path: Path) -> None:
+    """Raises OutputError where the name is too long for the file system, whether or not the folder exists yet."""
+    above = path.parent
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: Windows has no pathconf
+        while not above.is_dir() and above != above.parent:
+            above = above.parent
+        limit = os.pathconf(above, "PC_NAME_MAX")
+        length = len(os.fsencode(path.name))
+        if length > limit:
+            short = f"{path.name[:32]}...{path.suffix[:8]}"
+            raise OutputError(f"the name {short} has {length} bytes, of at most {limit}; name a shorter one (-o)")
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OutputError where `folder` is no folder, cannot be created, or cannot be written to. Creates nothing."""
+    try:
+        above = folder
+        while not os.path.lexists(above):
+            if above.parent == above or above.name == "..":
+                raise OutputError(f"the folder {folder} cannot be created: {above} does not exist")
+            check_name(above)
+            above = above.parent
+        if not above.is_dir():
+            raise OutputError(f"{above} is a file, not a folder; name another folder")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise OutputError(f"{folder}: no permission to write in {above}; choose another folder (-o)")
+    except ValueError as error:  # a NUL in the name
+        raise OutputError(f"{str(folder)!r} cannot be the name of a folder: {error}") from error
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be used: {reason(error)}") from error
+
+
 def _check(target: Path, force: bool, inputs: Sequence[Path]) -> None:
     folder = target.parent
     if not folder.is_dir():
@@ -100,12 +137,12 @@ def _check(target: Path, force: bool, inputs: Sequence[Path]) -> None:
     exists = _exists(target)
     if target.is_dir():
         raise OutputError(f"{target} is a directory; name a file")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{target} is not a regular file; name another one")
     if any(target.exists() and source.exists() and target.samefile(source) for source in inputs):
         raise OutputError(f"{target} is the input itself; name another file")
     if exists and not force:
         raise OutputError(f"{target} exists and was kept; replace it with --force, or name another file")
-    if target.exists() and not target.is_file():
-        raise OutputError(f"{target} is not a regular file; name another one")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{target}: no permission to write in {folder}; choose another folder")
 
@@ -119,10 +156,12 @@ def _exists(target: Path) -> bool:
     return True
 
 
-def make_folder(folder: Path) -> None:
-    """Creates a folder for outputs, with its parents. Raises OutputError."""
+def make_folder(folder: Path) -> list[Path]:
+    """Creates a folder for outputs, with its parents; returns those that were missing. Raises OutputError."""
     try:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        return missing
     except FileExistsError:
         raise OutputError(f"{folder} is a file, not a folder; name another folder") from None
     except OSError as error:
@@ -143,4 +182,6 @@ def reason(error: Exception) -> str:
         return "the file is larger than this system allows; see `ulimit -f`"
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "permission denied; choose another folder"
+    if code == errno.ENAMETOOLONG:
+        return "the name is too long; name a shorter one (-o)"
     return str(getattr(error, "strerror", None) or error)

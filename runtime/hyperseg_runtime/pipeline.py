@@ -28,13 +28,19 @@ _DEPTH = 2
 _POLL_SECONDS = 0.1
 
 
-def prefetch(items: Iterator[Item], depth: int = _DEPTH, latest: bool = False) -> Generator[Item, None, None]:
+def prefetch(
+    items: Iterator[Item],
+    depth: int = _DEPTH,
+    latest: bool = False,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> Generator[Item, None, None]:
     """Prefetches an iterator in a thread, with a bounded queue. Its exceptions are raised after the items before them.
 
     depth: length of the queue. latest: keep only the newest waiting item and drop the others (live sources).
+    stop_asked: polled while no item comes; True ends the generator.
     Closing the generator stops the thread, waits for it, and closes `items`.
     """
-    prefetcher = _Prefetcher(items, depth, latest)
+    prefetcher = _Prefetcher(items, depth, latest, stop_asked)
     try:
         yield from prefetcher
     finally:
@@ -51,8 +57,8 @@ class _End:
 class _Prefetcher(Generic[Item]):
     """The thread of `prefetch` and its queue."""
 
-    def __init__(self, items: Iterator[Item], depth: int, latest: bool) -> None:
-        self._items, self._latest = items, latest
+    def __init__(self, items: Iterator[Item], depth: int, latest: bool, stop_asked: Callable[[], bool]) -> None:
+        self._items, self._latest, self._stop_asked = items, latest, stop_asked
         self._queue: queue.Queue[Item | _End] = queue.Queue(1 if latest else depth)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._fill, name="hyperseg-prefetch", daemon=True)
@@ -85,7 +91,12 @@ class _Prefetcher(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         while True:
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                if self._stop_asked():
+                    return
+                continue
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
@@ -113,16 +124,21 @@ class SegmentedFrame:
 
 
 def segmented(
-    source: FrameSource, segmenter: Segmenter, clock: StageClock, policy: LivePolicy = LivePolicy.LATEST
+    source: FrameSource,
+    segmenter: Segmenter,
+    clock: StageClock,
+    policy: LivePolicy = LivePolicy.LATEST,
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> Generator[SegmentedFrame, None, None]:
     """The source's frames with their labels. The caller's work on each overlaps with the next frames' stages.
 
     With a live source and LATEST, frames that arrive while the network is busy are dropped; otherwise none is.
     Errors of the source or the model are raised after the frames before them. Closing the generator stops the threads.
+    stop_asked: polled while no frame comes; True ends the frames.
     """
     latest = source.live and policy is LivePolicy.LATEST
     prepared = prefetch(_prepared(source, segmenter, clock), latest=latest)
-    inferred = prefetch(_inferred(prepared, segmenter, clock))
+    inferred = prefetch(_inferred(prepared, segmenter, clock), stop_asked=stop_asked)
     with contextlib.closing(inferred):
         yield from inferred
 
@@ -182,7 +198,9 @@ class Job:
         start = time.perf_counter()
         failure, interrupted, done = None, False, 0
         try:
-            with contextlib.closing(segmented(self.source, self.segmenter, clock, self.policy)) as frames:
+            with contextlib.closing(
+                segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked)
+            ) as frames:
                 while True:
                     try:
                         frame = next(frames, None)
@@ -190,6 +208,7 @@ class Job:
                         failure = error
                         break
                     if frame is None:
+                        interrupted = self.stop_asked()
                         break
                     interrupted = not self._take(frame, clock)
                     done += 1
@@ -214,7 +233,8 @@ class Job:
         """Renders a frame and writes it to the sinks; False if the user closed the window."""
         with clock.measure(Stage.POSTPROCESS):
             labels = restore(frame.network_labels, frame.source.size)
-            result = Result(frame.source, labels, self.renderer(frame.source.image, labels))
+            rendered = self.renderer(frame.source.image, labels, frame.network_labels)
+            result = Result(frame.source, labels, rendered)
         with clock.measure(Stage.ENCODE):
             for sink in self.sinks:
                 try:

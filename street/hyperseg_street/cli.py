@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, debug: bool, **options: Any) -> None:
+        _interrupt_on_signals()
         try:
             command(*args, **options)
         except KeyboardInterrupt:
@@ -50,6 +52,17 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(1)
 
     return wrapped
+
+
+def _interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that no draft of an output stays behind.
+
+    An ignored SIGHUP stays ignored, as under nohup.
+    """
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 @click.command(epilog=EXAMPLES)
@@ -90,7 +103,7 @@ def main(
     force: bool,
 ) -> None:
     """Render a drive along a street as CLIP (.mp4), or as a dataset; both are deterministic in --seed."""
-    from hyperseg_street.clip import Drive, write_clip, write_dataset
+    from hyperseg_street.clip import Drive, label_name, write_clip, write_dataset
     from hyperseg_street.street import Street
 
     clip = clip or clip_option
@@ -98,15 +111,20 @@ def main(
         raise click.UsageError("give either a CLIP to write, for example street.mp4, or --dataset FOLDER")
     target = clip or dataset
     assert target is not None
+    count = frames or max(1, round(seconds * rate))
     if target.exists() and not force:
         raise OSError(f"{target} exists and was kept; replace it with --force, or name another file")
+    if labels is not None and not force:
+        for index in range(count):
+            if (labels / label_name(index)).exists():
+                raise OSError(f"{labels / label_name(index)} exists and was kept; --force may replace it")
     if dataset is not None:
         others = max(1, images // _TRAIN_PER_VAL)
         splits = {"train": images, "val": others, "test": others}
         with _progress(sum(splits.values())) as advance:
             write_dataset(dataset, splits, size, seed, advance)
     elif clip is not None:
-        drive = Drive(Street(seed, *size), frames or max(1, round(seconds * rate)), rate)
+        drive = Drive(Street(seed, *size), count, rate)
         with _progress(drive.frames) as advance:
             write_clip(drive, clip, labels, advance)
     click.echo(str(target))

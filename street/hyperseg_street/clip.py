@@ -51,20 +51,31 @@ def write_clip(drive: Drive, clip: Path, labels: Path | None, progress: Progress
             for index, frame in enumerate(drive):
                 writer.write(frame.image[..., ::-1].copy())
                 if labels is not None:
-                    write_image(labels / f"{index:06d}.png", frame.label)
+                    write_image(labels / label_name(index), frame.label)
                 progress(index + 1)
         finally:
             writer.release()
 
 
+def label_name(index: int) -> str:
+    """The name of the file with the labels of a frame."""
+    return f"{index:06d}.png"
+
+
 @contextmanager
-def _atomic_output(target: Path) -> Iterator[Path]:
-    """Yield a draft in the target's folder; flush and rename it on success, remove it on failure."""
-    draft = target.with_name(f".hyperseg-{os.getpid()}-{secrets.token_hex(4)}.part{target.suffix}")
+def _atomic_output(target: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a draft in the target's folder; flush and rename it on success, remove it on failure.
+
+    sync: False skips the flush, for files that are written many times a second.
+    """
+    target = Path(os.path.realpath(target))  # a link stays, and leads to the new file
+    suffix = target.suffix if len(target.suffix) < 8 else ""
+    draft = target.with_name(f".hyperseg-{os.getpid()}-{secrets.token_hex(4)}.part{suffix}")
     try:
         yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -91,4 +102,5 @@ def write_image(path: Path, pixels: Pixels) -> None:
     encoded, data = cv2.imencode(".png", pixels)
     if not encoded:
         raise OSError(f"{path} could not be encoded as PNG")
-    path.write_bytes(np.asarray(data, np.uint8).tobytes())
+    with _atomic_output(path, sync=False) as draft:
+        draft.write_bytes(np.asarray(data, np.uint8).tobytes())

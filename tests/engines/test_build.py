@@ -64,6 +64,20 @@ def test_an_optional_input_left_out(tmp_path: Path) -> None:
     build_engine(save(model, tmp_path / "m.onnx"))
 
 
+def test_no_output_replaces_the_model_or_another_output(model: Path) -> None:
+    content = model.read_bytes()
+    for output, cache, message in (
+        ("m.onnx", None, "the model itself"),
+        ("m.engine", "m.onnx", "the model itself"),
+        ("m.engine", "m.engine", "both the engine and the timing cache"),
+        ("m.engine", "m.engine.json", "both the engine's description and the timing cache"),
+    ):
+        options = EngineOptions(force=True, timing_cache=None if cache is None else model.with_name(cache))
+        with pytest.raises(OutputError, match=message):
+            build_engine(model, model.with_name(output), options)
+    assert [path.name for path in model.parent.iterdir()] == ["m.onnx"] and model.read_bytes() == content
+
+
 def test_profiles(tmp_path: Path) -> None:
     source = save(miniature(dynamic=True), tmp_path / "m.onnx")
     options = EngineOptions(least=Resolution(32, 32), most=Resolution(128, 192), batch=4, half=True)

@@ -40,3 +40,18 @@ def test_models_are_saved_under_the_longest_names(tmp_path: Path, suffix: str) -
     hyperseg.save(model, target)
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
     assert torch.equal(hyperseg.load(target).backbone.stem.conv.weight, model.backbone.stem.conv.weight)
+
+
+def test_a_link_stays_and_leads_to_the_new_file(tmp_path: Path) -> None:
+    link = tmp_path / "last.pt"
+    link.symlink_to(tmp_path / "real.pt")
+    with atomic_output(link) as draft:
+        draft.write_text("complete")
+    assert link.is_symlink() and (tmp_path / "real.pt").read_text() == "complete"
+
+
+def test_a_name_that_is_all_suffix(tmp_path: Path) -> None:
+    target = tmp_path / f"m.{'s' * 253}"
+    with atomic_output(target) as draft:
+        draft.write_text("complete")
+    assert target.read_text() == "complete"

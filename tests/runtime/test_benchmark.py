@@ -142,6 +142,28 @@ def test_bad_usage(model: Path, tmp_path: Path) -> None:
     run_benchmark(model, "--report", tmp_path).failed_with("is a directory")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--report", "m.onnx"), "a model"),
+        (("-o", "soft.json"), "a model"),
+        (("--report", "m.onnx.json"), "a model's description"),
+        (("--report", "r.html", "-o", "./r.html"), "both the report and the record"),
+        (("--video", "clip.mp4", "-o", "clip.mp4"), "the clip"),
+    ],
+)
+def test_reports_replace_no_input(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = {"m.onnx": model.read_bytes(), "m.onnx.json": b"{}", "clip.mp4": b"clip"}
+    for name, data in content.items():
+        Path(name).write_bytes(data)
+    Path("soft.json").symlink_to("m.onnx")
+    run_benchmark("m.onnx", "--force", *arguments).failed_with(message)
+    assert {name: Path(name).read_bytes() for name in content} == content
+
+
 def test_axis_ticks_are_round_and_inside() -> None:
     for low, high in ((0, 1), (0.08, 0.09), (12.3, 4711), (0, 160)):
         ticks = Scale(low, high, 0, 100).ticks()

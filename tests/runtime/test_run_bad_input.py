@@ -79,12 +79,11 @@ def test_no_frames(hyperseg_run: Run, tmp_path: Path) -> None:
 def test_output_paths(hyperseg_run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=2)
     content = clip.read_bytes()
-    hyperseg_run(clip, "-o", tmp_path).failed_with("is a directory")
     hyperseg_run(clip, "-o", clip, "--force").failed_with("the input itself")
     Path("link.mp4").symlink_to(clip)
     hyperseg_run(clip, "-o", "link.mp4", "--force").failed_with("the input itself")
     hyperseg_run(clip, "-o", "missing/out.mp4").failed_with("missing does not exist")
-    hyperseg_run(clip, "-o", "out.gif").failed_with("out.gif", ".mp4")
+    hyperseg_run(clip, "-o", "out.txt").failed_with("out.txt", ".mp4")
     hyperseg_run(clip, "--labels", clip).failed_with("is a file, not a folder")
     hyperseg_run(clip, "--stats", "shares.txt").failed_with("shares.txt", ".csv")
     hyperseg_run(clip, "--stats", tmp_path / "missing" / "s.csv").failed_with("missing does not exist")
@@ -132,7 +131,7 @@ def test_a_disk_that_fills_up(model: Path, tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
     assert "out/b.mp4 was not written" in done.stderr
     assert len(frame_times(tmp_path / "out" / "a.mp4")) == 3
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".hyperseg-run.jsonl", "a.mp4"]
 
 
 def test_other_outputs_of_a_run_survive_one_that_fails(hyperseg_run: Run, tmp_path: Path) -> None:
@@ -209,11 +208,11 @@ def test_no_window_without_a_display(hyperseg_run: Run, tmp_path: Path, monkeypa
 def test_labels_replace_nothing_without_force(hyperseg_run: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=2)
     assert hyperseg_run(clip, "-o", "a.mp4", "--labels", "labels").code == 0
-    hyperseg_run(clip, "-o", "b.mp4", "--labels", "labels").failed_with("labels has PNG files", "--force")
+    hyperseg_run(clip, "-o", "b.mp4", "--labels", "labels").failed_with("labels/clip_00000", "kept", "--force")
     assert hyperseg_run(clip, "-o", "b.mp4", "--labels", "labels", "--force").code == 0
     Path("other").mkdir()
     write_clip(tmp_path / "other" / "clip.mp4", count=2)
-    hyperseg_run(clip, "other/clip.mp4", "--labels", "new").failed_with("two inputs are named clip")
+    hyperseg_run(clip, "other/clip.mp4", "--labels", "new").failed_with("two inputs", "new/clip_000000.png", "labels")
 
 
 def test_without_an_encoder(hyperseg_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

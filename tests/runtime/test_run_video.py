@@ -23,6 +23,7 @@ from hyperseg_runtime.video.reader import VideoReader
 
 from .clips import frame_times, write_clip
 from .conftest import ENVIRONMENT, Finished
+from .png import read_indices
 from .stand_in import SIZE, may_be, metadata
 
 Run = Callable[..., Finished]
@@ -73,7 +74,7 @@ def test_labels_and_statistics(hyperseg_run: Run, tmp_path: Path) -> None:
             image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
             allowed = may_be(prepare(image, spec, SIZE)[0]).astype(np.uint8)
             allowed = cv2.resize(allowed, (80, 48), interpolation=cv2.INTER_NEAREST_EXACT)
-            labels = cv2.imread(f"labels/clip_{number:06d}.png", cv2.IMREAD_UNCHANGED)
+            labels, _ = read_indices(Path(f"labels/clip_{number:06d}.png"))
             assert labels.dtype == np.uint8
             assert np.take_along_axis(allowed, labels[..., None].astype(np.int64), axis=-1).all()
             assert rows[number]["shares"]["road"] == pytest.approx((labels == 3).mean(), abs=1e-6)

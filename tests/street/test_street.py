@@ -1,7 +1,9 @@
 """Street renderer: deterministic frames, exact labels, clips and datasets."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -102,6 +104,27 @@ def test_wrong_usage_ends_in_a_message(tmp_path: Path, arguments: list[str], mes
     command = [sys.executable, "-m", "hyperseg_street.cli", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=_environment())
     assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_labels_of_another_clip_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "000001.png").write_bytes(b"precious")
+    command = [sys.executable, "-m", "hyperseg_street.cli", "new.mp4", "--labels", "labels", "--frames", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=_environment())
+    assert done.returncode == 1 and "labels/000001.png exists and was kept" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["000001.png"]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_no_draft(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-m", "hyperseg_street.cli", "new.mp4", "--frames", "100000", "--size", "64x64"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=_environment()) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".*.part*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.Signals[name])
+        assert process.wait(60) == 130
+    assert not list(tmp_path.iterdir())
 
 
 def _environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ from hyperseg.data import (
     DataError,
     Layout,
     class_set,
+    files_of,
     open_split,
     open_splits,
 )
@@ -166,3 +167,43 @@ def test_unknown_colours_are_named(tmp_path: Path) -> None:
     write(tmp_path / "train_labels" / "a_L.png", np.full((12, 16, 3), (9, 8, 7), np.uint8))
     with pytest.raises(DataError, match=r"the colour \(7, 8, 9\), which is none of CamVid's 32"):
         open_split(Layout.CAMVID_701_11, tmp_path, "train")[0]
+
+
+def test_hidden_files_are_no_samples(tmp_path: Path) -> None:
+    """macOS writes ._NAME beside each file on foreign file systems."""
+    root = camvid(tmp_path)
+    for folder in ("train", "trainannot"):
+        (root / folder / "._0.png").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+        (root / folder / ".DS_Store").write_bytes(b"Bud1")
+    assert len(open_split(Layout.CAMVID, root, "train")) == 2
+    city = tmp_path / "city"
+    for prefix in ("", "._"):
+        write(city / f"leftImg8bit/val/ulm/{prefix}ulm_1_leftImg8bit.png", image())
+        write(city / f"gtFine/val/ulm/{prefix}ulm_1_gtFine_labelIds.png", labels(7))
+    assert len(open_split(Layout.CITYSCAPES, city, "val")) == 1
+
+
+def test_two_files_of_one_name_are_named(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "camvid")
+    write(root / "train" / "0.jpg", image())
+    with pytest.raises(DataError, match=r"train/0\.jpg and .*train/0\.png are both named 0"):
+        open_split(Layout.CAMVID, root, "train")
+    write(tmp_path / "train" / "a.png", image())
+    for name in ("a.png", "a_L.png"):
+        write(tmp_path / "train_labels" / name, image())
+    with pytest.raises(DataError, match=r"a\.png and .*a_L\.png are both named a"):
+        open_split(Layout.CAMVID_701_11, tmp_path, "train")
+
+
+def test_a_listing_names_each_image_once(tmp_path: Path) -> None:
+    write(tmp_path / "JPEGImages" / "a.jpg", image())
+    write(tmp_path / "SegmentationClass" / "a.png", labels(0))
+    (tmp_path / "ImageSets/Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets/Segmentation/val.txt").write_text("a\na\n")
+    with pytest.raises(DataError, match=r"val\.txt lists a more than once"):
+        open_split(Layout.VOC, tmp_path, "val")
+
+
+def test_the_files_of_a_dataset(tmp_path: Path) -> None:
+    files = list(files_of(open_splits(Layout.CAMVID, camvid(tmp_path), ["train", "train"])))
+    assert len(files) == 8 and set(files) == set(tmp_path.rglob("*.png"))

@@ -85,6 +85,21 @@ def test_a_file_that_is_no_model_is_one_line(street: Path, tmp_path: Path, capfd
         _refused(capfd, (1,), message, tmp_path / model, "--data", street)
 
 
+@pytest.mark.parametrize("output", ["label", "image", "model", "both"])
+def test_images_replace_no_input(
+    checkpoint: Path, street: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], output: str
+) -> None:
+    label, image = (next((street / folder).iterdir()) for folder in ("valannot", "val"))
+    link = tmp_path / "link.png"
+    link.symlink_to({"label": label, "image": image, "model": checkpoint}.get(output, tmp_path / "new.png"))
+    message = {"model": "is a model", "both": "would be both"}.get(output, "is a file of the dataset")
+    other = tmp_path / ("new.png" if output == "both" else "worst.png")
+    before = [path.read_bytes() for path in (label, image, checkpoint)]
+    images = ("--confusion", link, "--worst", other, "--force")
+    _refused(capfd, (1,), message, checkpoint, "--data", street, "--split", "val", *images)
+    assert [path.read_bytes() for path in (label, image, checkpoint)] == before and not other.exists()
+
+
 def _refused(capfd: pytest.CaptureFixture[str], codes: tuple[int, ...], message: str, *arguments: object) -> None:
     """Runs in this process, with the exit codes of the installed script."""
     with pytest.raises(SystemExit) as ended:

@@ -13,11 +13,12 @@ import numpy as np
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
-from hyperseg_runtime.output_files import check_target, write_bytes
+from hyperseg_runtime.output_files import write_bytes
+from hyperseg_runtime.targets import Targets
 from rich.console import Console
 from rich.table import Table
 
-from hyperseg.data import DataError, Dataset, Layout, open_splits
+from hyperseg.data import DataError, Dataset, Layout, files_of, open_splits
 from hyperseg.data.dataset import Pixels
 from hyperseg.errors import CheckpointError
 from hyperseg_export.cli.stage_display import StageDisplay
@@ -44,13 +45,19 @@ class EvaluateSession:
     as_json: bool
 
     def run(self, models: Sequence[Path], confusion: Path | None, worst: Path | None) -> int:
-        for target in (confusion, worst):
+        common.interrupt_on_signals()
+        targets = Targets(self.force)
+        for target, role in ((confusion, "the confusion matrix"), (worst, "the worst images")):
             if target is not None:
-                check_target(target, self.force)
+                targets.add(target, role)
         data = self._open_data()
-        evaluations = []
+        for file in files_of(data):
+            targets.keep(file, "a file of the dataset")
         wanted: Sequence[Path | None] = models or [None]
         located = [self._located(model) for model in wanted]
+        for model in located:
+            targets.keep(model, "a model")
+        evaluations = []
         with StageDisplay("opening the model") as display:
             stages = Stages(len(located), display.show)
             for index, model in enumerate(located):

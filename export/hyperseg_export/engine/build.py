@@ -16,8 +16,9 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
 from hyperseg_runtime.model_kinds import remedy
-from hyperseg_runtime.output_files import check_target, reason, replacing
+from hyperseg_runtime.output_files import reason, replacing
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
+from hyperseg_runtime.targets import Targets
 
 from hyperseg_export.engine.options import TURING, BuildTarget, EngineOptions, choose_target
 from hyperseg_export.engine.process import BuildListener, BuildRequest, NullListener, run_build
@@ -100,10 +101,12 @@ def build_engine(
     stages.begin(f"preparing {Path(model).name}")
     source = read_model(Path(model))
     target = Path(output) if output is not None else default_output(source.path, options.half)
-    for path in (target, sidecar.path_of(target)):
-        check_target(path, options.force)
+    targets = Targets(options.force)
+    targets.keep(source.path, "the model itself")
+    targets.add(target, "the engine")
+    targets.add(sidecar.path_of(target), "the engine's description")
     if options.timing_cache is not None:
-        check_target(options.timing_cache, force=True)
+        targets.add(options.timing_cache, "the timing cache", lambda _: True)
     started = time.monotonic()
     chosen = choose_target(options)
     turing = TURING in chosen.compute_capabilities

@@ -68,6 +68,7 @@ def benchmark(
     # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.benchmark_session import BenchmarkSession, profile_models
 
+    common.interrupt_on_signals()
     models += named_models
     size = None if resolution is None else common.parse_resolution(resolution)
     if profile:

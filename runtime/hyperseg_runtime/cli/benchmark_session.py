@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from hyperseg_runtime import machine
+from hyperseg_runtime import machine, sidecar
 from hyperseg_runtime.backends.protocol import AUTO, BackendName
 from hyperseg_runtime.benchmark.measure import Distribution, measure, ratios
 from hyperseg_runtime.benchmark.profile import profile_model
@@ -22,9 +22,10 @@ from hyperseg_runtime.benchmark.record import ModelFacts, Record, print_profile,
 from hyperseg_runtime.benchmark.report import render_report
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
-from hyperseg_runtime.output_files import check_target, write_bytes
+from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.targets import Targets
 
 NAME = "hyperseg-benchmark"
 
@@ -47,10 +48,16 @@ class BenchmarkSession:
     as_json: bool
 
     def run(self, models: Sequence[Path]) -> None:
-        for target in (self.report, self.output):
+        targets = Targets(self.force)
+        for target, role in ((self.report, "the report"), (self.output, "the record")):
             if target is not None:
-                check_target(target, self.force)
+                targets.add(target, role)
         paths = _models_or_found(models, self.as_json, self.backend)
+        for path in paths:
+            targets.keep(path, "a model")
+            targets.keep(sidecar.path_of(path), "a model's description")
+        if self.video is not None:
+            targets.keep(self.video, "the clip")
         with ExitStack() as stack:
             entries = [self._open(stack, path, name) for path, name in zip(paths, _names(paths), strict=True)]
             record = self._measure(entries)

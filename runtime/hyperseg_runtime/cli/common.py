@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -15,7 +16,9 @@ import click
 
 from hyperseg_runtime import extras
 from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
+from hyperseg_runtime.cli.interrupt import ending_signals
 from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.names import shown
 
 if TYPE_CHECKING:
     from hyperseg_runtime.discovery import FoundModel
@@ -91,6 +94,10 @@ def execute(command: click.Command, name: str, arguments: Sequence[str] | None =
 
     Errors are one line on stderr; --debug shows their traceback.
     """
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # it reports damaged images in lines of its own
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_exit_code(command, name, given))
 
@@ -128,9 +135,9 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
 def interrupt_on_signals() -> None:
     """Makes SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that no draft of an output stays behind.
 
-    Ctrl-C is set too: a shell's background job inherits an ignored SIGINT.
+    Ctrl-C is set too: a shell's background job inherits an ignored SIGINT. SIGHUP stays ignored under nohup.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ending_signals():
         signal.signal(number, signal.default_int_handler)
 
 
@@ -150,7 +157,7 @@ def announce(name: str, found: FoundModel, quiet: bool, label: str = "model   ")
 
 def complain(name: str, text: str) -> None:
     """Prints an error as one line on stderr."""
-    click.echo(f"{name}: error: {' '.join(text.split())}", err=True)
+    click.echo(f"{name}: error: {shown(text.strip())}", err=True)
 
 
 def report(name: str, error: Exception) -> None:

@@ -15,9 +15,14 @@ _EXAMPLES = """
 Examples:
   hyperseg-run video.mp4                          # -> video.segmented.mp4
   hyperseg-run video.mp4 -o out.mp4 --style contour --legend
+  hyperseg-run video.mp4 --palette distinct --legend bottom-right --classes road,car
   hyperseg-run photos/ --labels labels            # -> photos.segmented/, labels/*.png
+  hyperseg-run photos/ --resume                   # the rest of a run that was interrupted
+  hyperseg-run drive.mp4 --format png             # -> drive.segmented/drive_000000.png, ...
+  hyperseg-run photos/ --polygons photos.json     # for annotation tools
   hyperseg-run drive.mp4 --start 1:30 --end 2:00 --stats shares.csv
   hyperseg-run 0 --show                           # the first camera, in a window
+  ssh camera cat drive.ts | hyperseg-run - -o drive.mp4
   hyperseg-run rtsp://camera.local/stream --max-frames 1000
 """
 
@@ -32,9 +37,39 @@ def seconds(text: str) -> Fraction:
     return total
 
 
-@click.command(epilog=_EXAMPLES, help="Segment images, videos, folders and globs of them, a camera, or a stream URL.")
+LEGEND_PLACES = ("top-left", "top-right", "bottom-left", "bottom-right")
+
+
+class _Command(click.Command):
+    """Lets --legend stand without its value, also before an input, which click would take for the value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args[: args.index("--")] if "--" in args else args
+        for place, (option, following) in enumerate(zip(options, [*options[1:], ""], strict=True)):
+            if option == "--legend" and following not in (*LEGEND_PLACES, "off"):
+                options[place] = f"--legend={LEGEND_PLACES[0]}"
+        return super().parse_args(ctx, options + args[len(options) :])
+
+
+@click.command(
+    cls=_Command,
+    epilog=_EXAMPLES,
+    help="Segment images, videos, folders and globs of them, a camera, a stream URL, or standard input (-).",
+)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@common.output_option("File for a single input, folder for several. Default: NAME.segmented.mp4 in the input's folder.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER",
+    help="Result: a file for one input, or a folder. Default: NAME.segmented.mp4 beside a video, NAME.segmented.SUFFIX "
+    "of the same format beside an image, FOLDER.segmented/ beside a folder (segmented/ in it for '.' and '..').",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mp4", "mov", "mkv", "webm", "gif", "png", "jpg"]),
+    help="Format of videos' results. png, jpg: a folder of numbered frames. Default: as -o, else mp4.",
+)
 @common.model_option
 @common.backend_option
 @common.threads_option
@@ -47,10 +82,44 @@ def seconds(text: str) -> Fraction:
     help="Rendering of the labels.",
 )
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Opacity of the colours.")
-@click.option("--legend", is_flag=True, help="Draw the class names.")
-@click.option("--labels", type=click.Path(path_type=Path), metavar="DIR", help="Also write each frame's labels as PNG.")
+@click.option(
+    "--palette",
+    type=click.Choice(["dataset", "distinct"]),
+    default="dataset",
+    show_default=True,
+    help="Colours: the model's own, or colours that are easy to tell apart, with colour blindness too.",
+)
+@click.option(
+    "--outline/--no-outline", default=None, help="Draw a thin line between areas. Default: in overlay and side-by-side."
+)
+@click.option(
+    "--legend",
+    type=click.Choice([*LEGEND_PLACES, "off"]),
+    metavar="[PLACE]",
+    default="off",
+    help=f"Draw the names of the classes in the frame. PLACE: {', '.join(LEGEND_PLACES)} or off; {LEGEND_PLACES[0]} "
+    "if omitted. It takes 15 % of the frame at most.",
+)
+@click.option(
+    "--classes",
+    metavar="LIST",
+    help="Draw only these classes: names or numbers, as in road,car. Not for labels, stats.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write each frame's labels as PNG with the model's palette. The pixels are class numbers: read them with "
+    "PIL; OpenCV gives colours.",
+)
 @click.option(
     "--stats", type=click.Path(path_type=Path), metavar="FILE", help="Also write class shares: .jsonl or .csv."
+)
+@click.option(
+    "--polygons",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write exact polygons of all regions: .json, in COCO's format.",
 )
 @click.option("--show", is_flag=True, help="Show a window with the live frame rate; q closes it.")
 @click.option("--start", type=seconds, metavar="TIME", default="0", help="Start time (seconds, or h:m:s).")
@@ -65,22 +134,32 @@ def seconds(text: str) -> Fraction:
     help="If a camera or stream is faster than the model: drop frames (latest), or process all.",
 )
 @common.force_option
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue an interrupted run into a folder, with the same model and options: complete results are kept.",
+)
 @common.json_option
 @common.version_option
 @common.debug_option
 def run(
     *,
     inputs: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
+    form: str | None,
     model: Path | None,
     backend: str,
     threads: int | None,
     resolution: str | None,
     style: str,
     alpha: float,
-    legend: bool,
+    palette: str,
+    outline: bool | None,
+    legend: str,
+    classes: str | None,
     labels: Path | None,
     stats: Path | None,
+    polygons: Path | None,
     show: bool,
     start: Fraction,
     end: Fraction | None,
@@ -88,30 +167,41 @@ def run(
     max_frames: int | None,
     live_policy: str,
     force: bool,
+    resume: bool,
     as_json: bool,
 ) -> int:
     if end is not None and end <= start:
         raise click.UsageError(f"--end {float(end):g} is not after --start {float(start):g}")
+    if force and resume:
+        raise click.UsageError(
+            "--force and --resume exclude each other: replace all results, or keep the complete ones"
+        )
     # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.run_session import RunSession
-    from hyperseg_runtime.output.render import Style
+    from hyperseg_runtime.output.legend import Corner
+    from hyperseg_runtime.output.palette import Palette
+    from hyperseg_runtime.output.render import Appearance, Style
     from hyperseg_runtime.pipeline import LivePolicy
     from hyperseg_runtime.video.sources import Selection
 
+    place = None if legend == "off" else Corner(legend)
+    look = Appearance(Style(style), alpha, place, Palette(palette), outline)
     session = RunSession(
         model=model,
         backend=backend,
         threads=threads,
         resolution=None if resolution is None else common.parse_resolution(resolution),
         selection=Selection(start, end, every, max_frames),
-        style=Style(style),
-        alpha=alpha,
-        legend=legend,
+        look=look,
+        classes=classes,
         labels=labels,
         stats=stats,
+        polygons=polygons,
         show=show,
         policy=LivePolicy(live_policy),
+        form=None if form is None else f".{form}",
         force=force,
+        resume=resume,
         as_json=as_json,
     )
     return session.run(inputs, output)

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
+import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hyperseg_runtime import sidecar
 from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli.interrupt import GracefulInterrupt
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
-from hyperseg_runtime.inputs import ImageTask, Kind, Task, plan
-from hyperseg_runtime.output.render import Renderer, Style
-from hyperseg_runtime.output.sinks import (
-    STATS_SUFFIXES,
-    ImageSink,
-    LabelSink,
-    Sink,
-    StatsFile,
-    StatsSink,
-    VideoSink,
-    WindowSink,
-)
-from hyperseg_runtime.output_files import check_target, make_folder
+from hyperseg_runtime.media import Kind
+from hyperseg_runtime.names import shown
+from hyperseg_runtime.output.class_selection import select_classes
+from hyperseg_runtime.output.coco import COCO_SUFFIX, CocoFile
+from hyperseg_runtime.output.frame_folder import FrameFolderSink, RecordSink
+from hyperseg_runtime.output.render import Appearance, Renderer
+from hyperseg_runtime.output.sinks import ImageSink, LabelSink, PolygonSink, Sink, StatsSink, VideoSink, WindowSink
+from hyperseg_runtime.output.stats import STATS_SUFFIXES, StatsFile
 from hyperseg_runtime.pipeline import Job, JobSummary, LivePolicy
+from hyperseg_runtime.planning import ImageTask, Outputs, Plan, Task, VideoTask, plan
 from hyperseg_runtime.preprocess import Size
+from hyperseg_runtime.run_record import maker
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import Stage, StageClock
 from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection
 
 NAME = "hyperseg-run"
+_NOT_RECORDED = frozenset({"model", "threads", "show", "policy", "force", "resume", "as_json", "stats", "polygons"})
+"""Options that results do not depend on."""
 _SHOWN_STAGES = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}
 
 
@@ -51,70 +53,117 @@ class RunSession:
     threads: int | None
     resolution: Size | None
     selection: Selection
-    style: Style
-    alpha: float
-    legend: bool
+    look: Appearance
+    classes: str | None
+    """Names and numbers of the classes to draw, as on the command line."""
     labels: Path | None
     stats: Path | None
+    polygons: Path | None
     show: bool
     policy: LivePolicy
+    form: str | None
+    """Suffix of videos' results, if given."""
     force: bool
+    resume: bool
     as_json: bool
 
-    def run(self, inputs: Sequence[str], output: Path | None) -> int:
+    def run(self, inputs: Sequence[str], output: str | None) -> int:
         """Runs every input, even after one that failed; returns the exit code."""
-        tasks = plan(inputs, output, self.force)
-        self._check_side_outputs(tasks)
+        planned = plan(inputs, self._outputs(output))
+        notes = [*planned.notes, *self._notes(planned)]
         window: list[Sink] = [WindowSink()] if self.show else []
         failed = False
         records: list[dict[str, object]] = []
         with ExitStack() as stack:
             segmenter = stack.enter_context(self._open_model())
-            interrupt = stack.enter_context(_GracefulInterrupt())
-            stats = None
+            for file in (segmenter.path, sidecar.path_of(segmenter.path)):
+                planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
+            stack.enter_context(planned.folders(lambda: maker(segmenter.path, self._made_with(segmenter))))
+            interrupt = stack.enter_context(GracefulInterrupt())
+            metadata, look, stats, polygons = segmenter.metadata, self.look, None, None
+            if self.classes is not None:
+                look = replace(look, classes=select_classes(self.classes, metadata.class_names))
             if self.stats is not None:
-                stats = StatsFile(self.stats, segmenter.metadata.class_names)
+                stats = StatsFile(self.stats, metadata.class_names)
                 stack.callback(stats.close)
-            for task in tasks:
+            if self.polygons is not None:
+                polygons = CocoFile(self.polygons, metadata, look.classes)
+                stack.callback(polygons.close)
+            for note in notes:
+                self._say(f"note     {shown(note)}")
+            for task in planned.tasks:
+                if interrupt.requested:
+                    break
+                shared: list[Sink] = [] if stats is None else [StatsSink(stats, task.source)]
+                shared += [] if polygons is None else [PolygonSink(polygons, task.source)]
                 try:
-                    summary = self._run_task(task, segmenter, stats, window, interrupt)
+                    summary, outputs = self._run_task(task, segmenter, look, [*shared, *window], interrupt)
                 except HyperSegError as error:
                     common.report(NAME, error)
                     records.append({"input": task.source, "error": str(error)})
                     failed = True
                     continue
-                for problem in summary.problems:
-                    common.complain(NAME, problem)
                 failed = failed or bool(summary.problems)
-                records.append(_record(task, summary))
-                if not self.as_json:
-                    _report(task, summary)
+                records.append(_record(task, summary, outputs))
+                self._tell(summary, outputs)
                 if summary.interrupted:
                     break
             if self.as_json:
-                about = {"model": str(segmenter.path), "backend": segmenter.description, "runs": records}
-                common.say(json.dumps(about, indent=2))
+                about = {"model": str(segmenter.path), "backend": segmenter.description, "notes": notes}
+                common.say(json.dumps({**about, "runs": records}, indent=2))
         if interrupt.requested:
             return common.INTERRUPTED
         return common.FAILURE if failed else 0
 
-    def _check_side_outputs(self, tasks: Sequence[Task]) -> None:
-        if self.labels is not None:
-            names = [name for task in tasks for name in task.names]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise OutputError(
-                    f"two inputs are named {twice}, their labels would replace each other; run them separately"
-                )
-            make_folder(self.labels)
-            if not self.force and any(self.labels.glob("*.png")):
-                raise OutputError(
-                    f"{self.labels} has PNG files in it; --force may replace them, or choose another folder"
-                )
-        if self.stats is not None:
-            if self.stats.suffix not in STATS_SUFFIXES:
-                raise OutputError(f"{self.stats}: statistics are written as {', '.join(STATS_SUFFIXES)}")
-            check_target(self.stats, self.force)
+    def _outputs(self, output: str | None) -> Outputs:
+        """What the plan has to know. Raises OutputError."""
+        files = {"the statistics": self.stats, "the polygons": self.polygons}
+        named = {role: path for role, path in files.items() if path is not None}
+        if self.stats is not None and self.stats.suffix.lower() not in STATS_SUFFIXES:
+            raise OutputError(f"{self.stats}: statistics are written as {', '.join(STATS_SUFFIXES)}")
+        if self.polygons is not None and self.polygons.suffix.lower() != COCO_SUFFIX:
+            raise OutputError(f"{self.polygons}: polygons are written as {COCO_SUFFIX}")
+        if self.resume and named:
+            raise OutputError(
+                f"--resume cannot continue {' and '.join(map(str, named.values()))}; "
+                "finish the results first, then write this file in a run of its own"
+            )
+        return Outputs(output, self.form, self.labels, named, self.force, self.resume)
+
+    def _notes(self, planned: Plan) -> list[str]:
+        """What does not apply to some of the inputs. Raises click.UsageError where it applies to none."""
+        given = {
+            "--start": bool(self.selection.start),
+            "--end": self.selection.end is not None,
+            "--format": self.form is not None,
+        }
+        names = [name for name, is_given in given.items() if is_given]
+        if not names or not any(isinstance(task, ImageTask) for task in planned.tasks):
+            return []
+        if all(isinstance(task, ImageTask) for task in planned.tasks):
+            raise click.UsageError(f"{names[0]} is for videos, and there are only images; omit it")
+        return [f"{', '.join(names)}: for the videos only, not for the images"]
+
+    def _made_with(self, segmenter: Segmenter) -> dict[str, object]:
+        """The options that results depend on, for the record of a run."""
+        options: dict[str, object] = {}
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if is_dataclass(value):  # its options by their own names
+                options.update({part.name: getattr(value, part.name) for part in fields(value)})
+            elif option.name not in _NOT_RECORDED:
+                options["format" if option.name == "form" else option.name] = value
+        return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
+
+    def _tell(self, summary: JobSummary, outputs: Sequence[Path]) -> None:
+        for problem in summary.problems:
+            common.complain(NAME, problem)
+        if not self.as_json:
+            _report(summary, outputs)
+
+    def _say(self, text: str) -> None:
+        if not self.as_json:
+            common.say(text)
 
     def _open_model(self) -> Segmenter:
         found = locate(self.model, backend=self.backend)
@@ -128,51 +177,57 @@ class RunSession:
         self,
         task: Task,
         segmenter: Segmenter,
-        stats: StatsFile | None,
-        window: list[Sink],
-        interrupt: _GracefulInterrupt,
-    ) -> JobSummary:
-        source, main_sink = self._open(task)
+        look: Appearance,
+        shared: list[Sink],
+        interrupt: GracefulInterrupt,
+    ) -> tuple[JobSummary, list[Path]]:
+        """The summary of a task and the files that it wrote."""
+        source, main_sink = self._open(task, interrupt)
         with ExitStack() as stack:
             stack.callback(source.close)
             sinks = [main_sink]
             if self.labels is not None:
-                sinks.append(LabelSink(self.labels))
-            if stats is not None:
-                sinks.append(StatsSink(stats, task.source))
+                sinks.append(LabelSink(self.labels, segmenter.metadata.palette))
+            if isinstance(task, ImageTask):
+                shared = [*shared, RecordSink(task)]
             clock = StageClock()
             progress = stack.enter_context(_RunProgress(source, clock, visible=not self.as_json))
-            return Job(
+            summary = Job(
                 source,
                 segmenter,
-                Renderer(segmenter.metadata, self.style, self.alpha, self.legend),
-                [*sinks, *window],
+                Renderer(segmenter.metadata, replace(look, moving=not isinstance(task, ImageTask))),
+                [*sinks, *shared],
                 self.policy,
                 clock,
                 on_frame=progress.frame_done,
                 stop_asked=lambda: interrupt.requested,
             ).run()
+        if isinstance(task, VideoTask):
+            if task.record is not None and not summary.interrupted and not summary.problems:
+                task.record.add(task.target, Path(task.source))
+            return summary, [task.target] if task.target.exists() else []
+        return summary, main_sink.written if isinstance(main_sink, ImageSink) else []
 
-    def _open(self, task: Task) -> tuple[FrameSource, Sink]:
+    def _open(self, task: Task, interrupt: GracefulInterrupt) -> tuple[FrameSource, Sink]:
         """The source of a task and the sink of its main output."""
         if isinstance(task, ImageTask):
-            return ImageReader(tuple(task.target_of), self.selection), ImageSink(task.target_of)
+            return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(task.target_of)
         if task.kind is Kind.CAMERA:
             camera = Camera(int(task.source), self.selection)
-            return camera, VideoSink(task.target, camera, None, self.selection)
-        reader = VideoReader(task.source, self.selection)
+            if task.frames is None:
+                return camera, VideoSink(task.target, camera, None, self.selection)
+            return camera, FrameFolderSink(task.target, task.stem, task.frames, task.source)
+        reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
+        if task.frames is not None:
+            return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source)
         sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
         return reader, VideoSink(task.target, reader, sound, self.selection)
 
 
-def _outputs(task: Task) -> list[str]:
-    return [str(target) for target in task.targets if target.exists()]
-
-
-def _record(task: Task, summary: JobSummary) -> dict[str, object]:
+def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[str, object]:
     return {
         "input": task.source,
-        "outputs": _outputs(task),
+        "outputs": [str(path) for path in outputs],
         "frames": summary.frames,
         "seconds": round(summary.seconds, 4),
         "frames_per_second": round(summary.frames_per_second, 3),
@@ -182,44 +237,16 @@ def _record(task: Task, summary: JobSummary) -> dict[str, object]:
     }
 
 
-def _report(task: Task, summary: JobSummary) -> None:
+def _report(summary: JobSummary, outputs: Sequence[Path]) -> None:
     common.say(f"{'stage':<13}{'median ms':>10}{'95 % ms':>10}")
     for stage, times in summary.stages.items():
         common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.p95_ms:>10.2f}")
-    outputs = _outputs(task)
     where = (
-        outputs[0] if len(outputs) == 1 else f"{len(outputs)} images in {Path(outputs[0]).parent}" if outputs else "-"
+        str(outputs[0]) if len(outputs) == 1 else f"{len(outputs)} images in {outputs[0].parent}" if outputs else "-"
     )
     stopped = ", interrupted" if summary.interrupted else ""
     rate = f"{summary.frames_per_second:.2f} frames/s{stopped}"
-    common.say(f"{summary.frames} frames in {summary.seconds:.2f} s, {rate}\n-> {where}")
-
-
-class _GracefulInterrupt:
-    """Within it, the first SIGINT or SIGTERM sets `requested`, so that the run can finish its frame and close its
-    files; a second one interrupts as usual."""
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._before: list[object] = []
-
-    def __enter__(self) -> _GracefulInterrupt:
-        self._before = [signal.signal(number, self._handle) for number in self._SIGNALS]
-        return self
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in zip(self._SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave is what it takes
+    common.say(f"{summary.frames} frames in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
 
 
 class _RunProgress:
@@ -239,7 +266,7 @@ class _RunProgress:
             transient=True,
         )
         self._task = self._progress.add_task(
-            Path(source.name).name[-24:], total=source.expected_frames, rate="", stages=""
+            escape(shown(Path(source.name).name[-24:])), total=source.expected_frames, rate="", stages=""
         )
         self._start: float | None = None
 

@@ -1,17 +1,31 @@
-"""Rendering of labels: overlay, side by side, mask or contours, with a legend."""
+"""Rendering of labels: overlay, side by side, mask or contours, with outlines and a legend."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.metadata import Metadata
-from hyperseg_runtime.preprocess import Frame, Labels
+from hyperseg_runtime.output.legend import Corner, Legend
+from hyperseg_runtime.output.outlines import border_field, draw_lines
+from hyperseg_runtime.output.palette import Palette, palette_of
+from hyperseg_runtime.preprocess import Frame, Labels, restore
+
+_WHITE = np.full((1, 3), 255, np.uint8)
+_OUTLINE_OPACITY, _CONTOUR_OPACITY = 0.7, 0.95
+_SMALL = 240
+"""Shorter side of a frame, in pixels, below which outlines fade: no line is thinner than a pixel."""
+_SAMPLE = 200_000
+"""Pixels that are enough to tell which classes are there."""
+_BACKDROP = 128
+"""Grey under the legend's colours, which it shows as the overlay does: mixed with what lies below."""
 
 
 class Style(str, Enum):
@@ -23,83 +37,120 @@ class Style(str, Enum):
     CONTOUR = "contour"
 
 
+@dataclass(frozen=True)
+class Appearance:
+    """What the images look like.
+
+    Raises InputError for an opacity outside 0 to 1.
+    """
+
+    style: Style = Style.OVERLAY
+    alpha: float = 0.5
+    """Opacity of the colours in overlays, 0 to 1."""
+    legend: Corner | None = None
+    palette: Palette = Palette.DATASET
+    outline: bool | None = None
+    """Whether to draw a light line between areas; None: where visible colours are mixed with the frame.
+    Contours are lines in any case."""
+    classes: Collection[int] | None = None
+    """The classes to draw; None: all."""
+    moving: bool = False
+    """The frames are those of one video: the legend's entries stay in place from frame to frame."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise InputError(f"alpha {self.alpha} is not an opacity from 0 to 1")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether colours are mixed with the frame."""
+        return self.style in (Style.OVERLAY, Style.SIDE_BY_SIDE)
+
+    @property
+    def has_lines(self) -> bool:
+        if self.style is Style.CONTOUR:
+            return True
+        return self.mixes and self.alpha > 0 if self.outline is None else self.outline
+
+
 class Renderer:
-    """Draws labels in the model's palette."""
+    """Draws labels. Labels that are no class of the model, or not to be drawn, are left without colour."""
 
-    def __init__(self, metadata: Metadata, style: Style, alpha: float = 0.5, legend: bool = False) -> None:
-        """alpha: opacity of the colours in overlays, 0 to 1."""
-        self._metadata = metadata
-        self._draw: Callable[[Frame, Labels], Frame] = {
-            Style.OVERLAY: self._overlay,
-            Style.SIDE_BY_SIDE: self._side_by_side,
-            Style.MASK: self._mask,
-            Style.CONTOUR: self._contour,
-        }[style]
-        self._alpha = alpha
-        self._legend = legend
-        self._legends: dict[tuple[int, int], Frame | None] = {}
+    def __init__(self, metadata: Metadata, style: Style | Appearance, alpha: float = 0.5) -> None:
+        """style: the whole appearance, or a style with `alpha` and the defaults otherwise."""
+        self._look = style if isinstance(style, Appearance) else Appearance(style, alpha)
+        self._drawn = np.zeros(256, bool)
+        wanted = range(metadata.num_classes) if self._look.classes is None else self._look.classes
+        self._drawn[list(wanted)] = True
+        colours = np.zeros((256, 3), np.uint8)
+        colours[: metadata.num_classes] = palette_of(metadata, self._look.palette)[:, ::-1]
+        colours[~self._drawn] = 0
+        self._colours: NDArray[np.uint8] = colours
+        """BGR of every possible label: [256, 3]; black where nothing is drawn."""
+        self._ranks = np.zeros(256, np.uint8)
+        """Labels as drawn: 0 where nothing is, else from 1 in the order of the labels (from 0 if all 256 are drawn)."""
+        self._ranks[self._drawn] = np.arange(int(self._drawn.sum())) + (0 if self._drawn.all() else 1)
+        self._legend = None
+        if self._look.legend is not None:
+            swatches = self._mix(colours.copy(), np.full_like(colours, _BACKDROP)) if self._look.mixes else colours
+            self._legend = Legend(metadata.class_names, swatches, self._look.legend, self._look.moving)
 
-    def __call__(self, frame: Frame, labels: Labels) -> Frame:
-        """uint8 [h, w, 3] BGR and uint8 [h, w] -> uint8 [h, w, 3] BGR ([h, 2w, 3] side by side)."""
-        image = self._draw(frame, labels)
-        return self._with_legend(image) if self._legend else image
+    def __call__(self, frame: Frame, labels: Labels, network_labels: Labels | None = None) -> Frame:
+        """uint8 [h, w, 3] BGR and uint8 [h, w] -> a new uint8 [h, w, 3] BGR ([h, 2w, 3] side by side).
 
-    @cached_property
-    def _colours(self) -> NDArray[np.uint8]:
-        """BGR of every possible label, as OpenCV's colour maps are: [256, 1, 3]."""
-        table = np.zeros((256, 1, 3), np.uint8)
-        table[: self._metadata.num_classes, 0] = np.asarray(self._metadata.palette, np.uint8)[:, ::-1]
-        return table
-
-    def _mask(self, frame: Frame, labels: Labels) -> Frame:
-        del frame
-        return np.asarray(cv2.applyColorMap(labels, self._colours), dtype=np.uint8)
-
-    def _overlay(self, frame: Frame, labels: Labels) -> Frame:
-        mixed = cv2.addWeighted(self._mask(frame, labels), self._alpha, frame, 1.0 - self._alpha, 0.0)
-        return np.asarray(mixed, dtype=np.uint8)
-
-    def _side_by_side(self, frame: Frame, labels: Labels) -> Frame:
-        both: Frame = np.hstack([frame, self._overlay(frame, labels)])
-        return both
-
-    def _contour(self, frame: Frame, labels: Labels) -> Frame:
-        reach = 1 + 2 * max(1, round(min(labels.shape) / 720))
-        kernel = np.ones((reach, reach), np.uint8)
-        borders = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, kernel)
-        image: Frame = np.array(frame)
-        cv2.copyTo(self._mask(frame, labels), borders, image)
+        network_labels: the same labels at the network's resolution, where lines are smoother than those of `labels`.
+        """
+        if network_labels is None or np.any(np.greater(network_labels.shape, labels.shape)):
+            network_labels = labels
+        image = self._fill(frame, labels)
+        if self._look.has_lines:
+            self._draw_outlines(image, network_labels)
+        if self._legend is not None:
+            self._legend.draw(image, _shares(labels) * self._drawn)
+        if self._look.style is Style.SIDE_BY_SIDE:
+            return np.asarray(np.hstack([frame, image]), np.uint8)
         return image
 
-    def _with_legend(self, image: Frame) -> Frame:
-        height, width = image.shape[:2]
-        if (height, width) not in self._legends:
-            self._legends[height, width] = self._draw_legend(height, width)
-        panel = self._legends[height, width]
-        if panel is None:
-            return image
-        margin = max(2, height // 60)
-        place = image[margin : margin + panel.shape[0], margin : margin + panel.shape[1]]
-        image = image.copy()
-        image[margin : margin + panel.shape[0], margin : margin + panel.shape[1]] = cv2.addWeighted(
-            panel, 0.85, place, 0.15, 0.0
-        )
+    def _mix(self, colours: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Mixes the ground into the colours, in place: another new image would take longer than the mixing."""
+        cv2.addWeighted(colours, self._look.alpha, ground, 1.0 - self._look.alpha, 0.0, dst=colours)
+        return colours
+
+    def _hides(self, labels: Labels) -> bool:
+        """Whether some of the labels may be left without colour."""
+        return self._look.classes is not None or not self._drawn[labels.max()]
+
+    def _fill(self, frame: Frame, labels: Labels) -> Frame:
+        if self._look.style is Style.CONTOUR:
+            return np.array(frame)
+        mask = np.asarray(cv2.applyColorMap(labels, self._colours[:, np.newaxis]), np.uint8)
+        if not self._look.mixes:
+            return mask
+        image = self._mix(mask, frame)
+        if self._hides(labels):
+            cv2.copyTo(frame, np.asarray(cv2.LUT(labels, (~self._drawn).astype(np.uint8))), image)
         return image
 
-    def _draw_legend(self, height: int, width: int) -> Frame | None:
-        """A column of colours and names on dark ground; None if the image is too small for it."""
-        names = self._metadata.class_names
-        row = min(height * 9 // 10 // (len(names) + 1), max(14, height // 28))
-        if row < 9:
-            return None
-        font, scale = cv2.FONT_HERSHEY_SIMPLEX, row / 32
-        text_width = max(cv2.getTextSize(name, font, scale, 1)[0][0] for name in names)
-        panel = np.full((row * len(names) + row // 2, text_width + 3 * row, 3), 32, np.uint8)
-        if panel.shape[1] > width // 2:
-            return None
-        for label, name in enumerate(names):
-            top = row // 4 + label * row
-            colour = [int(value) for value in self._colours[label, 0]]
-            cv2.rectangle(panel, (row // 2, top + row // 6), (row // 2 + row, top + row - row // 6), colour, cv2.FILLED)
-            cv2.putText(panel, name, (2 * row, top + row * 3 // 4), font, scale, (240, 240, 240), 1, cv2.LINE_AA)
-        return panel
+    def _draw_outlines(self, image: Frame, labels: Labels) -> None:
+        ranks = np.asarray(cv2.LUT(labels, self._ranks), np.uint8) if self._hides(labels) else labels
+        size = (image.shape[0], image.shape[1])
+        scale = float(np.sqrt(image.shape[0] * image.shape[1] / labels.size))
+        field = border_field(ranks, size)
+        if self._look.style is not Style.CONTOUR:
+            draw_lines(image, field, scale, _OUTLINE_OPACITY * min(1.0, min(size) / _SMALL), _WHITE)
+            return
+        # The line between two classes has the colour of the later one: in the datasets' orders, things come after
+        # what they stand on and before.
+        later = restore(np.asarray(cv2.dilate(ranks, np.ones((3, 3), np.uint8)), np.uint8), size)
+        colours = self._colours
+        if ranks is not labels:
+            colours = np.zeros((256, 3), np.uint8)
+            colours[self._ranks[self._drawn]] = self._colours[self._drawn]
+        draw_lines(image, field, scale, _CONTOUR_OPACITY, colours, later)
+
+
+def _shares(labels: Labels) -> NDArray[np.float64]:
+    """The share of each label, [256], of a large image from a regular sample of its pixels."""
+    step = max(1, math.isqrt(labels.size // _SAMPLE))
+    sample = np.ascontiguousarray(labels[::step, ::step])
+    return np.asarray(cv2.calcHist([sample], [0], None, [256], [0, 256]), np.float64).reshape(-1) / sample.size

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TextIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.inputs import IMAGE_SUFFIXES
+from hyperseg_runtime.media import IMAGE_SUFFIXES
+from hyperseg_runtime.output import label_png
+from hyperseg_runtime.output.coco import CocoFile
+from hyperseg_runtime.output.stats import StatsFile
 from hyperseg_runtime.output.windows import missing_for_windows
-from hyperseg_runtime.output_files import Draft, write_bytes, write_error
+from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.video.sources import Selection, SourceFrame, VideoSource
 from hyperseg_runtime.video.writer import VideoWriter
-
-STATS_SUFFIXES = (".jsonl", ".json", ".csv")
 
 
 @dataclass(frozen=True)
@@ -58,23 +56,29 @@ class VideoSink(Sink):
         self._path, self._source = path, source
         self._sound_from, self._selection = sound_from, selection
         self._writer: VideoWriter | None = None
-        self._last = Fraction(0)
+        self._end = Fraction(0)
 
     def write(self, result: Result) -> None:
+        frame = result.frame
         if self._writer is None:
             size = result.rendered.shape[0], result.rendered.shape[1]
-            source = self._source
             self._writer = VideoWriter(
-                self._path, size, source.rate, source.time_base, sound_from=self._sound_from, selection=self._selection
+                self._path,
+                size,
+                self._source.rate,
+                self._source.time_base,
+                pixel_aspect=frame.pixel_aspect,
+                sound_from=self._sound_from,
+                selection=self._selection,
             )
-        self._last = result.frame.time
-        self._writer.write(result.rendered, result.frame.time)
+        self._end = frame.time + (frame.duration or 0)
+        self._writer.write(result.rendered, frame.time, frame.duration, frame.pixel_aspect)
 
     def close(self, interrupted: bool = False) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             cut_off = interrupted or self._selection.max_frames is not None
-            writer.close(self._last if cut_off else None)
+            writer.close(self._end if cut_off else None)
 
     def abort(self) -> None:
         if self._writer is not None:
@@ -84,13 +88,16 @@ class VideoSink(Sink):
 class ImageSink(Sink):
     """An image file for each frame."""
 
-    def __init__(self, targets: dict[Path, Path]) -> None:
+    def __init__(self, targets: Mapping[Path, Path]) -> None:
         """targets: from an input image's path to that of its result."""
         self._targets = targets
+        self.written: list[Path] = []
 
     def write(self, result: Result) -> None:
         assert result.frame.path is not None
-        write_image(self._targets[result.frame.path], result.rendered)
+        target = self._targets[result.frame.path]
+        write_image(target, result.rendered)
+        self.written.append(target)
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
@@ -107,62 +114,24 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 class LabelSink(Sink):
-    """A PNG of class indices for each frame: FOLDER/NAME.png, 8 bits, grey."""
+    """A PNG of class indices for each frame: FOLDER/NAME.png, 8 bits, shown in the palette's colours."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, palette: Sequence[tuple[int, int, int]]) -> None:
+        self._folder, self._palette = folder, palette
 
     def write(self, result: Result) -> None:
-        content = cv2.imencode(".png", result.labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-        write_bytes(self._folder / f"{result.frame.name}.png", content.tobytes(), sync=False)
+        content = label_png.encode(result.labels, self._palette)
+        write_bytes(self._folder / f"{result.frame.name}.png", content, sync=False)
 
 
-class StatsFile:
-    """Class shares of every frame, as JSON lines or CSV; the file gets its name on `close`."""
+class PolygonSink(Sink):
+    """Polygons of one source, into a file that several sources may share; its owner closes the file."""
 
-    def __init__(self, path: Path, class_names: tuple[str, ...]) -> None:
-        """Raises OutputError, as all methods do."""
-        self._path, self._draft, self._names = path, Draft(path), class_names
-        try:
-            self._file: TextIO = self._draft.path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise write_error(path, error) from error
-        if path.suffix == ".csv":
-            self._write_row(["source", "frame", "seconds", *class_names])
+    def __init__(self, file: CocoFile, source: str) -> None:
+        self._file, self._source = file, source
 
-    def write(self, source: str, frame: SourceFrame, labels: Labels) -> None:
-        shares = [round(float(share), 6) for share in class_shares(labels, len(self._names))]
-        seconds = round(float(frame.time), 6)
-        if self._path.suffix == ".csv":
-            self._write_row([source, frame.index, seconds, *shares])
-            return
-        named = dict(zip(self._names, shares, strict=True))
-        self._write(json.dumps({"source": source, "frame": frame.index, "seconds": seconds, "shares": named}) + "\n")
-
-    def _write_row(self, row: list[object] | list[str]) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(row)
-        self._write(line.getvalue())
-
-    def _write(self, text: str) -> None:
-        try:
-            self._file.write(text)
-        except OSError as error:
-            raise write_error(self._path, error) from error
-
-    def close(self) -> None:
-        try:
-            self._file.close()
-            self._draft.publish()
-        except OSError as error:
-            self._draft.discard()
-            raise write_error(self._path, error) from error
-
-
-def class_shares(labels: Labels, count: int) -> NDArray[np.float64]:
-    """Share of the pixels with each of `count` labels: float64 [count], summing to 1."""
-    histogram = cv2.calcHist([labels], [0], None, [count], [0, count])
-    return np.asarray(histogram, np.float64).reshape(-1) / labels.size
+    def write(self, result: Result) -> None:
+        self._file.write(str(result.frame.path or self._source), result.frame, result.labels)
 
 
 class StatsSink(Sink):

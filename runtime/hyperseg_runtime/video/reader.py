@@ -1,58 +1,109 @@
-"""Decoding of video files and network streams, with PyAV."""
+"""Reading of videos: files, network streams, pipes and standard input, with PyAV."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.preprocess import Frame
+from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hdr, hdr_name, orientation, pixel_aspect
+from hyperseg_runtime.video.completeness import find_fault
+from hyperseg_runtime.video.container import MICROSECOND, PIPE_HINT, choose_stream, is_seekable, open_container
+from hyperseg_runtime.video.decoder import Decoder
+from hyperseg_runtime.video.location import STANDARD_INPUT, is_url
+from hyperseg_runtime.video.pipe import Pipe, open_pipe
+from hyperseg_runtime.video.skipping import Skip, find_skip
+from hyperseg_runtime.video.sound_feed import SoundFeed, SoundTaker
 from hyperseg_runtime.video.sources import Selection, SourceFrame
+from hyperseg_runtime.video.timeline import (
+    PacketTimes,
+    TimedFrame,
+    Timeline,
+    is_discontinuous,
+    spread,
+    without_presentation_times,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-_MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp")
+_GREATEST_ROUNDING = Fraction(1, 200)
+"""Seconds by which a container's timestamps may be rounded: half a unit of GIF's, so that cuts at frames stay there."""
+_DEFAULT_RATE = Fraction(25)
+_GREATEST_RATE = 1000
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    timed: TimedFrame
+    index: int
 
 
 class VideoReader:
-    """Decodes a file or URL: upright BGR frames with exact times, whatever the pixel format.
+    """Decodes a source: upright BGR frames with exact times and numbers, whatever container and pixel format.
 
-    Chroma is interpolated as OpenCV does it (bicubic), alpha is dropped, display rotation is applied to the pixels.
+    Times count from the earliest stream's start, and are continuous where timestamps jump (`timeline`). A frame has the
+    same number with and without --start.
     """
 
-    def __init__(self, source: str, selection: Selection | None = None, timeout_seconds: float = 15.0) -> None:
-        """Raises InputError if there is nothing to read. `timeout_seconds` is for streams that stop responding."""
+    def __init__(
+        self,
+        source: str,
+        selection: Selection | None = None,
+        timeout_seconds: float = 15.0,
+        stop_asked: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """source: a path, a URL, or "-" for standard input. Raises InputError if there is nothing to read.
+
+        timeout_seconds: for streams that stop responding. stop_asked: polled while a pipe has no data, which then ends.
+        """
         self._source = source
         self._selection = selection or Selection()
+        self._timeout = timeout_seconds
         self._problems: list[str] = []
-        self._damaged = 0
-        self._container = _open(source, timeout_seconds)
-        if not self._container.streams.video:
-            self._container.close()
-            raise InputError(f"{source} has no video in it; give a video, an image, or a folder of them")
-        self._stream = self._container.streams.video[0]
+        self._sound: SoundTaker | None = None
+        self._to_bgr = BgrConverter()
+        self._orientations: dict[int, Orientation] = {}
+        self._containers: list[InputContainer] = []
+        self._pipe = open_pipe(source, stop_asked)
+        try:
+            self._open()
+        except InputError:
+            self.close()
+            if stop_asked():
+                raise InputError(f"{self.name}: interrupted before the first frame") from None
+            raise
+
+    def _open(self) -> None:
+        self._container = open_container(self._source, self._pipe, self._timeout)
+        self._containers.append(self._container)
+        self._stream = choose_stream(self._container, self._source)
         self._stream.thread_type = "AUTO"
-        self._origin = (self._container.start_time or 0) * _MICROSECOND
+        self._no_times = without_presentation_times(self._container)
+        self._step = 1 / self._source_rate
+        self._rounding = min(self.time_base / 2, _GREATEST_ROUNDING)
+        self.timeline = Timeline(self._start_time(), self._step, is_discontinuous(self._container))
+        """From source times to output times before --start is subtracted; for sound that is read separately."""
 
     @property
     def name(self) -> str:
-        return self._source
+        return "standard input" if self._source == STANDARD_INPUT else self._source
 
     @property
     def stem(self) -> str:
-        return "stream" if "://" in self._source else Path(self._source).stem
+        if self._source == STANDARD_INPUT:
+            return "stdin"
+        return "stream" if is_url(self._source) else Path(self._source).stem
 
     @property
     def live(self) -> bool:
-        return self._source.split("://", 1)[0].lower() in _LIVE_SCHEMES if "://" in self._source else False
+        return is_url(self._source) and self._source.split("://", 1)[0].lower() in _LIVE_SCHEMES
 
     @property
     def problems(self) -> list[str]:
@@ -69,117 +120,212 @@ class VideoReader:
     @property
     def rate(self) -> Fraction:
         """Average frames per second, without those that --every leaves out."""
-        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
-        return Fraction(rate) / self._selection.every
+        return self._source_rate / self._selection.every
+
+    @property
+    def _source_rate(self) -> Fraction:
+        """Elementary streams have no average; their headers' rate is the guess."""
+        known = [self._stream.average_rate, self._stream.guessed_rate]
+        for rate in reversed(known) if self._no_times else known:
+            if rate and 0 < rate <= _GREATEST_RATE:
+                return Fraction(rate)
+        return _DEFAULT_RATE
 
     @property
     def expected_frames(self) -> int | None:
         count = self._total_frames()
         if count is None:
             return self._selection.max_frames
-        rate = self._stream.average_rate or Fraction(25)
         if self._selection.end is not None:
-            count = min(count, math.ceil(self._selection.end * rate))
-        count = max(0, count - math.ceil(self._selection.start * rate))
+            count = min(count, math.ceil(self._selection.end * self._source_rate))
+        count = max(0, count - math.ceil(self._selection.start * self._source_rate))
         count = -(-count // self._selection.every)
         return count if self._selection.max_frames is None else min(count, self._selection.max_frames)
 
     def _total_frames(self) -> int | None:
         if self._stream.frames:
             return self._stream.frames
-        if self._container.duration is None or self._stream.average_rate is None:
+        if self._container.duration is None:
             return None
-        return round(self._container.duration * _MICROSECOND * self._stream.average_rate)
+        return round(self._container.duration * MICROSECOND * self._source_rate)
+
+    def _start_time(self) -> Fraction:
+        """The container's start, exact where it is that of the video: ffmpeg rounds it to microseconds."""
+        start = (self._container.start_time or 0) * MICROSECOND
+        of_video = (self._stream.start_time or 0) * self.time_base
+        return of_video if abs(of_video - start) <= 2 * MICROSECOND else start
 
     def frames(self) -> Iterator[SourceFrame]:
         """The selected frames. Times count from --start. Raises InputError if the source has no frame at all."""
         wanted = self._selection
-        if wanted.start and not self.live:
-            target = math.floor((wanted.start + self._origin) / self.time_base)
-            self._container.seek(max(0, target), stream=self._stream)
+        waiting: SourceFrame | None = None
         given = seen = 0
-        rate = self._stream.average_rate or Fraction(25)
-        first_index: int | None = None
-        for frame in self._decoded():
-            time = self._time(frame, seen, rate)
-            if first_index is None:
-                first_index = round(time * rate) if wanted.start else 0
-            index = first_index + seen
-            seen += 1
-            if time < wanted.start or index % wanted.every:
+        end = Fraction(0)
+        self._decoder = self._new_decoder()
+        for item in self._numbered():
+            time, seen = item.timed.time, seen + 1
+            past = wanted.end is not None and time >= wanted.end - self._rounding
+            if not past and (time < wanted.start - self._rounding or item.index % wanted.every):
+                end = time + (item.timed.duration or self._step)
                 continue
-            if wanted.end is not None and time >= wanted.end:
+            if waiting is not None:
+                until = time if wanted.end is None else min(time, wanted.end)
+                yield replace(waiting, duration=until - wanted.start - waiting.time)
+                waiting = None
+            if past or given == wanted.max_frames:
+                if not self.live:
+                    self._read_sound_until(time if wanted.end is None else min(time, wanted.end))
                 break
-            yield SourceFrame(_upright(frame), index, time - wanted.start, f"{self.stem}_{index:06d}")
+            waiting = self._converted(item)
+            end = time + (item.timed.duration or self._step)
             given += 1
-            if given == wanted.max_frames:
+            if self.live:  # waiting for the next frame would delay this one
+                yield waiting
+                waiting = None
+        if waiting is not None:
+            end = self._stated_end() or end
+            end = end if wanted.end is None else min(end, wanted.end)
+            end = max(end, waiting.time + wanted.start)
+            yield replace(waiting, duration=end - wanted.start - waiting.time)
+        self._conclude(given, seen)
+
+    def _stated_end(self) -> Fraction | None:
+        """When the last frame ends by the index of MP4 or AVI, which has it where B-frames do not come last."""
+        stream, decoder = self._stream, self._decoder
+        complete = 0 < stream.frames <= decoder.packets and decoder.stopped is None
+        if not complete or not stream.duration or len(self.timeline.offsets) > 1:
+            return None
+        return ((stream.start_time or 0) + stream.duration) * self.time_base - self.timeline.origin
+
+    def _numbered(self) -> Iterator[_Numbered]:
+        """All frames, or those from --start on, with their numbers."""
+        if self._selection.start and is_seekable(self._source):
+            first = True
+            for item in self._after_skip():
+                yield item
+                first = False
+            if not first:
                 return
-        if given == 0:
-            self._nothing(seen)
-        self._check_complete(seen)
+        for index, timed in enumerate(self._timed()):
+            yield _Numbered(timed, index)
 
-    def _nothing(self, seen: int) -> None:
-        if seen:
-            raise InputError(f"{self._source} has no frame between --start and --end")
-        why = f": {self._problems[0]}" if self._problems else ""
-        raise InputError(f"{self._source} has no frame that can be decoded{why}")
-
-    def _time(self, frame: VideoFrame, seen: int, rate: Fraction) -> Fraction:
-        if frame.pts is None:
-            return seen / Fraction(rate)
-        return max(Fraction(0), frame.pts * (frame.time_base or self.time_base) - self._origin)
-
-    def _decoded(self) -> Iterator[VideoFrame]:
-        """Decodes packet by packet, so that a damaged packet loses its own frames only."""
+    def _find_skip(self) -> Skip | None:
         from av.error import FFmpegError
 
+        if self._no_times:
+            return None
+        container = open_container(self._source, None, self._timeout)
         try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    yield from packet.decode()
-                except FFmpegError:
-                    self._damaged += 1
-        except FFmpegError as error:
-            self._problems.append(f"{self._source} stopped: {error.strerror or error}; the frames before it are kept")
+            stream = choose_stream(container, self._source)
+            return find_skip(container, stream, self._selection.start + self.timeline.origin)
+        except (FFmpegError, OSError):  # decoding will say it
+            return None
+        finally:
+            container.close()
 
-    def _check_complete(self, seen: int) -> None:
-        """Adds missing frames to the problems, unless the reason is known already."""
-        promised = self._stream.frames
-        if self._problems:
+    def _after_skip(self) -> Iterator[_Numbered]:
+        """The frames from --start on, without decoding all before; none, and a new start, if that cannot be done."""
+        start = self._selection.start
+        skip = self._find_skip()
+        if skip is None:
             return
-        if self._selection.whole and seen < promised:
-            self._problems.append(f"{self._source} is truncated: {seen} of {promised} frames; they are kept")
-        elif self._damaged:
-            self._problems.append(f"{self._source}: {self._damaged} damaged packets were skipped; the rest is kept")
+        self._settle_origin(skip.times[0] * self.time_base)
+        index, decoded = None, 0
+        for timed in self._timed(skip.packets):
+            if index is not None:
+                index += 1
+                yield _Numbered(timed, index)
+            elif timed.time >= start - self._rounding:
+                index = skip.number_of(timed.frame.pts, decoded)
+                if index is None:
+                    self._reopen()
+                    return
+                yield _Numbered(timed, index)
+            elif timed.frame.pts is not None and timed.frame.pts >= skip.first:
+                decoded += 1
+
+    def _reopen(self) -> None:
+        """Starts again at the beginning. What the sound refers to stays open."""
+        if self._sound is not None:
+            self._sound.clear()
+        self._open()
+        self._decoder = self._new_decoder()
+
+    def _new_decoder(self) -> Decoder:
+        times = PacketTimes(self.time_base, self._no_times, self._step)
+        feed = None if self._sound is None else SoundFeed(self._sound, self.timeline, self._selection.start)
+        return Decoder(self._container, self._stream, times, feed)
+
+    def _timed(self, skipped: int = 0) -> Iterator[TimedFrame]:
+        return spread(self._placed(skipped), self._step)
+
+    def _placed(self, skipped: int) -> Iterator[TimedFrame]:
+        first = not skipped
+        for frame, source_time, duration in self._decoder.frames(skipped):
+            if first and source_time is not None:
+                self._settle_origin(source_time)
+            first = False
+            yield TimedFrame(frame, self.timeline.place(source_time, duration), duration)
+
+    def _settle_origin(self, first: Fraction) -> None:
+        """The origin is not after the first frame, whatever the container says."""
+        self.timeline.origin = min(self.timeline.origin, first)
+
+    def _converted(self, item: _Numbered) -> SourceFrame:
+        from av.error import FFmpegError
+
+        frame = item.timed.frame
+        try:
+            turn = self._orientation(frame)
+            image = turn.applied(self._to_bgr(frame))
+        except (FFmpegError, ValueError, MemoryError) as error:
+            raise InputError(
+                f"{self.name}: frame {item.index} ({frame.width}x{frame.height}, {frame.format.name}) cannot be "
+                f"converted: {getattr(error, 'strerror', None) or error}"
+            ) from error
+        aspect = pixel_aspect(self._stream.sample_aspect_ratio, turn.transposed)
+        time = max(Fraction(0), item.timed.time - self._selection.start)
+        return SourceFrame(image, item.index, time, f"{self.stem}_{item.index:06d}", pixel_aspect=aspect)
+
+    def _orientation(self, frame: VideoFrame) -> Orientation:
+        if frame.rotation not in self._orientations:
+            self._orientations[frame.rotation] = orientation(frame)
+        return self._orientations[frame.rotation]
+
+    def _read_sound_until(self, end: Fraction) -> None:
+        if isinstance(self._pipe, Pipe):
+            self._pipe.hurry()
+        self._decoder.read_sound_until(end)
+
+    def _conclude(self, given: int, seen: int) -> None:
+        """Raises InputError if no frame was given; adds what was missing to the problems."""
+        decoder = self._decoder
+        if given == 0:
+            if seen:
+                raise InputError(f"{self.name} has no frame between --start and --end")
+            if self._selection.start and decoder.stopped is None and not decoder.damaged:
+                raise InputError(f"{self.name} has no frame after --start, or none at all")
+            why = f": {decoder.stopped}" if decoder.stopped else ""
+            if isinstance(self._pipe, Pipe):
+                why += f"; {PIPE_HINT}"
+            raise InputError(f"{self.name} has no frame that can be decoded{why}")
+        fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self._selection.whole)
+        if fault is not None:
+            self._problems.append(f"{self.name} {fault}")
+        hdr = hdr_name(int(self._stream.codec_context.color_trc))
+        if hdr is not None and not converts_hdr():
+            self._problems.append(
+                f"{self.name} is HDR ({hdr}), which this PyAV cannot convert, so colours are pale; "
+                "pip install --upgrade 'av>=17'"
+            )
+
+    def stop(self) -> None:
+        """Ends a pipe that is being read, from any thread: `frames` ends there."""
+        if isinstance(self._pipe, Pipe):
+            self._pipe.stop()
 
     def close(self) -> None:
-        self._container.close()
-
-
-def _open(source: str, timeout_seconds: float) -> InputContainer:
-    import av
-    from av.error import FFmpegError
-
-    # Off, and not merely PANIC: at any other level ffmpeg's decoding threads take the interpreter lock to report an
-    # error, while the thread that closes the decoder may hold it and wait for them.
-    av.logging.set_level(None)
-    remote = "://" in source
-    path = Path(source)
-    if not remote:
-        if not path.exists():
-            raise InputError(f"{source} does not exist")
-        if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"{source} is empty (0 bytes)")
-    options = {"rtsp_transport": "tcp"} if source.lower().startswith("rtsp") else {}
-    try:
-        return av.open(source, mode="r", options=options, timeout=timeout_seconds if remote else None)
-    except FFmpegError as error:
-        reason = error.strerror or str(error)
-        hint = "it does not answer" if remote else "it is not a video, or it is truncated"
-        raise InputError(f"cannot read {source}: {hint} ({reason})") from error
-
-
-def _upright(frame: VideoFrame) -> Frame:
-    image = np.asarray(frame.to_ndarray(format="bgr24", interpolation="BICUBIC"), dtype=np.uint8)
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        for container in self._containers:
+            container.close()
+        if self._pipe is not None:
+            self._pipe.close()

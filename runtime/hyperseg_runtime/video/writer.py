@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.output_files import Draft, write_error
 from hyperseg_runtime.preprocess import Frame, Size
+from hyperseg_runtime.video.colour import colour_tags, letterboxed, to_yuv420p
+from hyperseg_runtime.video.location import ffmpeg_name
 from hyperseg_runtime.video.sources import Selection
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 ENCODER: Final = "libx264"
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """From a file's suffix to ffmpeg's name of the container."""
-_HD_HEIGHT = 720
-_BT709, _BT601, _LIMITED_RANGE = 1, 6, 1  # ffmpeg's AVCOL_* numbers, those of H.264's own tables
+_FINEST_TIME_BASE, _COARSEST_TIME_BASE = Fraction(1, 100_000_000), Fraction(1, 90_000)
 _MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
 _COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 """Audio codecs that an MP4 file may contain; any other is encoded again, as AAC."""
@@ -46,16 +47,22 @@ class VideoWriter:
         rate: Fraction,
         time_base: Fraction,
         *,
+        pixel_aspect: Fraction = Fraction(1),
         sound_from: str | None = None,
         selection: Selection | None = None,
     ) -> None:
-        """sound_from: the file whose sound to carry over, cut to `selection` as the frames are. Raises OutputError."""
+        """Raises OutputError.
+
+        time_base: the unit of the frames' times, in seconds. pixel_aspect: width of a pixel by its height.
+        sound_from: the file whose sound to carry over, cut to `selection` as the frames are.
+        """
         import av
         from av.codec.codec import UnknownCodecError
 
         self._path, self._draft = path, Draft(path)
-        self._size, self._time_base = size, time_base
+        self._size, self._pixel_aspect, self._time_base = size, pixel_aspect, _fine(time_base)
         self._last_pts = -1
+        self._durations: dict[int, int] = {}
         self._sound: _Sound | None = None
         suffix = path.suffix.lower()
         try:
@@ -85,33 +92,45 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = self._time_base
-        context.color_range = _LIMITED_RANGE
-        space = _BT709 if height >= _HD_HEIGHT else _BT601
-        context.colorspace = context.color_primaries = context.color_trc = space
+        context.sample_aspect_ratio = self._pixel_aspect
+        standard, context.color_range = colour_tags(self._size)
+        context.colorspace = context.color_primaries = context.color_trc = standard
         return stream
 
-    def write(self, image: Frame, time: Fraction) -> None:
-        """Adds an image shown from `time` seconds on. An image of another size is resized. Raises OutputError."""
+    def write(
+        self, image: Frame, time: Fraction, duration: Fraction | None = None, pixel_aspect: Fraction | None = None
+    ) -> None:
+        """Adds an image shown from `time` seconds on, for `duration` seconds if it is the last. Raises OutputError.
+
+        An image of another size is resized; one of another shape, `pixel_aspect` included, gets black bars.
+        """
         from av.error import FFmpegError
-        from av.video.frame import VideoFrame
 
         pts = max(round(time / self._time_base), self._last_pts + 1)
         self._last_pts = pts
-        frame = VideoFrame.from_ndarray(self._fitted(image), format="bgr24")
-        space = "ITU709" if self._size[0] >= _HD_HEIGHT else "ITU601"
-        frame = frame.reformat(format="yuv420p", dst_colorspace=space, dst_color_range="MPEG")
+        if duration is not None:
+            self._durations[pts] = max(1, round(duration / self._time_base))
+        frame = to_yuv420p(self._fitted(image, pixel_aspect or self._pixel_aspect), self._size)
         frame.pts, frame.time_base = pts, self._time_base
         try:
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
             if self._sound is not None:
                 self._sound.advance(time)
         except (FFmpegError, OSError) as error:
             raise write_error(self._path, error) from error
 
-    def _fitted(self, image: Frame) -> Frame:
+    def _mux(self, packets: Iterable[Packet[VideoStream]]) -> None:
+        """Containers take each frame's duration from the next one's time, and the last one's from its packet."""
+        for packet in packets:
+            duration = self._durations.pop(packet.pts, None) if packet.pts is not None else None
+            if duration is not None:
+                packet.duration = duration
+            self._container.mux(packet)
+
+    def _fitted(self, image: Frame, pixel_aspect: Fraction) -> Frame:
+        if image.shape[:2] != self._size or pixel_aspect != self._pixel_aspect:
+            image = letterboxed(image, self._size, pixel_aspect / self._pixel_aspect)
         height, width = self._size
-        if image.shape[:2] != self._size:
-            image = np.asarray(cv2.resize(image, (width, height)), dtype=np.uint8)
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         return image
@@ -121,7 +140,7 @@ class VideoWriter:
         from av.error import FFmpegError
 
         try:
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))
             if self._sound is not None:
                 self._sound.advance(end)
                 self._sound.close()
@@ -142,6 +161,13 @@ class VideoWriter:
         self._draft.discard()
 
 
+def _fine(time_base: Fraction) -> Fraction:
+    """A whole fraction of the source's unit, so that its times stay exact, in which cuts and gaps are exact enough."""
+    if time_base < _FINEST_TIME_BASE or time_base.denominator > 1 / _FINEST_TIME_BASE:
+        return Fraction(1, 1_000_000)
+    return time_base / math.ceil(time_base / _COARSEST_TIME_BASE)
+
+
 class _Sound:
     """The audio of a file, muxed into the output with the video.
 
@@ -151,7 +177,7 @@ class _Sound:
     def __init__(self, source: str, output: OutputContainer, selection: Selection) -> None:
         import av
 
-        self._input = av.open(source, mode="r")
+        self._input = av.open(ffmpeg_name(source), mode="r")
         self._from: AudioStream = self._input.streams.audio[0]
         self._selection = selection
         self._origin = (self._input.start_time or 0) * _MICROSECOND + selection.start
@@ -180,7 +206,8 @@ class _Sound:
 
     def _selected(self) -> Iterator[Packet[AudioStream]]:
         if self._selection.start:
-            self._input.seek(int(self._origin / _MICROSECOND))
+            with contextlib.suppress(OSError):  # then it is read from the beginning
+                self._input.seek(int(self._origin / _MICROSECOND))
         for packet in self._input.demux(self._from):
             if packet.pts is None:
                 continue

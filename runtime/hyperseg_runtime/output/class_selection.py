@@ -1,0 +1,52 @@
+"""Selection of classes by name or number, as on a command line."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Sequence
+
+from hyperseg_runtime.errors import InputError
+
+
+def select_classes(text: str, names: Sequence[str]) -> frozenset[int]:
+    """The labels named in a comma-separated list of class names (in any case) and numbers.
+
+    A name goes before a number, an exact name before one in another case. Raises InputError for anything else.
+    """
+    whole = _named(text, names)
+    if whole:  # a name with a comma in it
+        return whole
+    parts = [part.strip() for part in text.split(",")]
+    if not any(parts):
+        raise InputError(f"--classes names no class; the model's are {_listed(names)}")
+    return frozenset(label for part in parts if part for label in _one(part, names))
+
+
+def _one(part: str, names: Sequence[str]) -> frozenset[int]:
+    found = _named(part, names)
+    if found:
+        return found
+    if part.isascii() and part.isdigit() and len(part) < 10:
+        if int(part) < len(names):
+            return frozenset({int(part)})
+        raise InputError(
+            f"--classes: there is no class {part}; the model's are 0 to {len(names) - 1}: {_listed(names)}"
+        )
+    by_folded = {_folded(name): name for name in names}
+    close = difflib.get_close_matches(_folded(part), by_folded, n=1)
+    proposal = f"; did you mean {by_folded[close[0]]!r}?" if close else ";"
+    raise InputError(f"--classes: {part!r} is no class of the model{proposal} Its classes are {_listed(names)}")
+
+
+def _named(text: str, names: Sequence[str]) -> frozenset[int]:
+    exact = frozenset(label for label, name in enumerate(names) if name == text)
+    return exact or frozenset(label for label, name in enumerate(names) if _folded(name) == _folded(text))
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(" ".join(name.split()) for name in names)

@@ -1,0 +1,172 @@
+"""The record of a folder of results, `.hyperseg-run.jsonl`: what they were made with, and which are complete.
+
+With it hyperseg-run --resume continues a run, and never mixes the results of two models or of different options. The
+first line describes the run; each further line is one complete result, appended after it has its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from hyperseg_runtime.errors import ModelError, OutputError
+from hyperseg_runtime.output_files import write_bytes, write_error
+
+RECORD_NAME = ".hyperseg-run.jsonl"
+INCOMPLETE_NAME = "INCOMPLETE.hyperseg-run.txt"
+"""In a folder of frames until it has all of them."""
+_FORMAT = 1
+
+Maker = Mapping[str, object]
+"""What results depend on: the model's file name and SHA-256, and the options by name."""
+
+
+def maker(model: Path, options: Mapping[str, object]) -> Maker:
+    """Describes the model and the options of a run. Raises ModelError."""
+    digest = hashlib.sha256()
+    try:
+        with model.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"cannot read {model}: {error.strerror or error}") from error
+    described = {"model": model.name, "sha256": digest.hexdigest(), "options": dict(options)}
+    made: dict[str, object] = json.loads(json.dumps(described, default=str))
+    return made
+
+
+class RunRecord:
+    """The record of one folder; empty where there is none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RECORD_NAME
+        self._maker: Maker | None = None
+        self._started = 0
+        self._forced = False
+        self._complete: dict[str, Mapping[str, object]] = {}
+        self._read()
+
+    @property
+    def folder(self) -> Path:
+        return self._path.parent
+
+    @property
+    def exists(self) -> bool:
+        return self._maker is not None
+
+    def _read(self) -> None:
+        try:
+            lines = self._path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        except OSError:
+            return
+        entries = [entry for line in lines if isinstance(entry := _decoded(line), dict)]
+        head = entries[0] if entries else {}
+        started, made_with = head.get("started_ns"), head.get("made_with")
+        if head.get("format") != _FORMAT or not isinstance(started, int) or not isinstance(made_with, dict):
+            return
+        self._started, self._maker = started, made_with
+        self._forced = any("forced" in entry for entry in entries)
+        self._complete = {str(entry["result"]): entry for entry in entries if "result" in entry}
+
+    def is_complete(self, target: Path, source: Path) -> bool:
+        """Whether `target` is a complete result of `source` as this file is now."""
+        entry = self._complete.get(target.name)
+        return entry is not None and entry == _entry(target, source)
+
+    def made(self, path: Path) -> bool:
+        """Whether the run of this record wrote an existing file, or was allowed to replace it (--force)."""
+        try:
+            return self.exists and (self._forced or path.lstat().st_mtime_ns >= self._started)
+        except OSError:
+            return False
+
+    def check(self, wanted: Maker) -> None:
+        """Raises OutputError where the results were made with another model or other options."""
+        if self._maker is None or self._maker == wanted:
+            return
+        remedy = "name another folder with -o, or replace the results with --force"
+        if self._maker.get("sha256") != wanted["sha256"]:
+            raise OutputError(
+                f"{self.folder} has results of another model ({self._maker.get('model')}), which --resume does not mix "
+                f"with those of {wanted['model']}; {remedy}"
+            )
+        before, now = _options(self._maker), _options(wanted)
+        different = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        if different:
+            shown = ", ".join(f"{name}: {before.get(name)} there, {now.get(name)} now" for name in different)
+            raise OutputError(f"{self.folder} has results of other options ({shown}); repeat those, {remedy}")
+
+    def begin(self, wanted: Maker, force: bool) -> None:
+        """Starts the record of a run; continues it where model and options are the same. Raises OutputError.
+
+        force: the run may replace files that were there before.
+        """
+        try:
+            if self._maker is not None and _same(self._maker, wanted):
+                if not self._path.read_bytes().endswith(b"\n"):  # cut off in its last line
+                    self._append("")
+                if force and not self._forced:
+                    self._append(json.dumps({"forced": True}))
+                return
+            write_bytes(self._path, b"", sync=False)
+            self._started = self._path.stat().st_mtime_ns  # by the clock that also times the results
+            self._maker, self._complete = wanted, {}
+            head = {"format": _FORMAT, "started_ns": self._started, "made_with": wanted}
+            self._append(json.dumps({**head, "forced": True} if force else head))
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def add(self, target: Path, source: Path) -> None:
+        """Appends a complete result. Raises OutputError."""
+        entry = _entry(target, source)
+        if entry is None:
+            return
+        self._complete[target.name] = entry
+        try:
+            self._append(json.dumps(entry))
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def _append(self, line: str) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def discard_if_alone(self) -> None:
+        """Deletes the record where the folder has nothing else."""
+        if [path.name for path in self.folder.iterdir()] == [RECORD_NAME]:
+            self._path.unlink()
+
+
+def _entry(target: Path, source: Path) -> dict[str, object] | None:
+    """None where one of them is missing, or a folder of frames is incomplete."""
+    try:
+        result, origin = target.stat(), source.stat()
+        if target.is_dir() and (target / INCOMPLETE_NAME).exists():
+            return None
+    except OSError:
+        return None
+    return {
+        "result": target.name,
+        "bytes": None if target.is_dir() else result.st_size,
+        "source": source.name,
+        "source_bytes": origin.st_size,
+        "source_time_ns": origin.st_mtime_ns,
+    }
+
+
+def _options(made_with: Maker) -> Mapping[str, object]:
+    options = made_with.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _same(one: Maker, other: Maker) -> bool:
+    return one.get("sha256") == other["sha256"] and _options(one) == _options(other)
+
+
+def _decoded(line: str) -> object:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
