@@ -60,6 +60,7 @@ CASES = {
     "diagonal": np.eye(7, dtype=np.uint8),
     "chess": np.indices((8, 9)).sum(axis=0).astype(np.uint8) % 2,
     "holes": holes_within_holes(),
+    "many holes": (np.random.default_rng(4).random((40, 60)) < 0.1).astype(np.uint8),
     "noise": np.random.default_rng(3).integers(0, 4, (60, 80)).astype(np.uint8),
 }
 

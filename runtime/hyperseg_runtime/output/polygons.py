@@ -51,15 +51,17 @@ def _regions_of(labels: Labels, label: int) -> Iterator[Region]:
     # OpenCV's contours run through the centres of border pixels. Of pixels cut in four, the centres tell the edges.
     quarters = cv2.resize(mask, (2 * int(width), 2 * int(height)), interpolation=cv2.INTER_NEAREST)
     contours, hierarchy = cv2.findContours(quarters, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    rings = [_edges(np.asarray(contour, np.int32)) + np.array([left, top], np.int32) for contour in contours]
+    rings = [_edges(np.asarray(contour, np.int32)) for contour in contours]
     links = np.asarray(hierarchy, np.int32).reshape(-1, 4)  # next and previous sibling, first child, parent
+    offset = np.array([left, top], np.int32)
     for ring, (_, _, first_hole, parent) in zip(rings, links, strict=True):
         if parent < 0:
             holes = [rings[hole] for hole in _siblings(links, int(first_hole))]
             low, high = ring.min(axis=0), ring.max(axis=0)
             area = abs(_twice_area(ring)) - sum(abs(_twice_area(hole)) for hole in holes)
-            box = (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-            yield Region(label, _joined(ring, holes), area // 2, box)
+            box = (*(low + offset).tolist(), *(high - low).tolist())
+            whole = _joined(ring, holes, mask) if holes else ring
+            yield Region(label, _corners(whole) + offset, area // 2, box)
 
 
 def _siblings(links: NDArray[np.int32], first: int) -> Iterator[int]:
@@ -69,13 +71,13 @@ def _siblings(links: NDArray[np.int32], first: int) -> Iterator[int]:
 
 
 def _edges(contour: NDArray[np.int32]) -> Ring:
-    """From border quarters to the corners of the pixels' edges: 2x and 2x + 1 are the edges x and x + 1."""
+    """From border quarters to a line along the pixels' edges, in steps of one: 2x and 2x + 1 are the edges x and x + 1.
+
+    The line has the border's direction: clockwise for outlines, counter-clockwise for holes, or the other way round.
+    """
     points = (contour.reshape(-1, 2) + 1) // 2
-    points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
-    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    back = (before * after).sum(axis=1) < 0
-    return np.asarray(points[turns | back], np.int32)
+    moved = (points != np.roll(points, 1, axis=0)).any(axis=1)
+    return np.asarray(points[moved], np.int32)
 
 
 def _twice_area(ring: Ring) -> int:
@@ -83,11 +85,55 @@ def _twice_area(ring: Ring) -> int:
     return int((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
 
 
-def _joined(ring: Ring, holes: list[Ring]) -> Ring:
-    """The outline with a bridge to each hole, from the corner that is nearest to the hole's first one."""
-    for hole in sorted(holes, key=lambda hole: (int(hole[:, 0].min()), int(hole[:, 1].min()))):
-        start = int(np.lexsort((hole[:, 1], hole[:, 0]))[0])
-        around = np.roll(hole, -start, axis=0)
-        near = int(np.abs(ring.astype(np.int64) - around[0]).sum(axis=1).argmin())
-        ring = np.concatenate([ring[: near + 1], around, around[:1], ring[near:]])
-    return ring
+def _corners(ring: Ring) -> Ring:
+    """The ring without the points on its straight parts."""
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    return np.asarray(ring[(before != after).any(axis=1)], np.int32)
+
+
+def _joined(ring: Ring, holes: list[Ring], mask: NDArray[np.uint8]) -> Ring:
+    """The outline with bridges to the holes, each from a hole's leftmost point straight to the next border on its left.
+
+    That border is the outline's, or that of a hole that begins further left; so all holes are joined to the outline in
+    the end. mask: the pixels of the region, among others; nonzero.
+    """
+    points = np.concatenate([ring, *holes])
+    ends = np.cumsum([len(ring), *map(len, holes)])
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = np.concatenate([[0], ends[:-1]])
+    starts = [
+        first + int(np.lexsort((hole[:, 1], hole[:, 0]))[0]) for first, hole in zip(ends[:-1], holes, strict=True)
+    ]
+    after = following.tolist()
+    before = np.argsort(following).tolist()  # its inverse
+    origin = list(range(len(points)))
+    for start, border in zip(starts, _left_of(starts, points, following, mask), strict=True):
+        # Along the border, over the bridge, around the hole, and back over the bridge: both of its ends come twice.
+        start_again, border_again = len(origin), len(origin) + 1
+        origin += [start, border]
+        after += [border_again, after[border]]
+        before += [before[start], start_again]
+        after[before[start]] = start_again
+        before[after[border]] = border_again
+        after[border], before[start] = start, border
+    order = [0]
+    while after[order[-1]]:
+        order.append(after[order[-1]])
+    return np.asarray(points[np.array(origin)[order]], np.int32)
+
+
+def _left_of(
+    starts: list[int], points: Ring, following: NDArray[np.int64], mask: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """For each of the points `starts`, the point at the same height of the next border on its left."""
+    upright = np.flatnonzero(points[:, 0] == points[following, 0])
+    ends = np.stack([upright, following[upright]])
+    upper = np.take_along_axis(ends, points[ends, 1].argmin(axis=0)[np.newaxis], axis=0)[0]
+    rows = len(mask) + 1
+    keys = points[upper, 0].astype(np.int64) * rows + points[upper, 1]
+    wanted = []
+    for x, y in points[starts].tolist():
+        outside = np.flatnonzero(mask[y, :x] == 0)
+        wanted.append((int(outside[-1]) + 1 if outside.size else 0) * rows + y)
+    order = np.argsort(keys)
+    return np.asarray(upper[order[np.searchsorted(keys[order], wanted)]])
