@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
 from importlib import metadata
 from pathlib import Path
 
+from hyperseg_runtime import cgroup
 from hyperseg_runtime.backends import cuda
 
 PACKAGES = (
@@ -68,11 +70,34 @@ def _siblings(cpu: int) -> str:
 
 
 def _container_quota() -> float | None:
+    return cgroup.cpu_quota()
+
+
+def memory_bytes() -> int | None:
+    """The memory that this process may use: the machine's, limited by the container's; None if unknown."""
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return int(limit) / int(period)
-    except (OSError, ValueError):
+        installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return cgroup.memory_limit()
+    limit = cgroup.memory_limit()
+    return installed if limit is None else min(installed, limit)
+
+
+def cpu_governor(root: Path = Path("/")) -> str | None:
+    """The frequency governor of this process's CPUs, for example "performance"; several are joined by commas.
+
+    None where Linux does not control the frequency, as in most virtual machines. `root` replaces the file system's.
+    """
+    try:
+        cpus = os.sched_getaffinity(0)
+    except AttributeError:
         return None
+    found = set()
+    for cpu in cpus:
+        file = root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"
+        with contextlib.suppress(OSError, ValueError):
+            found.add(file.read_text(encoding="ascii").strip())
+    return ", ".join(sorted(found)) or None
 
 
 def _cpu_info() -> dict[str, str]:
