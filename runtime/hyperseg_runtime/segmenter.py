@@ -38,6 +38,7 @@ class Segmenter:
         precision: Precision | None = None,
         device: int = 0,
         resolution: Size | None = None,
+        warm_up: bool = True,
     ) -> None:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
@@ -48,6 +49,7 @@ class Segmenter:
         precision: lets OpenVINO compute in bfloat16 or float16.
         device: index of the GPU.
         resolution: height and width for the network, where the model was exported with --dynamic.
+        warm_up: False leaves out the first run, which a model that is fixed to several images at once does not take.
 
         Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
         """
@@ -56,9 +58,10 @@ class Segmenter:
         options = SessionOptions(threads=threads, device=device, providers=chosen, precision=precision)
         self._session = open_session(path, backend, options)
         try:
-            self._size = _network_size(self._session.metadata, resolution)
+            self._size = network_size(self._session.metadata, resolution)
             self._path = path
-            self.infer(prepare(np.full((*self._size, 3), 127, np.uint8), self.metadata.input, self._size))
+            if warm_up:
+                self.infer(prepare(np.full((*self._size, 3), 127, np.uint8), self.metadata.input, self._size))
         except BaseException:
             self._session.close()
             raise
@@ -115,7 +118,8 @@ class Segmenter:
         self.close()
 
 
-def _network_size(metadata: Metadata, resolution: Size | None) -> Size:
+def network_size(metadata: Metadata, resolution: Size | None) -> Size:
+    """The network's height and width for a requested resolution. Raises InputError if the model does not take it."""
     spec = metadata.input
     if resolution is None or resolution == (spec.height, spec.width):
         return spec.height, spec.width
