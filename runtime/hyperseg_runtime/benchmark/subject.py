@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Outputs
 from hyperseg_runtime.benchmark.protocols import Protocol
-from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.errors import InputError, MetadataError, ModelError
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.segmenter import Segmenter
 
@@ -28,7 +28,7 @@ class Opening:
     resolution: Size | None = None
 
     def open(self, path: Path) -> Segmenter:
-        """Opens a model, and runs it once with the fewest images that it takes. Errors name the file."""
+        """Opens a model, and runs it once with the fewest images that it takes. Errors about a model name its file."""
         try:
             segmenter = Segmenter(
                 path, backend=self.backend, threads=self.threads, resolution=self.resolution, warm_up=False
@@ -38,7 +38,7 @@ class Opening:
             except BaseException:
                 segmenter.close()
                 raise
-        except HyperSegError as error:
+        except (InputError, ModelError, MetadataError) as error:
             if str(path) in str(error):
                 raise
             raise type(error)(f"{path}: {error}") from error
