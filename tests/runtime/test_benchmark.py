@@ -5,27 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_runtime.benchmark import footprint, report, session
-from hyperseg_runtime.benchmark.subject import Opening, SingleRun, Subject, distinct_names, natural_images
+from hyperseg_runtime.benchmark import footprint, session
+from hyperseg_runtime.benchmark.subject import Opening, Subject, distinct_names, natural_images
 from hyperseg_runtime.benchmark.throughput import points_of, rounds
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
-from hyperseg_runtime.errors import InputError, ModelError
+from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.metadata import InputType, OutputKind
 from hyperseg_runtime.onnx_file import read_parameters
 from hyperseg_runtime.segmenter import Segmenter
 
 from .clips import write_clip
-from .conftest import ENVIRONMENT, Finished
+from .conftest import Finished
 from .stand_in import metadata, write_model
 
 QUICK = ("--repetitions", 3, "--warm-up", 0)
@@ -37,12 +34,6 @@ def run_benchmark(*arguments: object) -> Finished:
         common.execute(benchmark, "hyperseg-benchmark", [str(argument) for argument in arguments])
     assert isinstance(ended.value.code, int)
     return Finished(ended.value.code, out.getvalue(), err.getvalue())
-
-
-@pytest.fixture
-def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out the processes that measure memory, which take most of a second each."""
-    monkeypatch.setattr(session, "peak_memory", lambda *_: footprint.PeakMemory(3 << 20, 1 << 20))
 
 
 def test_images_are_the_models_input(segmenter: Segmenter) -> None:
@@ -251,112 +242,3 @@ def test_streams_share_the_threads(model: Path) -> None:
     assert points(1)[0] == []
     assert any("2 threads cannot be divided among 4 streams" in line for line in points(2)[1])
     assert [rounds(count) for count in (3, 30, 50, 200)] == [3, 3, 5, 20]
-
-
-def fail_in(monkeypatch: pytest.MonkeyPatch, name: str, number: int, error: BaseException) -> None:
-    """Makes run `number` of model `name` under protocols A and B raise."""
-    original = SingleRun.seconds
-
-    def seconds(self: SingleRun, at: int) -> float:
-        if self.name == name and at == number:
-            raise error
-        return original(self, at)
-
-    monkeypatch.setattr(SingleRun, "seconds", seconds)
-
-
-@pytest.mark.usefixtures("no_memory")
-def test_a_model_that_fails_leaves_the_others_results(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = write_model(tmp_path / "other.onnx")
-    fail_in(monkeypatch, "stand-in.onnx", 4, ModelError("the GPU fell off"))
-    output, page = tmp_path / "r.json", tmp_path / "r.html"
-    done = run_benchmark(
-        model, other, "--repetitions", 6, "--warm-up", 0, "--max-frames", 2, "-o", output, "--report", page
-    )
-    done.failed_with("stand-in.onnx failed (protocol A, after 4 runs): the GPU fell off")
-    record = json.loads(output.read_text())
-    runs = {(one["model"], one["protocol"]): len(one["ms"]) for one in record["results"]}
-    assert runs == {("stand-in.onnx", "A"): 4, ("other.onnx", "A"): 6, ("other.onnx", "B"): 6}
-    assert record["ratios"][0]["model"] == "other.onnx"
-    assert [one["model"] for one in record["videos"]] == ["other.onnx"]
-    assert "the GPU fell off" in page.read_text()
-    assert "other.onnx" in done.out
-
-
-@pytest.mark.usefixtures("no_memory")
-def test_an_interruption_keeps_the_results(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_in(monkeypatch, "stand-in.onnx", 4, KeyboardInterrupt())
-    output, page = tmp_path / "r.json", tmp_path / "r.html"
-    done = run_benchmark(model, "--warm-up", 0, "-o", output, "--report", page, "--json")
-    assert done.code == common.INTERRUPTED
-    assert done.err.splitlines() == ["hyperseg-benchmark: error: interrupted; the results until then were kept"]
-    record = json.loads(output.read_text())
-    assert record["interrupted"] and json.loads(done.out) == record
-    assert [len(one["ms"]) for one in record["results"]] == [4]
-    assert "Interrupted" in page.read_text()
-    fail_in(monkeypatch, "stand-in.onnx", 0, KeyboardInterrupt())
-    done = run_benchmark(model, "--warm-up", 0, "-o", tmp_path / "none.json")
-    assert (done.code, done.out) == (common.INTERRUPTED, "") and not (tmp_path / "none.json").exists()
-
-
-@pytest.mark.usefixtures("no_memory")
-@pytest.mark.parametrize("broken", ["report", "output"])
-def test_results_are_kept_where_a_file_cannot_be_written(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    files = {name: tmp_path / name / "r" for name in ("report", "output")}
-    for file in files.values():
-        file.parent.mkdir()
-    original = session.Benchmark.run
-
-    def run(self: session.Benchmark) -> None:
-        original(self)
-        files[broken].parent.rmdir()
-
-    monkeypatch.setattr(session.Benchmark, "run", run)
-    done = run_benchmark(model, *QUICK, "--protocol", "A", "--report", files["report"], "-o", files["output"])
-    done.failed_with(str(files[broken]), "; the results are in ")
-    assert "stand-in.onnx" in done.out
-    saved = json.loads(Path(done.err.strip().split("; the results are in ")[1]).read_text())
-    assert len(saved["results"][0]["ms"]) == 3
-    other = files["output" if broken == "report" else "report"]
-    assert other.is_file()
-
-
-@pytest.mark.usefixtures("no_memory")
-def test_a_report_that_cannot_be_drawn_costs_nothing_else(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "_headline", lambda _: 1 / 0)
-    output = tmp_path / "r.json"
-    done = run_benchmark(model, *QUICK, "--protocol", "A", "--report", tmp_path / "r.html", "-o", output, "--json")
-    done.failed_with("division by zero")
-    assert json.loads(output.read_text()) == json.loads(done.out)
-
-
-def test_a_pipe_that_closes(model: Path, tmp_path: Path) -> None:
-    """The record is in the file before anything is printed."""
-    output = tmp_path / "r.json"
-    reader, writer = os.pipe()
-    os.close(reader)
-    options = ["--protocol", "A", "--repetitions", "3", "--json", "-o", str(output)]
-    command = [sys.executable, "-m", "hyperseg_runtime.cli.benchmark", str(model), *options]
-    try:
-        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True, check=False)
-    finally:
-        os.close(writer)
-    assert (done.returncode, done.stderr) == (common.FAILURE, "")
-    (result,) = json.loads(output.read_text())["results"]
-    assert len(result["ms"]) == 3
-
-
-def test_memory_of_a_model_that_cannot_be_opened(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"\x08\x07")
-    with pytest.raises(Exception, match="its peak memory is not known") as raised:
-        footprint.peak_memory(broken, Opening())
-    assert "\n" not in str(raised.value)

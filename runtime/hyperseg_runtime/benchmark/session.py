@@ -102,27 +102,34 @@ class Benchmark:
                 make_clip(clip)
                 frames = min(CLIP_FRAMES, self.plan.max_frames or CLIP_FRAMES)
             watch = Watch(gpu)
-            for subject in self._healthy:
-                if not subject.takes(1):
-                    self.record.notes.append(
-                        f"{subject.name}, protocol C: left out, since the model takes {subject.batch} images at once "
-                        "and hyperseg-run gives it one"
-                    )
-                    continue
-                advance = self.phase(f"{protocol.value}: {subject.name}", frames)
+            try:
+                for subject in self._healthy:
+                    self._video(subject, clip, frames, watch)
+            finally:
+                self.record.conditions[protocol] = watch.end()
 
-                def on_frame(done: int, advance: Callable[[], None] = advance) -> None:
-                    del done
-                    watch.between_runs()
-                    advance()
+    def _video(self, subject: Subject, clip: Path, frames: int | None, watch: Watch) -> None:
+        if not subject.takes(1):
+            self.record.notes.append(
+                f"{subject.name}, protocol C: left out, since the model takes {subject.batch} images at once "
+                "and hyperseg-run gives it one"
+            )
+            return
+        advance = self.phase(f"C: {subject.name}", frames)
 
-                try:
-                    result = run_video(subject.name, subject.segmenter, clip, self.plan.max_frames, on_frame)
-                except Exception as error:  # whatever it is, the other models' results are kept
-                    self._failed([(subject.name, "protocol C", one_line(error))])
-                else:
-                    self.record.videos.append(result)
-            self.record.conditions[protocol] = watch.end()
+        def on_frame(done: int) -> None:
+            del done
+            watch.between_runs()
+            advance()
+
+        try:
+            result = run_video(subject.name, subject.segmenter, clip, self.plan.max_frames, on_frame)
+        except Exception as error:  # whatever it is, the other models' results are kept
+            self._failed([(subject.name, "protocol C", one_line(error))])
+            return
+        self.record.videos.append(result)
+        if result.interrupted:
+            raise KeyboardInterrupt
 
     def _throughput(self, protocol: Protocol, gpu: Gpu | None) -> None:
         watch = Watch(gpu)

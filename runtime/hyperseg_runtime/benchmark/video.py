@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -31,6 +33,8 @@ class VideoResult:
     seconds: float
     stages: dict[str, StageSummary]
     problems: tuple[str, ...] = ()
+    interrupted: bool = False
+    """The clip was not run to its end."""
 
     @property
     def frames_per_second(self) -> float:
@@ -46,6 +50,7 @@ class VideoResult:
             "model": self.name,
             "protocol": "C",
             "frames": self.frames,
+            "interrupted": self.interrupted,
             "seconds": self.seconds,
             "frames_per_second": self.frames_per_second,
             "wall_time_over_inference": self.overhead,
@@ -71,7 +76,10 @@ def run_video(
     max_frames: int | None = None,
     on_frame: Callable[[int], None] = lambda _: None,
 ) -> VideoResult:
-    """Runs the clip once, through hyperseg-run's pipeline into a temporary file. Raises HyperSegError."""
+    """Runs the clip once, through hyperseg-run's pipeline into a temporary file. Raises HyperSegError.
+
+    The first SIGINT, SIGTERM or SIGHUP ends it after the frame, and the result has the frames until then.
+    """
     selection = Selection(max_frames=max_frames)
     with (
         tempfile.TemporaryDirectory(prefix="hyperseg-") as folder,
@@ -80,11 +88,32 @@ def run_video(
         sound = str(clip) if reader.has_sound else None
         sink = VideoSink(Path(folder) / "benchmark.mp4", reader, sound, selection)
         renderer = Renderer(segmenter.metadata, Style.OVERLAY)
-        summary = Job(reader, segmenter, renderer, [sink], on_frame=on_frame).run()
+        with _stop_asked() as asked:
+            summary = Job(reader, segmenter, renderer, [sink], on_frame=on_frame, stop_asked=asked).run()
     if summary.frames == 0:
         raise InputError(_no_frames(clip))
     stages = {stage.value: times for stage, times in summary.stages.items()}
-    return VideoResult(name, summary.frames, summary.seconds, stages, summary.problems)
+    return VideoResult(name, summary.frames, summary.seconds, stages, summary.problems, summary.interrupted)
+
+
+@contextmanager
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells whether a signal asked to stop. A second signal raises KeyboardInterrupt, which in the
+    middle of the pipeline may end its threads while they are in native code."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 CLIP_FRAMES = 60

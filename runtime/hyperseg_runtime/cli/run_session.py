@@ -185,9 +185,9 @@ def _record(task: Task, summary: JobSummary) -> dict[str, object]:
 
 
 def _report(task: Task, summary: JobSummary) -> None:
-    common.say(f"{'stage':<13}{'median ms':>10}{'95 % ms':>10}")
+    common.say(f"{'stage':<13}{'median ms':>10}{'mean ms':>10}{'p95 ms':>10}")
     for stage, times in summary.stages.items():
-        common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.p95_ms:>10.2f}")
+        common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.mean_ms:>10.2f}{times.p95_ms:>10.2f}")
     outputs = _outputs(task)
     where = (
         outputs[0] if len(outputs) == 1 else f"{len(outputs)} images in {Path(outputs[0]).parent}" if outputs else "-"
