@@ -1,4 +1,4 @@
-"""hyperseg-benchmark keeps what it measured: models that fail, interruptions, files and pipes that cannot be written."""
+"""hyperseg-benchmark keeps what it measured where a model fails, at Ctrl-C, and where a file cannot be written."""
 
 from __future__ import annotations
 

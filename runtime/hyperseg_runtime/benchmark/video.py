@@ -98,8 +98,10 @@ def run_video(
 
 @contextmanager
 def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Yields a function that tells whether a signal asked to stop. A second signal raises KeyboardInterrupt, which in the
-    middle of the pipeline may end its threads while they are in native code."""
+    """Yields a function that tells whether a signal asked to stop. A second signal raises KeyboardInterrupt.
+
+    Raised by the first one already, in the middle of the pipeline, it would end threads that are in native code.
+    """
     asked: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
