@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hyperseg_runtime.benchmark.throughput import points_of, rounds
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.metadata import InputType, OutputKind
+from hyperseg_runtime.metadata import KEY, InputType, OutputKind
 from hyperseg_runtime.onnx_file import read_parameters
 from hyperseg_runtime.segmenter import Segmenter
 
@@ -205,10 +206,12 @@ def test_a_clip_of_one_frame_and_more_threads_than_cpus(model: Path, tmp_path: P
 @pytest.mark.usefixtures("no_memory")
 def test_models_that_differ_are_compared_with_a_warning(model: Path, tmp_path: Path) -> None:
     about = metadata(OutputKind.BOTH, InputType.FLOAT, (64, 64))
-    other = write_model(tmp_path / "o.onnx", output=OutputKind.BOTH, dtype=InputType.FLOAT, size=(64, 64))
-    assert about.num_classes == 12
+    fewer = replace(about, class_names=about.class_names[:3], palette=about.palette[:3])
+    options = {"output": OutputKind.BOTH, "dtype": InputType.FLOAT, "size": (64, 64)}
+    other = write_model(tmp_path / "o.onnx", **options, properties={KEY: fewer.to_json()})
     record = json.loads(run_benchmark(model, other, *QUICK, "--protocol", "A", "--json").out)
     assert "the compared models have different resolutions: stand-in.onnx 64x96, o.onnx 64x64" in record["warnings"]
+    assert "the compared models have different numbers of classes: stand-in.onnx 12, o.onnx 3" in record["warnings"]
     assert "the compared models have different outputs: stand-in.onnx labels, o.onnx both" in record["warnings"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_runtime import machine
+from hyperseg_runtime import cgroup, machine
 from hyperseg_runtime.benchmark.conditions import Conditions, Counters, GpuSummary, Watch, read_counters, unsteady
 from hyperseg_runtime.benchmark.measure import Series, measure
 from hyperseg_runtime.benchmark.protocols import Protocol
@@ -140,15 +140,29 @@ def test_counters_of_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     stat.write_text("cpu 9 9 9 9 9 9 9 9 9 9\ncpu0 1 1 1 1 1 1 1 1 1 1\ncpu1 100 10 20 900 50 3 7 40 5 5\nintr 5\n")
     found = read_counters(tmp_path)
     assert found is not None
-    assert (found.busy, found.stolen, found.stopped) == (1.4, 0.4, 0)
-    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
-    (tmp_path / "sys/fs/cgroup/cpu.stat").write_text("usage_usec 5\nthrottled_usec 2500000\n")
-    found = read_counters(tmp_path)
-    assert found is not None and found.stopped == 2.5
+    assert (found.busy, found.stolen, found.stopped) == (1.4, 0.4, None)
     for text in ("cpu1 0 0 0 0 0 0 0 0 0 0\n", "nonsense", ""):
         stat.write_text(text)
         assert read_counters(tmp_path) is None
     assert read_counters(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("group", "mount", "stat"),
+    [
+        ("0::/", "cgroup2 cgroup rw", "usage_usec 5\nthrottled_usec 2500000\nbursts\n"),
+        ("3:cpu,cpuacct:/", "cgroup cgroup rw,cpu,cpuacct", "nr_periods 9\nthrottled_time 2500000000\n"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_time_for_which_the_quota_stopped_the_process(tmp_path: Path, group: str, mount: str, stat: str) -> None:
+    for file, text in (("proc/self/cgroup", group), ("proc/self/mountinfo", f"9 8 0:1 / /groups rw - {mount}")):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(f"{text}\n")
+    assert cgroup.stopped_seconds(tmp_path) is None
+    (tmp_path / "groups").mkdir()
+    (tmp_path / "groups/cpu.stat").write_text(stat)
+    assert cgroup.stopped_seconds(tmp_path) == pytest.approx(2.5)
 
 
 def test_other_load_is_what_this_process_did_not_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Conditions of a measurement: other load on the CPUs, and the GPU's clocks, power and temperature.
 
-Other load is what Linux counts (proc_stat(5), cgroup v2's cpu.stat); elsewhere it is unknown.
+Other load is what Linux counts (proc_stat(5), cpu.stat of control groups); elsewhere it is unknown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hyperseg_runtime import machine
+from hyperseg_runtime import cgroup, machine
 from hyperseg_runtime.backends.nvml import Gpu, GpuState
 from hyperseg_runtime.benchmark.statistics import Distribution
 
@@ -33,8 +33,8 @@ class Counters:
     stolen: float
     """By other virtual machines."""
     own: float
-    stopped: float
-    """By the container's quota."""
+    stopped: float | None
+    """By the container's quota; None without one."""
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,7 @@ def read_counters(root: Path = Path("/")) -> Counters | None:
     if not busy:  # a sandbox without counters
         return None
     stolen = sum(row[7] for row in rows) / ticks
-    return Counters(time.monotonic(), busy, stolen, time.process_time(), _stopped(root))
-
-
-def _stopped(root: Path) -> float:
-    try:
-        text = (root / "sys/fs/cgroup/cpu.stat").read_text(encoding="ascii")
-    except OSError:
-        return 0.0
-    found = (line.split()[1] for line in text.splitlines() if line.startswith("throttled_usec "))
-    return int(next(found, "0")) / 1e6
+    return Counters(time.monotonic(), busy, stolen, time.process_time(), cgroup.stopped_seconds(root))
 
 
 @dataclass
@@ -158,7 +149,9 @@ class Watch:
             seconds,
             round(max(0.0, (after.busy - before.busy) - (after.own - before.own)) / wall, 3),
             round((after.stolen - before.stolen) / (wall * cpus), 4),
-            round((after.stopped - before.stopped) / wall, 4),
+            None
+            if after.stopped is None or before.stopped is None
+            else round((after.stopped - before.stopped) / wall, 4),
             gpu,
         )
 

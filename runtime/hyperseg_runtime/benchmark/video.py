@@ -110,7 +110,9 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+    numbers = (signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP]))
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield lambda: bool(asked)
     finally:

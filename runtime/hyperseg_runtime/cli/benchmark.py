@@ -96,11 +96,11 @@ def benchmark(
     from hyperseg_runtime.benchmark.protocols import Protocol
     from hyperseg_runtime.benchmark.session import Plan
     from hyperseg_runtime.benchmark.subject import Opening
-    from hyperseg_runtime.cli.benchmark_session import BenchmarkSession, Targets
+    from hyperseg_runtime.cli.benchmark_session import BenchmarkSession, OutputPaths
 
     chosen = [Protocol(letter) for letter in letters]
     plan = Plan(chosen, repetitions, warm_up, video, max_frames, profile=report is not None)
-    session = BenchmarkSession(plan, Opening(backend, threads, size), Targets(output, report, force), as_json)
+    session = BenchmarkSession(plan, Opening(backend, threads, size), OutputPaths(output, report, force), as_json)
     return session.profile(models) if profile else session.run(models)
 
 

@@ -34,7 +34,7 @@ NAME = "hyperseg-benchmark"
 
 
 @dataclass(frozen=True)
-class Targets:
+class OutputPaths:
     """The files to write."""
 
     output: Path | None
@@ -61,7 +61,7 @@ class BenchmarkSession:
 
     plan: Plan
     opening: Opening
-    targets: Targets
+    targets: OutputPaths
     as_json: bool
 
     def run(self, models: Sequence[Path]) -> int:
