@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hyperseg_runtime.benchmark.plots import Scale, shortened
-from hyperseg_runtime.benchmark.profile import NodeRun, parts_of, runs_of
+from hyperseg_runtime.benchmark.profile import NodeRun, Profile, parts_of, runs_of
+from hyperseg_runtime.cli import benchmark_session, common
 
 from .stand_in import write_model
 from .test_benchmark import run_benchmark
@@ -57,6 +59,23 @@ def test_the_profile_of_the_others_is_kept(model: Path, tmp_path: Path) -> None:
     done = run_benchmark(engine, model, "--profile", "--repetitions", 3, "-o", tmp_path / "p.json")
     done.failed_with("m.engine is an engine")
     assert [one["model"] for one in json.loads((tmp_path / "p.json").read_text())] == ["stand-in.onnx"]
+
+
+def test_an_interrupted_profile_keeps_those_before(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = benchmark_session.profile_model
+
+    def interrupted(path: Path, name: str, **options: Any) -> Profile:
+        if name == "stand-in.onnx (2)":
+            raise KeyboardInterrupt
+        return original(path, name, **options)
+
+    monkeypatch.setattr(benchmark_session, "profile_model", interrupted)
+    done = run_benchmark(model, model, "--profile", "--repetitions", 3, "-o", tmp_path / "p.json", "--json")
+    assert done.code == common.INTERRUPTED
+    (profile,) = json.loads((tmp_path / "p.json").read_text())
+    assert json.loads(done.out) == [profile]
 
 
 def test_parts_of_a_network() -> None:

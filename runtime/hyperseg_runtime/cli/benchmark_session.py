@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hyperseg_runtime import machine, sidecar
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
 from hyperseg_runtime.benchmark.footprint import file_bytes, parameters, weight_files
+from hyperseg_runtime.benchmark.measure import one_line
 from hyperseg_runtime.benchmark.profile import Profile, profile_model
 from hyperseg_runtime.benchmark.protocols import Protocol
 from hyperseg_runtime.benchmark.record import ModelFacts, Record
@@ -95,30 +96,44 @@ class BenchmarkSession:
         """Profiles; returns the exit code. The models after one that fails are profiled too."""
         paths = self._checked(models)
         profiles: list[Profile] = []
-        failed = False
-        for path, name in zip(paths, distinct_names(paths), strict=True):
-            try:
-                found = profile_model(
-                    path,
-                    name,
-                    threads=self.opening.threads,
-                    resolution=self.opening.resolution,
-                    repetitions=self.plan.repetitions,
-                    warm_up=self.plan.warm_up,
-                )
-            except HyperSegError as error:
-                common.report(NAME, error if str(path) in str(error) else type(error)(f"{path}: {error}"))
-                failed = True
-                continue
-            profiles.append(found)
-            if not self.as_json:
-                print_profile(found)
+        code = 0
+        try:
+            for path, name in zip(paths, distinct_names(paths), strict=True):
+                try:
+                    profiles.append(self._profile(path, name))
+                except Exception as error:  # whatever it is, the other models' profiles are kept
+                    common.report(NAME, _about(path, error))
+                    code = common.FAILURE
+                    continue
+                if not self.as_json:
+                    print_profile(profiles[-1])
+        except KeyboardInterrupt:
+            if not profiles:
+                raise
+            common.complain(NAME, "interrupted; the profiles until then were kept")
+            code = common.INTERRUPTED
         text = json.dumps([profile.to_dict() for profile in profiles], indent=2, allow_nan=False)
+        problem: Exception | None = None
         if self.targets.output is not None and profiles:
-            self.targets.write(self.targets.output, text)
+            try:
+                self.targets.write(self.targets.output, text)
+            except OutputError as error:
+                problem = _rescued(error, text)
         if self.as_json:
             common.say(text)
-        return common.FAILURE if failed else 0
+        if problem is not None:
+            raise problem
+        return code
+
+    def _profile(self, path: Path, name: str) -> Profile:
+        return profile_model(
+            path,
+            name,
+            threads=self.opening.threads,
+            resolution=self.opening.resolution,
+            repetitions=self.plan.repetitions,
+            warm_up=self.plan.warm_up,
+        )
 
     def _checked(self, models: Sequence[Path]) -> Sequence[Path]:
         """The models' paths, once the outputs are checked against them."""
@@ -161,6 +176,12 @@ class BenchmarkSession:
             common.report(NAME, problem)
         if problems:
             raise problems[0]
+
+
+def _about(path: Path, error: Exception) -> Exception:
+    """The error with the file's name in its message."""
+    text = one_line(error)
+    return error if path.name in text else HyperSegError(f"{path}: {text}")
 
 
 def _rescued(problem: Exception, text: str) -> Exception:
