@@ -11,6 +11,7 @@ from hyperseg_runtime import cgroup, machine
 from hyperseg_runtime.benchmark.conditions import Conditions, Counters, GpuSummary, Watch, read_counters, unsteady
 from hyperseg_runtime.benchmark.measure import Series, measure
 from hyperseg_runtime.benchmark.protocols import Protocol
+from hyperseg_runtime.benchmark.record import Record
 from hyperseg_runtime.benchmark.statistics import Distribution, Groups, ratios, two_groups
 from hyperseg_runtime.errors import ModelError
 
@@ -123,6 +124,15 @@ def test_unsteady_times_name_the_likely_cause(conditions: Conditions | None, wor
     assert line is not None and words in line and "\n" not in line
     assert line.startswith("m, protocol A: the times are in two groups, 15 runs around 100 ms, 15 around 200 ms; ")
     assert unsteady(distribution([100.0, 101.0] * 20), conditions) is None
+
+
+def test_a_disturbance_of_few_long_runs_is_told_without_their_times() -> None:
+    quiet, busy = Conditions(9, 0.05, 0.0, None), Conditions(9, 1.5, 0.1, None, GPU)
+    record = Record([], 0, 3, 1, conditions={Protocol.VIDEO: quiet, Protocol.THROUGHPUT: busy})
+    assert record.warnings == [
+        "protocol D: other virtual machines took 10% of the CPUs and other processes kept 1.5 CPUs busy "
+        "and the GPU lowered its clocks (temperature); measure again"
+    ]
 
 
 def test_a_governor_that_lowers_the_frequency_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

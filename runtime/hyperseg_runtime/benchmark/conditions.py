@@ -170,16 +170,7 @@ def unsteady(one: Distribution, conditions: Conditions | None) -> str | None:
 
 
 def _cause(one: Distribution, conditions: Conditions | None) -> str:
-    causes = []
-    if conditions is not None:
-        if (conditions.stopped or 0) > _MUCH_STOPPED:
-            causes.append(f"the container's CPU quota stopped the process for {conditions.stopped:.0%} of the time")
-        if (conditions.stolen or 0) > _MUCH_STOLEN:
-            causes.append(f"other virtual machines took {conditions.stolen:.0%} of the CPUs")
-        if (conditions.other_cpus or 0) > _MUCH_OTHER:
-            causes.append(f"other processes kept {conditions.other_cpus:.1f} CPUs busy")
-        if conditions.gpu is not None and conditions.gpu.reasons:
-            causes.append(f"the GPU lowered its clocks ({', '.join(conditions.gpu.reasons)})")
+    causes = [] if conditions is None else disturbances(conditions)
     if causes:
         return f"likely cause: {' and '.join(causes)}"
     governor = machine.cpu_governor()
@@ -189,3 +180,17 @@ def _cause(one: Distribution, conditions: Conditions | None) -> str:
         "heat or a power limit" if one.drift is not None else "heat, a power limit or short bursts of other load"
     )
     return f"no other load was seen, so perhaps {', or '.join(causes)}"
+
+
+def disturbances(conditions: Conditions) -> list[str]:
+    """What else happened on the machine, as parts of a sentence; empty where nothing was seen."""
+    found = []
+    if (conditions.stopped or 0) > _MUCH_STOPPED:
+        found.append(f"the container's CPU quota stopped the process for {conditions.stopped:.0%} of the time")
+    if (conditions.stolen or 0) > _MUCH_STOLEN:
+        found.append(f"other virtual machines took {conditions.stolen:.0%} of the CPUs")
+    if (conditions.other_cpus or 0) > _MUCH_OTHER:
+        found.append(f"other processes kept {conditions.other_cpus:.1f} CPUs busy")
+    if conditions.gpu is not None and conditions.gpu.reasons:
+        found.append(f"the GPU lowered its clocks ({', '.join(conditions.gpu.reasons)})")
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperseg_runtime import machine
-from hyperseg_runtime.benchmark.conditions import Conditions, unsteady
+from hyperseg_runtime.benchmark.conditions import Conditions, disturbances, unsteady
 from hyperseg_runtime.benchmark.footprint import PeakMemory
 from hyperseg_runtime.benchmark.profile import Profile
 from hyperseg_runtime.benchmark.protocols import VIDEO_DEFINITIONS, Protocol
@@ -101,6 +101,10 @@ class Record:
     def warnings(self) -> list[str]:
         found = [unsteady(one, self.conditions.get(one.protocol)) for one in self.distributions]
         warnings = [text for text in found if text is not None]
+        for protocol in (Protocol.VIDEO, Protocol.THROUGHPUT):  # of few runs: their times do not tell
+            seen = disturbances(self.conditions[protocol]) if protocol in self.conditions else []
+            if seen:
+                warnings.append(f"protocol {protocol.value}: {' and '.join(seen)}; measure again")
         if self.threads > machine.available_cpus():
             warnings.append(
                 f"{machine.threads_text(self.threads)} share the {machine.available_cpus()} CPUs of this process; "

@@ -38,7 +38,7 @@ svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .c0 { fill: var(--c0); } svg .c1 { fill: var(--c1); } svg .c2 { fill: var(--c2); } svg .c3 { fill: var(--c3); }
 svg .c4 { fill: var(--c4); } svg .faint { opacity: 0.45; }
 svg .band { opacity: 0.25; } svg .ring { fill: none; stroke: var(--ink); stroke-width: 1.5; }
-figure { margin: 12px 0; } .plot { overflow-x: auto; } .plot svg { min-width: 640px; }
+figure { margin: 12px 0; } .plot { overflow-x: auto; } .plot svg { min-width: 640px; max-width: 860px; }
 .note { color: var(--soft); font-size: 13px; margin: 6px 0 12px; } .head { overflow-wrap: anywhere; }
 figcaption { color: var(--soft); font-size: 13px; }
 """

@@ -218,8 +218,10 @@ def _models_or_found(models: Sequence[Path], quiet: bool) -> Sequence[Path]:
 def _progress(visible: bool) -> Iterator[Phase]:
     """Progress bars, on terminals only; yields the function that begins a phase."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = visible and sys.stdout.isatty()
-    with Progress(*columns, console=Console(), transient=True, disable=not shown) as bar:
+    if not (visible and sys.stdout.isatty()):  # a disabled Progress of rich 13.7 prints an empty line all the same
+        yield lambda *_: lambda: None
+        return
+    with Progress(*columns, console=Console(), transient=True) as bar:
 
         def phase(title: str, total: int | None) -> Callable[[], None]:
             for done in bar.task_ids:
