@@ -201,6 +201,7 @@ def test_a_clip_of_one_frame_and_more_threads_than_cpus(model: Path, tmp_path: P
     record = json.loads(done.out)
     assert record["videos"][0]["frames"] == 1
     assert any(text.startswith("64 threads share the ") for text in record["warnings"])
+    assert "warning: 64 threads share the " in done.err
 
 
 @pytest.mark.usefixtures("no_memory")
@@ -235,9 +236,9 @@ def test_a_model_of_a_fixed_batch(model: Path, tmp_path: Path) -> None:
 
 def test_streams_share_the_threads(model: Path) -> None:
     def points(threads: int) -> tuple[list[tuple[int, ...]], list[str]]:
-        opening = Opening(threads=threads)
-        with opening.open(model) as segmenter:
-            found, left_out = points_of(Subject("m", model, segmenter, opening))
+        subject = Subject.open("m", model, Opening(threads=threads))
+        with subject.segmenter:
+            found, left_out = points_of(subject)
         return [point.threads for point in found if point.streams > 1], left_out
 
     assert points(7)[0] == [(4, 3), (2, 2, 2, 1)]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hyperseg_runtime.benchmark import footprint, report, session, video
@@ -52,6 +53,26 @@ def test_a_model_that_fails_leaves_the_others_results(
     assert [one["model"] for one in record["videos"]] == ["other.onnx"]
     assert "the GPU fell off" in page.read_text()
     assert "other.onnx" in done.out
+
+
+def test_a_model_that_is_exchanged_meanwhile_is_not_measured_as_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams, memory and profile open the file again."""
+    changing = write_model(tmp_path / "changing.onnx", dynamic=True)
+    original = session.Benchmark._throughput
+
+    def exchanged(self: session.Benchmark, *arguments: Any) -> None:
+        write_model(changing, dynamic=True, size=(32, 32))
+        original(self, *arguments)
+
+    monkeypatch.setattr(session.Benchmark, "_throughput", exchanged)
+    output = tmp_path / "r.json"
+    done = run_benchmark(changing, *QUICK, "--protocol", "A", "--protocol", "D", "--threads", 2, "-o", output)
+    done.failed_with("changing.onnx failed (protocol D, batch 1, 2 streams)", "was changed or removed")
+    record = json.loads(output.read_text())
+    assert len(record["results"]) == 1
+    assert {one["streams"] for one in record["throughput"]} == {1}
 
 
 def test_an_interruption_keeps_the_results(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +159,6 @@ def test_a_pipe_that_closes(model: Path, tmp_path: Path) -> None:
 def test_memory_of_a_model_that_cannot_be_opened(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"\x08\x07")
-    with pytest.raises(Exception, match="its peak memory is not known") as raised:
+    with pytest.raises(Exception, match="a process of its own failed") as raised:
         footprint.peak_memory(broken, Opening())
     assert "\n" not in str(raised.value)

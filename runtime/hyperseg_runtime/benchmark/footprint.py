@@ -15,9 +15,9 @@ from pathlib import Path
 
 import hyperseg_runtime
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
-from hyperseg_runtime.benchmark.subject import Opening, natural_images
+from hyperseg_runtime.benchmark.subject import Opening, natural_images, weight_files
 from hyperseg_runtime.errors import HyperSegError
-from hyperseg_runtime.onnx_file import read_external_files, read_parameters
+from hyperseg_runtime.onnx_file import read_parameters
 
 _RUNS = 3
 # Not `python -m`, which would import from the working folder.
@@ -45,13 +45,6 @@ class PeakMemory:
         }
 
 
-def weight_files(model: Path) -> list[Path]:
-    """The model's file, and those that it loads weights from."""
-    if model.suffix == ENGINE_SUFFIX:
-        return [model]
-    return [model, *(model.parent / name for name in sorted(read_external_files(model)))]
-
-
 def file_bytes(model: Path) -> int:
     return sum(file.stat().st_size for file in weight_files(model))
 
@@ -70,7 +63,7 @@ def peak_memory(model: Path, opening: Opening) -> PeakMemory:
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines:
         said = done.stderr.splitlines()[-1:] or [f"it ended with status {done.returncode}"]
-        raise HyperSegError(f"{model}: its peak memory is not known, since a process of its own failed: {said[0]}")
+        raise HyperSegError(f"{model}: a process of its own failed: {said[0]}")
     before, after = json.loads(lines[-1])
     return PeakMemory(after, before)
 

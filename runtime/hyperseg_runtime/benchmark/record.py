@@ -105,11 +105,8 @@ class Record:
             seen = disturbances(self.conditions[protocol]) if protocol in self.conditions else []
             if seen:
                 warnings.append(f"protocol {protocol.value}: {' and '.join(seen)}; measure again")
-        if self.threads > machine.available_cpus():
-            warnings.append(
-                f"{machine.threads_text(self.threads)} share the {machine.available_cpus()} CPUs of this process; "
-                "leave --threads out for one per core"
-            )
+        if (shared := shared_cpus(self.threads)) is not None:
+            warnings.append(shared)
         if self.distributions and min(len(one.ms) for one in self.distributions) < FEWEST_FOR_PERCENTILES:
             warnings.append(
                 f"percentiles and confidence intervals of fewer than {FEWEST_FOR_PERCENTILES} runs are rough "
@@ -156,6 +153,16 @@ class Record:
 
     def _memory_of(self, model: str) -> Mapping[str, object] | None:
         return self.memory[model].to_dict() if model in self.memory else None
+
+
+def shared_cpus(threads: int) -> str | None:
+    """A warning where there are more threads than CPUs; None otherwise."""
+    cpus = machine.available_cpus()
+    if threads <= cpus:
+        return None
+    return (
+        f"{machine.threads_text(threads)} share the {cpus} CPUs of this process; leave --threads out for one per core"
+    )
 
 
 def describe_machine() -> dict[str, object]:

@@ -153,9 +153,10 @@ class Benchmark:
         advance = self.phase("peak memory", len(self._healthy))
         for subject in self._healthy:
             try:
+                subject.check_unchanged()
                 self.record.memory[subject.name] = peak_memory(subject.path, subject.opening)
             except Exception as error:
-                self.record.notes.append(one_line(error))
+                self.record.notes.append(f"{subject.name}: no peak memory: {one_line(error)}")
             advance()
 
     def _profiles(self) -> None:
@@ -163,6 +164,7 @@ class Benchmark:
         advance = self.phase("profile", len(profiled))
         for subject in profiled:
             try:
+                subject.check_unchanged()
                 found = profile_model(
                     subject.path,
                     subject.name,

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Outputs
+from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
 from hyperseg_runtime.benchmark.protocols import Protocol
 from hyperseg_runtime.errors import InputError, MetadataError, ModelError
+from hyperseg_runtime.onnx_file import read_external_files
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.segmenter import Segmenter
 
@@ -53,6 +55,19 @@ class Subject:
     path: Path
     segmenter: Segmenter
     opening: Opening
+    state: tuple[object, ...]
+    """Of the model's files before it was opened."""
+
+    @staticmethod
+    def open(name: str, path: Path, opening: Opening) -> Subject:
+        """Raises HyperSegError."""
+        state = _state(path)
+        return Subject(name, path, opening.open(path), opening, state)
+
+    def check_unchanged(self) -> None:
+        """Raises ModelError where the files are others now: opened again, they would be another model."""
+        if _state(self.path) != self.state:
+            raise ModelError(f"{self.path} was changed or removed during the measurement")
 
     @property
     def batch(self) -> int:
@@ -66,6 +81,22 @@ class Subject:
     def takes(self, batch: int) -> bool:
         least, most = self.segmenter.session.batch_range
         return least <= batch and (most is None or batch <= most)
+
+
+def weight_files(model: Path) -> list[Path]:
+    """The model's file, and those that it loads weights from."""
+    if model.suffix == ENGINE_SUFFIX:
+        return [model]
+    return [model, *(model.parent / name for name in sorted(read_external_files(model)))]
+
+
+def _state(model: Path) -> tuple[object, ...]:
+    """Identity, size and time of the model's files; None for those that are gone."""
+    try:
+        found = [file.stat() for file in weight_files(model)]
+    except (OSError, ModelError):
+        return (None,)
+    return tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
 
 
 @dataclass(frozen=True)

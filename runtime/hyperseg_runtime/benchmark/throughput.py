@@ -179,6 +179,7 @@ class ThroughputRun:
 def _open(stack: ExitStack, subject: Subject, point: Point) -> _Round:
     segmenters = [subject.segmenter]
     if point.streams > 1:
+        subject.check_unchanged()
         segmenters = []
         for threads in point.threads:
             opened = replace(subject.opening, threads=threads).open(subject.path)

@@ -11,19 +11,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hyperseg_runtime import machine, sidecar
 from hyperseg_runtime.backends.selection import ENGINE_SUFFIX
-from hyperseg_runtime.benchmark.footprint import file_bytes, parameters, weight_files
+from hyperseg_runtime.benchmark.footprint import file_bytes, parameters
 from hyperseg_runtime.benchmark.measure import one_line
 from hyperseg_runtime.benchmark.profile import Profile, profile_model
 from hyperseg_runtime.benchmark.protocols import Protocol
-from hyperseg_runtime.benchmark.record import ModelFacts, Record
+from hyperseg_runtime.benchmark.record import ModelFacts, Record, shared_cpus
 from hyperseg_runtime.benchmark.report import render_report
 from hyperseg_runtime.benchmark.session import Benchmark, Phase, Plan
-from hyperseg_runtime.benchmark.subject import Opening, Subject, distinct_names
+from hyperseg_runtime.benchmark.subject import Opening, Subject, distinct_names, weight_files
 from hyperseg_runtime.benchmark.terminal import print_profile, print_record
 from hyperseg_runtime.benchmark.video import check_clip
 from hyperseg_runtime.cli import common
@@ -71,11 +72,13 @@ class BenchmarkSession:
         if Protocol.VIDEO in self.plan.protocols and self.plan.video is not None:
             check_clip(self.plan.video)
         common.interrupt_on_signals()
+        if (shared := shared_cpus(self.opening.threads or 0)) is not None:
+            click.echo(f"{NAME}: warning: {shared}", err=True)  # now, since it may take very long
         with ExitStack() as stack:
-            subjects = [
-                Subject(name, path, stack.enter_context(self.opening.open(path)), self.opening)
-                for path, name in zip(paths, distinct_names(paths), strict=True)
-            ]
+            subjects = []
+            for path, name in zip(paths, distinct_names(paths), strict=True):
+                subjects.append(Subject.open(name, path, self.opening))
+                stack.enter_context(subjects[-1].segmenter)
             record = self._new_record(subjects)
             phase = stack.enter_context(_progress(visible=not self.as_json))
             try:
