@@ -117,8 +117,7 @@ def models(record: Record) -> Table:
         rows.append(
             (
                 model.name,
-                f"{height}x{width}",
-                model.precision,
+                f"{height}x{width} {model.precision}",
                 f"{model.input} -> {model.output}",
                 str(model.classes),
                 UNKNOWN if model.parameters is None else f"{model.parameters / 1e6:.2f} M",
@@ -130,19 +129,18 @@ def models(record: Record) -> Table:
         )
     columns = (
         "model",
-        "resolution",
-        "precision",
+        "network",
         "input -> output",
         "classes",
         "parameters",
         "file MiB",
         "peak MiB",
-        "of that model",
+        "model MiB",
         "backend",
     )
     note = (
         "parameters: numbers in the file's weights; peak MiB: most resident memory of a process of its own that opens "
-        "the model and runs it three times; of that model: without the peak before it was opened"
+        "the model and runs it three times; model MiB: that less the peak before the model was opened"
     )
     return Table("Models", columns, rows, note)
 

@@ -19,6 +19,7 @@ Columns:
   time ratio     median time of an image / the first model's; below 1 is faster
   95 % CI        confidence interval of the ratio, by bootstrap over the rounds
   peak MiB       most memory of a process of its own that runs the model
+  model MiB      that less the peak before the model was opened
 
 \b
 Examples:
