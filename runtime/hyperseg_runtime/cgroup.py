@@ -32,6 +32,20 @@ def memory_limit(root: Path = _ROOT) -> int | None:
     return min((limit for file in files for limit in _numbers(file) if 0 <= limit < 1 << 62), default=None)
 
 
+def stopped_seconds(root: Path = _ROOT) -> float | None:
+    """Time for which the CPU quota of a group has stopped its processes so far, the largest of the groups; None without
+    quotas."""
+    found = [1e-6 * value for folder in _folders(root, _UNIFIED) for value in _stat(folder, "throttled_usec")]
+    found += [1e-9 * value for folder in _folders(root, "cpu") for value in _stat(folder, "throttled_time")]
+    return max(found, default=None)
+
+
+def _stat(folder: Path, name: str) -> list[int]:
+    """A number of the group's cpu.stat, which has a name and a number on each line."""
+    pairs = (line.split(" ") for line in _lines(folder / "cpu.stat"))
+    return [int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == name and pair[1].isdigit()]
+
+
 def _quota(limit: int = -1, period: int = 0) -> float | None:
     return limit / period if limit > 0 and period > 0 else None
 

@@ -24,6 +24,9 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 # Wire types
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_TEXT = 1 << 24
+# Of TensorProto, and its data types that hold no weights: int32, int64, string, bool
+_TENSOR_DIMS, _TENSOR_DATA_TYPE = 1, 2
+_NO_WEIGHTS = (6, 7, 8, 9)
 
 
 def read_properties(path: Path) -> dict[str, str]:
@@ -40,6 +43,14 @@ def read_external_files(path: Path) -> set[str]:
     """The files that the graph's initialisers are stored in, relative to the model's folder; empty if in the model
     itself. Raises ModelError as read_properties."""
     return _read(path, lambda file, size: set(_locations(file, size)))
+
+
+def read_parameters(path: Path) -> int:
+    """The number of weights: elements of the graph's initialisers, without integers that are shapes and indices.
+
+    Raises ModelError as read_properties.
+    """
+    return _read(path, lambda file, size: sum(_weights(file, size)))
 
 
 def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
@@ -77,6 +88,30 @@ def _locations(file: BinaryIO, size: int) -> Iterator[str]:
                         yield entry.get(_ENTRY_VALUE, "")
 
 
+def _weights(file: BinaryIO, size: int) -> Iterator[int]:
+    for number, graph_end in _messages(file, size):
+        if number != _MODEL_GRAPH:
+            continue
+        for field, tensor_end in _messages(file, graph_end):
+            if field == _GRAPH_INITIALIZER:
+                yield _elements(file, tensor_end)
+
+
+def _elements(file: BinaryIO, end: int) -> int:
+    """Of a tensor of weights; 0 for other tensors. Its dimensions may be packed into one field, or not."""
+    count = 1
+    for number, kind, value in _fields(file, end):
+        if number == _TENSOR_DATA_TYPE and value in _NO_WEIGHTS:
+            return 0
+        if number != _TENSOR_DIMS:
+            continue
+        if kind == _VARINT:
+            count *= value
+        while kind == _BYTES and file.tell() < value:
+            count *= _varint(file)
+    return count
+
+
 def _outputs_and_names(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
     for number, graph_end in _messages(file, size):
         if number != _MODEL_GRAPH:
@@ -95,6 +130,11 @@ def _outputs_and_names(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
 
 def _messages(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
     """Number and end of every length-delimited field up to `end`; what the caller does not read is skipped."""
+    return ((number, value) for number, kind, value in _fields(file, end) if kind == _BYTES)
+
+
+def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number, wire type, and value (of a length-delimited field: its end) of every field up to `end`."""
     while file.tell() < end:
         number, kind = divmod(_varint(file), 8)
         if number == 0:
@@ -104,10 +144,10 @@ def _messages(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
             stop = file.tell() + length
             if stop > end:
                 raise EOFError
-            yield number, stop
+            yield number, kind, stop
             file.seek(stop)
         elif kind == _VARINT:
-            _varint(file)
+            yield number, kind, _varint(file)
         elif kind in (_FIXED64, _FIXED32):
             file.seek(8 if kind == _FIXED64 else 4, 1)
         else:

@@ -42,6 +42,7 @@ class Segmenter:
         precision: Precision | None = None,
         device: int = 0,
         resolution: Size | None = None,
+        warm_up: bool = True,
     ) -> None:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
@@ -53,6 +54,7 @@ class Segmenter:
         precision: lets OpenVINO compute in bfloat16 or float16.
         device: index of the GPU.
         resolution: height and width for the network, where the model was exported with --dynamic.
+        warm_up: False leaves out the first run, which a model that is fixed to several images at once does not take.
 
         Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
         """
@@ -62,10 +64,11 @@ class Segmenter:
         files = opened_files(path.absolute())  # the working folder may be another one by then
         self._session = open_session(path, backend, options)
         try:
-            self._size = _network_size(self._session.metadata, resolution)
+            self._size = network_size(self._session.metadata, resolution)
             self._path = path
             self._reopening: Reopening | None = Reopening(files, options, resolution)
-            self.infer(prepare(np.full((*self._size, 3), 127, np.uint8), self.metadata.input, self._size))
+            if warm_up:
+                self.infer(prepare(np.full((*self._size, 3), 127, np.uint8), self.metadata.input, self._size))
         except BaseException:
             self._session.close()
             raise
@@ -170,7 +173,8 @@ def _reopen(
     return opened
 
 
-def _network_size(metadata: Metadata, resolution: Size | None) -> Size:
+def network_size(metadata: Metadata, resolution: Size | None) -> Size:
+    """The network's height and width for a requested resolution. Raises InputError if the model does not take it."""
     spec = metadata.input
     if resolution is None or resolution == (spec.height, spec.width):
         return spec.height, spec.width

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hyperseg_runtime
 import pytest
+from hyperseg_runtime.benchmark import footprint, session
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.run import run as run_command
 from hyperseg_runtime.segmenter import Segmenter
@@ -68,6 +69,12 @@ def hyperseg_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return Finished(ended.value.code, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out hyperseg-benchmark's processes that measure memory, which take most of a second each."""
+    monkeypatch.setattr(session, "peak_memory", lambda *_: footprint.PeakMemory(3 << 20, 1 << 20))
 
 
 @pytest.fixture(scope="session")

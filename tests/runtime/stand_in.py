@@ -32,11 +32,12 @@ def write_model(
     dtype: InputType = InputType.UINT8,
     size: tuple[int, int] = SIZE,
     dynamic: bool = False,
+    fixed_batch: int = 1,
     properties: dict[str, str] | None = None,
 ) -> Path:
     """Writes normalisation, a 1x1 convolution and argmax in standard operators, with `properties` or valid metadata."""
     nodes, constants = [], {"w": weights().reshape(12, 3, 1, 1)}
-    batch, height, width = ("N", "H", "W") if dynamic else (1, *size)
+    batch, height, width = ("N", "H", "W") if dynamic else (fixed_batch, *size)
     if dtype is InputType.UINT8:
         image = helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, height, width, 3])
         constants["scale"] = (1 / (255 * np.array(STD))).astype(np.float32).reshape(1, 3, 1, 1)

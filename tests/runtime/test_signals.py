@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hyperseg_runtime.cli.common import interrupt_on_signals
-from hyperseg_runtime.cli.interrupt import GracefulInterrupt
+from hyperseg_runtime.interrupt import GracefulInterrupt
 from hyperseg_street.cli import _interrupt_on_signals as street
 
 from hyperseg.cli.train import _interrupt_on_signals as train

@@ -14,10 +14,12 @@ from hyperseg_runtime.backends import cuda, openvino
 from hyperseg_runtime.backends.protocol import (
     Availability,
     BackendName,
+    BatchRange,
     Images,
     Outputs,
     SessionOptions,
     TimedOutputs,
+    batch_range,
     check_images,
     check_signature,
     refuse_to_pickle,
@@ -206,6 +208,7 @@ class OnnxRuntimeSession:
         self._name = name
         self._options = options
         self._outputs = tuple(node.name for node in session.get_outputs())
+        self._batch_range = batch_range(metadata.input, session.get_inputs()[0].shape[0])
         self._closing = threading.Lock()
 
     def __reduce__(self) -> NoReturn:
@@ -228,9 +231,13 @@ class OnnxRuntimeSession:
         plugin = " with OpenVINO" if self._name is BackendName.ONNXRUNTIME_OPENVINO else ""
         return f"{package} {machine.version(package)}{plugin} ({place})"
 
+    @property
+    def batch_range(self) -> BatchRange:
+        return self._batch_range
+
     def run(self, images: Images) -> Outputs:
         session = self._opened()
-        check_images(self._metadata.input, images)
+        check_images(self._metadata.input, images, self._batch_range)
         try:
             values = session.run(list(self._outputs), {"image": images})
         except Exception as error:  # ONNX Runtime's own classes have no common base
@@ -248,7 +255,7 @@ class OnnxRuntimeSession:
         import onnxruntime
 
         session = self._opened()
-        check_images(self._metadata.input, images)
+        check_images(self._metadata.input, images, self._batch_range)
         binding = session.io_binding()
         device = self._options.device
         binding.bind_ortvalue_input("image", onnxruntime.OrtValue.ortvalue_from_numpy(images, "cuda", device))

@@ -32,6 +32,9 @@ class BackendName(str, Enum):
     ONNXRUNTIME = "onnxruntime"
 
 
+BatchRange: TypeAlias = "tuple[int, int | None]"
+"""The fewest and the most images of one run; None: any number. A model is fixed to one number, or dynamic."""
+
 AUTO = "auto"
 BACKEND_CHOICES = (AUTO, *(name.value for name in BackendName))
 
@@ -82,6 +85,10 @@ class Session(Protocol):
     @property
     def description(self) -> str:
         """One line to display: runtime, version, provider or GPU, threads."""
+
+    @property
+    def batch_range(self) -> BatchRange:
+        """The fewest and the most images of one run."""
 
     def run(self, images: Images) -> Outputs:
         """Uploads images, runs the network and downloads its outputs.
@@ -169,7 +176,14 @@ def check_signature(metadata: Metadata, inputs: Signature, outputs: Signature, s
             )
 
 
-def check_images(spec: InputSpec, images: Images) -> None:
+def batch_range(spec: InputSpec, size: int | str | None) -> BatchRange:
+    """The range of an ONNX file, from the first dimension of its input."""
+    if isinstance(size, int):
+        return size, size
+    return 1, None if spec.dynamic_batch else 1
+
+
+def check_images(spec: InputSpec, images: Images, batch: BatchRange) -> None:
     """Raises InputError if the model does not take images of this type, shape or number."""
     uint8 = spec.dtype is InputType.UINT8
     size = images.shape[1:3] if uint8 else images.shape[2:4]
@@ -177,8 +191,10 @@ def check_images(spec: InputSpec, images: Images) -> None:
     if images.dtype != spec.dtype.value or not fits_rank:
         layout = "[N, H, W, 3]" if uint8 else "[N, 3, H, W]"
         raise InputError(f"the model takes {spec.dtype.value} {layout}, not {images.dtype} {list(images.shape)}")
-    if images.shape[0] != 1 and not spec.dynamic_batch:
-        raise InputError(f"the model takes one image at a time, not {images.shape[0]}; export it with --dynamic")
+    least, most = batch
+    if images.shape[0] < least or (most is not None and images.shape[0] > most):
+        number = "one image" if least == 1 else f"{least} images"
+        raise InputError(f"the model takes {number} at a time, not {images.shape[0]}; export it with --dynamic")
     if spec.dynamic_size:
         if size[0] % spec.multiple or size[1] % spec.multiple or 0 in size:
             raise InputError(

@@ -12,6 +12,7 @@ import numpy as np
 from hyperseg_runtime.backends.cuda import Buffer, CudaGraph, PrimaryContext
 from hyperseg_runtime.backends.protocol import (
     BackendName,
+    BatchRange,
     Images,
     Outputs,
     SessionOptions,
@@ -72,7 +73,8 @@ class TensorRTSession:
         self._stream = self._cuda.Stream()
         self._events = self._cuda.Event(), self._cuda.Event()
         self._buffers: dict[str, Buffer] = {}
-        largest = self._engine.shape_range(_INPUT)[1]
+        smallest, largest = self._engine.shape_range(_INPUT)
+        self._batch_range = smallest[0], largest[0]
         self._engine.set_input_shape(_INPUT, largest)
         for tensor in self._engine.tensors:
             shape = largest if tensor.is_input else self._engine.output_shape(tensor.name)
@@ -100,6 +102,10 @@ class TensorRTSession:
         graph = ", CUDA graph" if self._graph is not None else ""
         return f"{self._tensorrt.name} on {self._gpu}, {self._metadata.precision.value}{graph}"
 
+    @property
+    def batch_range(self) -> BatchRange:
+        return self._batch_range
+
     def layers(self) -> str:
         """The engine inspector's list of layers, as JSON."""
         with self._lock, self._context.current():
@@ -116,7 +122,9 @@ class TensorRTSession:
             self._release()
 
     def _run(self, images: Images, timed: bool) -> tuple[Outputs, float]:
-        check_images(self.metadata.input, images)
+        # What a dynamic engine's profile leaves out has an error of its own (_set_shape).
+        spec = self.metadata.input
+        check_images(spec, images, (1, None) if spec.dynamic_batch else self._batch_range)
         with self._lock:
             if self._closed:
                 raise ModelError(f"{self._path}: the session is closed; open the engine again")

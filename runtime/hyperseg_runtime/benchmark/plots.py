@@ -8,19 +8,19 @@ from html import escape
 
 import numpy as np
 
-from hyperseg_runtime.benchmark.measure import Distribution
-from hyperseg_runtime.benchmark.protocols import VideoResult
-from hyperseg_runtime.benchmark.published import PublishedTable
+from hyperseg_runtime.benchmark.profile import Profile
+from hyperseg_runtime.benchmark.statistics import Distribution
+from hyperseg_runtime.benchmark.video import VideoResult
 from hyperseg_runtime.timing import Stage
 
 _WIDTH = 860.0
 _LEFT, _RIGHT = 20.0, 20.0
-_GAP = 5.0
-"""Space next to a label."""
+_LONGEST_NAME = 80
+"""Characters of a label that fit in the width."""
 
 
 def latency(distributions: Sequence[Distribution]) -> str:
-    """One row of dots for each model: every repetition, the 5th to 95th percentile, the median."""
+    """One row of dots for each model: every run, the 5th to 95th percentile, the median and the mean."""
     row, top = 66.0, 12.0
     bottom = top + row * len(distributions)
     drawing = Drawing(_WIDTH, bottom + 48, "Latency distribution")
@@ -29,18 +29,23 @@ def latency(distributions: Sequence[Distribution]) -> str:
     high = max(low * 1.02, *(one.percentile(99) for one in distributions))
     margin = 0.06 * (high - low)
     scale = Scale(max(0.0, low - margin), high + margin, _LEFT, _WIDTH - _RIGHT)
-    drawing.bottom_axis(scale, top, bottom, "milliseconds for one image")
+    drawing.bottom_axis(scale, top, bottom, "milliseconds for one run")
     jitter = np.random.default_rng(0)
     for number, one in enumerate(distributions):
         colour = f"c{number % 5}"
         middle = top + row * number + row * 0.66
-        drawing.text(_LEFT, middle - 22, f"{one.name}: median {one.median:.2f} ms", "label")
+        beyond = sum(ms > scale.high for ms in one.ms)
+        hidden = f", {beyond} of {len(one.ms)} runs beyond the axis" if beyond else ""
+        words = f"{shortened(one.name)}: median {one.median:.2f} ms, mean {one.mean:.2f} ms{hidden}"
+        drawing.text(_LEFT, middle - 22, words, "label")
         spread = scale(one.percentile(95)) - scale(one.percentile(5))
         drawing.bar(scale(one.percentile(5)), middle - 9, spread, 18, f"{colour} band", "5th to 95th percentile")
         for ms in one.ms:
             if ms <= scale.high:
                 drawing.dot(scale(ms), middle + jitter.uniform(-7, 7), 2, f"{colour} faint", f"{ms:.2f} ms")
         drawing.bar(scale(one.median) - 1.5, middle - 13, 3, 26, colour, f"median {one.median:.2f} ms")
+        if one.mean <= scale.high:
+            drawing.ring(scale(one.mean), middle, 5, colour, f"mean {one.mean:.2f} ms")
     return drawing.render()
 
 
@@ -55,7 +60,7 @@ def stages(videos: Sequence[VideoResult]) -> str:
     drawing.bottom_axis(scale, top, bottom, "milliseconds for one frame, medians laid end to end")
     for index, video in enumerate(videos):
         y, ms = top + row * index + 24, 0.0
-        drawing.text(_LEFT, y - 7, f"{video.name}: {video.frames_per_second:.2f} frames/s", "label")
+        drawing.text(_LEFT, y - 7, f"{shortened(video.name)}: {video.frames_per_second:.2f} frames/s", "label")
         for number, stage in enumerate(Stage):
             times = video.stages.get(stage.value)
             if times is not None:
@@ -65,56 +70,19 @@ def stages(videos: Sequence[VideoResult]) -> str:
     return drawing.render()
 
 
-def published(table: PublishedTable) -> str:
-    """Accuracy over frame rate, as printed in the paper."""
-    left, top, bottom = 44.0, 36.0, 372.0
-    drawing = Drawing(_WIDTH, bottom + 48, f"Published: {table.title}")
-    rates = [point.frames_per_second for point in table.points]
-    scores = [point.miou for point in table.points]
-    x = Scale(0, max(rates) * 1.12, left, _WIDTH - 12)
-    y = Scale(min(scores) - 1.5, max(scores) + 1.5, bottom, top)
-    drawing.bottom_axis(x, top, bottom, "published frames per second")
-    drawing.left_axis(y, left, _WIDTH - 12, "mIoU % (test)")
-    places = [(x(point.frames_per_second), y(point.miou)) for point in table.points]
-    taken = [_Box(px - 5, py - 5, px + 5, py + 5) for px, py in places]
-    for point, (px, py) in zip(table.points, places, strict=True):
-        tip = f"{point.name}: {point.miou} %, {point.frames_per_second} frames/s (published)"
-        drawing.dot(px, py, 6 if point.hyperseg else 4, "c1" if point.hyperseg else "other", tip)
-    for point, (px, py) in sorted(zip(table.points, places, strict=True), key=lambda pair: not pair[0].hyperseg):
-        box = _free_place((9.2 if point.hyperseg else 7.2) * len(point.name), px, py, taken)
-        taken.append(box)
-        drawing.text(box.left + _GAP, box.bottom - 3, point.name, "strong" if point.hyperseg else "tick")
+def parts(profile: Profile) -> str:
+    """One bar for each part of the network: its share of the time of a run."""
+    row, top, bars = 26.0, 6.0, 190.0
+    bottom = top + row * len(profile.parts)
+    drawing = Drawing(_WIDTH, bottom + 48, f"Time by part of {profile.model}")
+    scale = Scale(0, max(one.ms for one in profile.parts) * 1.18, bars, _WIDTH - _RIGHT)
+    drawing.bottom_axis(scale, top, bottom, "milliseconds in one run")
+    for number, one in enumerate(profile.parts):
+        y = top + row * number
+        drawing.text(bars - 10, y + 17, one.name, "label", "end")
+        drawing.bar(bars, y + 5, scale(one.ms) - bars, row - 10, "c0", f"{one.name}: {one.ms:.3f} ms")
+        drawing.text(scale(one.ms) + 6, y + 17, f"{one.ms:.2f} ms, {one.ms / profile.total_ms:.1%}", "tick")
     return drawing.render()
-
-
-@dataclass(frozen=True)
-class _Box:
-    """The bounding box of a label or a dot."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def meets(self, other: _Box) -> bool:
-        apart = (
-            self.right <= other.left or other.right <= self.left or self.bottom <= other.top or other.bottom <= self.top
-        )
-        return not apart
-
-
-def _free_place(width: float, x: float, y: float, taken: Sequence[_Box]) -> _Box:
-    """The position of a point's name: the first one around it that overlaps nothing, else to its right."""
-    sides = [
-        (x + 6 + _GAP, 7.0),
-        (x - 6 - _GAP - width, 7.0),
-        (x + 6, 20.0),
-        (x + 6, -7.0),
-        (x - 6 - width, 20.0),
-        (x - 6 - width, -7.0),
-    ]
-    boxes = [_Box(left - _GAP, y + below - 14, left + width + _GAP, y + below) for left, below in sides]
-    return next((box for box in boxes if not any(box.meets(other) for other in taken)), boxes[0])
 
 
 @dataclass(frozen=True)
@@ -157,6 +125,11 @@ class Drawing:
     def dot(self, x: float, y: float, radius: float, style: str, tip: str = "") -> None:
         self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" class="{style}">{_tip(tip)}</circle>')
 
+    def ring(self, x: float, y: float, radius: float, style: str, tip: str = "") -> None:
+        self._parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" class="{style} ring">{_tip(tip)}</circle>'
+        )
+
     def text(self, x: float, y: float, words: str, style: str = "label", anchor: str = "start") -> None:
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(words)}</text>'
@@ -169,12 +142,6 @@ class Drawing:
             self.text(scale(tick), bottom + 16, f"{tick:g}", "tick", "middle")
         self.text((scale.start + scale.end) / 2, bottom + 36, words, "axis", "middle")
 
-    def left_axis(self, scale: Scale, left: float, right: float, words: str) -> None:
-        for tick in scale.ticks():
-            self.line(left, scale(tick), right, scale(tick), "grid")
-            self.text(left - 8, scale(tick) + 4, f"{tick:g}", "tick", "end")
-        self.text(left, scale.end - 12, words, "axis", "start")
-
     def legend(self, x: float, y: float, entries: Sequence[tuple[str, str]]) -> None:
         """A row of coloured squares with names: pairs of style and name."""
         for style, name in entries:
@@ -185,6 +152,12 @@ class Drawing:
     def render(self) -> str:
         head = f'<svg viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(self.title)}">'
         return "\n".join([head, *self._parts, "</svg>"])
+
+
+def shortened(name: str) -> str:
+    """A name that fits in a label: its beginning and its end."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _tip(words: str) -> str:

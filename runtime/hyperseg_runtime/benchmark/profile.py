@@ -6,20 +6,20 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from hyperseg_runtime.backends.onnxruntime import open_session
-from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.backends.protocol import BackendName, Images, SessionOptions
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.onnx_file import read_node_names
-from hyperseg_runtime.preprocess import prepare
+from hyperseg_runtime.preprocess import Size, prepare
+from hyperseg_runtime.segmenter import network_size
 
-_WARM_UP = 3
 _KERNEL = "_kernel_time"
 
 
@@ -40,6 +40,10 @@ class Profile:
     runs: int
     operators: tuple[Share, ...]
     parts: tuple[Share, ...]
+    size: Size = (0, 0)
+    """The network's resolution."""
+    batch: int = 1
+    backend: str = ""
 
     @property
     def total_ms(self) -> float:
@@ -52,29 +56,46 @@ class Profile:
         return {
             "model": self.model,
             "runs": self.runs,
+            "resolution": "{}x{}".format(*self.size),
+            "batch": self.batch,
+            "backend": self.backend,
             "total_ms": self.total_ms,
             "operators": rows(self.operators),
             "parts": rows(self.parts),
         }
 
 
-def profile_model(model: Path, *, threads: int | None = None, repetitions: int = 20) -> Profile:
-    """Runs an ONNX file on the CPU under ONNX Runtime's profiler. The profiler itself costs a few percent."""
+def profile_model(
+    model: Path,
+    name: str | None = None,
+    *,
+    threads: int | None = None,
+    resolution: Size | None = None,
+    repetitions: int = 20,
+    warm_up: int = 3,
+) -> Profile:
+    """Runs an ONNX file on the CPU under ONNX Runtime's profiler. The profiler itself costs a few percent.
+
+    name: of the model in the result; None: its path. Raises HyperSegError.
+    """
     if is_engine(model):
         raise ModelError(f"{model} is an engine; --profile reads ONNX Runtime's profile, give the ONNX file")
     with tempfile.TemporaryDirectory(prefix="hyperseg-") as folder:
         options = SessionOptions(threads=threads, profile=Path(folder) / "profile")
         session = open_session(model, BackendName.ONNXRUNTIME, options)
         try:
-            spec = session.metadata.input
-            frame = np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), dtype=np.uint8)
-            images = prepare(frame, spec, (spec.height, spec.width))
-            for _ in range(_WARM_UP + repetitions):
+            size = network_size(session.metadata, resolution)
+            frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+            batch = session.batch_range[0]
+            images = cast(Images, np.repeat(prepare(frame, session.metadata.input, size), batch, axis=0))
+            for _ in range(warm_up + repetitions):
                 session.run(images)
             events = json.loads(session.end_profile().read_text(encoding="utf-8"))
+            backend = session.description
         finally:
             session.close()
-    return summarise(str(model), runs_of(events)[_WARM_UP:], read_node_names(model))
+    found = summarise(name or str(model), runs_of(events)[warm_up:], read_node_names(model))
+    return replace(found, size=size, batch=batch, backend=backend)
 
 
 def runs_of(events: Iterable[Mapping[str, Any]]) -> list[list[NodeRun]]:

@@ -1,20 +1,20 @@
-"""The record of a benchmark: models, machine, results and warnings, as JSON and as tables for the terminal."""
+"""The record of a benchmark: machine, models, results and warnings; as JSON, and for the tables and the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from hyperseg_runtime import machine
-from hyperseg_runtime.benchmark.measure import NOISY, Distribution, Ratio
+from hyperseg_runtime.benchmark.conditions import Conditions, disturbances, unsteady
+from hyperseg_runtime.benchmark.footprint import PeakMemory
 from hyperseg_runtime.benchmark.profile import Profile
-from hyperseg_runtime.benchmark.protocols import VideoResult
-from hyperseg_runtime.segmenter import Segmenter
-from hyperseg_runtime.timing import Stage
+from hyperseg_runtime.benchmark.protocols import VIDEO_DEFINITIONS, Protocol
+from hyperseg_runtime.benchmark.statistics import DEFINITIONS, FEWEST_FOR_PERCENTILES, Distribution, Ratio
+from hyperseg_runtime.benchmark.subject import Subject
+from hyperseg_runtime.benchmark.throughput import Throughput
+from hyperseg_runtime.benchmark.video import VideoResult
 
 
 @dataclass(frozen=True)
@@ -26,133 +26,149 @@ class ModelFacts:
     backend: str
     preset: str | None
     resolution: tuple[int, int]
+    batch: int
+    """Images of one run under protocols A and B."""
+    classes: int
     precision: str
     input: str
     output: str
+    file_bytes: int
+    """Of the file, and of those that it loads weights from."""
+    parameters: int | None
+    """Numbers in its weights; None if unknown (engines)."""
 
     @staticmethod
-    def of(name: str, segmenter: Segmenter) -> ModelFacts:
-        about = segmenter.metadata
+    def of(subject: Subject, file_bytes: int, parameters: int | None) -> ModelFacts:
+        segmenter, about = subject.segmenter, subject.segmenter.metadata
         return ModelFacts(
-            name,
-            segmenter.path,
+            subject.name,
+            subject.path,
             segmenter.description,
             about.preset,
             segmenter.size,
+            subject.batch,
+            about.num_classes,
             about.precision.value,
             about.input.dtype.value,
             about.output.value,
+            file_bytes,
+            parameters,
         )
 
     def to_dict(self) -> dict[str, object]:
         height, width = self.resolution
-        return {
-            "name": self.name,
-            "path": str(self.path),
-            "backend": self.backend,
-            "preset": self.preset,
-            "resolution": f"{height}x{width}",
-            "precision": self.precision,
-            "input": self.input,
-            "output": self.output,
-        }
+        return {**vars(self), "path": str(self.path), "resolution": f"{height}x{width}"}
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A model that failed during the measurement; what was measured before is kept."""
+
+    model: str
+    step: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.model} failed ({self.step}): {self.error}"
+
+
+@dataclass
 class Record:
-    """The results of a benchmark, as --json prints and --report draws them."""
+    """The results of a benchmark. It is filled step by step, so that an interrupted one keeps what it has."""
 
     models: Sequence[ModelFacts]
-    distributions: Sequence[Distribution]
-    ratios: Sequence[Ratio]
-    videos: Sequence[VideoResult]
     warm_up: int
     repetitions: int
     threads: int
+    distributions: list[Distribution] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
+    videos: list[VideoResult] = field(default_factory=list)
+    throughput: list[Throughput] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
+    memory: dict[str, PeakMemory] = field(default_factory=dict)
+    """By model."""
+    conditions: dict[Protocol, Conditions] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was left out, and why."""
+    interrupted: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.distributions or self.videos or self.throughput)
 
     @property
     def warnings(self) -> list[str]:
+        found = [unsteady(one, self.conditions.get(one.protocol)) for one in self.distributions]
+        warnings = [text for text in found if text is not None]
+        for protocol in (Protocol.VIDEO, Protocol.THROUGHPUT):  # of few runs: their times do not tell
+            seen = disturbances(self.conditions[protocol]) if protocol in self.conditions else []
+            if seen:
+                warnings.append(f"protocol {protocol.value}: {' and '.join(seen)}; measure again")
+        if (shared := shared_cpus(self.threads)) is not None:
+            warnings.append(shared)
+        if self.distributions and min(len(one.ms) for one in self.distributions) < FEWEST_FOR_PERCENTILES:
+            warnings.append(
+                f"percentiles and confidence intervals of fewer than {FEWEST_FOR_PERCENTILES} runs are rough "
+                "(--repetitions)"
+            )
+        warnings += self._unlike()
+        warnings += [f"{video.name}, protocol C: {problem}" for video in self.videos for problem in video.problems]
+        return warnings
+
+    def _unlike(self) -> list[str]:
+        """A line for each respect in which the compared models do other work."""
+        if not self.ratios:
+            return []
         return [
-            f"{one.name}, protocol {one.protocol.value}: the times vary by {one.variation:.0%} (over {NOISY:.0%}); "
-            "something else was running, measure again"
-            for one in self.distributions
-            if one.noisy
+            f"the compared models have {what}: " + ", ".join(f"{one.name} {value(one)}" for one in self.models)
+            for what, value in (
+                ("different resolutions", lambda one: "{}x{}".format(*one.resolution)),
+                ("different numbers of classes", lambda one: str(one.classes)),
+                ("different outputs", lambda one: one.output),
+            )
+            if len({value(one) for one in self.models}) > 1
         ]
 
     def to_dict(self) -> dict[str, object]:
         return {
-            "machine": machine.describe(),
-            "batch": 1,
+            "machine": describe_machine(),
+            "batch": max((model.batch for model in self.models), default=1),
             "warm_up": self.warm_up,
             "repetitions": self.repetitions,
             "threads": self.threads,
-            "models": [model.to_dict() for model in self.models],
+            "interrupted": self.interrupted,
+            "definitions": {**DEFINITIONS, **{f"video, {name}": text for name, text in VIDEO_DEFINITIONS.items()}},
+            "models": [{**model.to_dict(), "peak_memory": self._memory_of(model.name)} for model in self.models],
             "results": [one.to_dict() for one in self.distributions],
             "ratios": [one.to_dict() for one in self.ratios],
             "videos": [one.to_dict() for one in self.videos],
+            "throughput": [one.to_dict() for one in self.throughput],
+            "profiles": [one.to_dict() for one in self.profiles],
+            "conditions": {protocol.value: one.to_dict() for protocol, one in self.conditions.items()},
+            "failures": [dict(vars(failure)) for failure in self.failures],
             "warnings": self.warnings,
+            "notes": self.notes,
         }
 
-
-def print_record(record: Record) -> None:
-    console = _console()
-    threads = machine.threads_text(record.threads)
-    console.print(f"{machine.cpu_name()}, {threads}, batch 1, warm-up {record.warm_up}", highlight=False)
-    for model in record.models:
-        height, width = model.resolution
-        kind = f"{height}x{width} {model.precision}, {model.input} -> {model.output}"
-        console.print(f"{model.name}: {kind}, {model.backend}", highlight=False)
-    _print_distributions(console, record)
-    if record.ratios:
-        table = _table(
-            f"time relative to {record.ratios[0].baseline} (below 1 is faster)", "model", "protocol", "ratio", "95 %"
-        )
-        for one in record.ratios:
-            table.add_row(one.name, one.protocol.value, f"{one.ratio:.3f}", f"{one.low:.3f} - {one.high:.3f}")
-        console.print(table)
-    if record.videos:
-        title = "C: video end to end; the stages' medians in ms"
-        table = _table(title, "model", "frames", "frames/s", "wall / inference", *(stage.value for stage in Stage))
-        for video in record.videos:
-            stages = [f"{video.stages[stage.value].median_ms:.1f}" for stage in Stage]
-            rate, overhead = f"{video.frames_per_second:.2f}", f"{video.overhead:.3f}"
-            table.add_row(video.name, str(video.frames), rate, overhead, *stages)
-        console.print(table)
-    for warning in record.warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
+    def _memory_of(self, model: str) -> Mapping[str, object] | None:
+        return self.memory[model].to_dict() if model in self.memory else None
 
 
-def _print_distributions(console: Console, record: Record) -> None:
-    for protocol in dict.fromkeys(one.protocol for one in record.distributions):
-        title = f"{protocol.value}: {protocol.title}, ms"
-        table = _table(title, "model", "median", "5 %", "95 %", "99 %", "frames/s", "variation")
-        for one in record.distributions:
-            if one.protocol is protocol:
-                values = (one.median, one.percentile(5), one.percentile(95), one.percentile(99), one.frames_per_second)
-                table.add_row(one.name, *(f"{value:.2f}" for value in values), f"{one.variation:.1%}")
-        console.print(table)
+def shared_cpus(threads: int) -> str | None:
+    """A warning where there are more threads than CPUs; None otherwise."""
+    cpus = machine.available_cpus()
+    if threads <= cpus:
+        return None
+    return (
+        f"{machine.threads_text(threads)} share the {cpus} CPUs of this process; leave --threads out for one per core"
+    )
 
 
-def print_profile(profile: Profile) -> None:
-    console = _console()
-    console.print(f"{profile.model}: {profile.total_ms:.2f} ms in operators, {profile.runs} runs", highlight=False)
-    for title, shares in (("part of the network", profile.parts), ("operator", profile.operators)):
-        table = _table("", title, "ms", "share", "calls")
-        for share in shares:
-            table.add_row(share.name, f"{share.ms:.3f}", f"{share.ms / profile.total_ms:.1%}", f"{share.calls:g}")
-        console.print(table)
-
-
-def _console() -> Console:
-    """A console wide enough for every table; a narrow terminal wraps the lines itself."""
-    console = Console(soft_wrap=True)
-    console.width = max(console.width, 140)
-    return console
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column(first, overflow="fold")
-    for name in others:
-        table.add_column(name, justify="right")
-    return table
+def describe_machine() -> dict[str, object]:
+    """The machine's entry in the record."""
+    return {
+        **machine.describe(),
+        "memory_bytes": machine.memory_bytes(),
+        "cpu_governor": machine.cpu_governor(),
+    }

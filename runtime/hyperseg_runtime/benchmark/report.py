@@ -5,37 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from html import escape
-from typing import cast
 
 from hyperseg_runtime import machine
-from hyperseg_runtime.benchmark import plots, published
+from hyperseg_runtime.benchmark import plots, tables
 from hyperseg_runtime.benchmark.protocols import Protocol
-from hyperseg_runtime.benchmark.record import Record
+from hyperseg_runtime.benchmark.record import Record, describe_machine
+from hyperseg_runtime.benchmark.tables import Table
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #1c2430; --soft: #5a6675; --rule: #dfe4ea; --card: #f6f8fa;
-  --c0: #2f6fd0; --c1: #d2691e; --c2: #1f9e89; --c3: #a8429b; --c4: #8a7a1f; --other: #8b95a1; --warn: #9a5b00; }
+  --c0: #2f6fd0; --c1: #d2691e; --c2: #1f9e89; --c3: #a8429b; --c4: #8a7a1f; --warn: #9a5b00; }
 @media (prefers-color-scheme: dark) { :root { --ground: #12161c; --ink: #e6ebf1; --soft: #9aa7b5; --rule: #2b333d;
-  --card: #1a2028; --c0: #6ea8ff; --c1: #f2995a; --c2: #4cd0b8; --c3: #e084d3; --c4: #d6c255; --other: #77828f;
+  --card: #1a2028; --c0: #6ea8ff; --c1: #f2995a; --c2: #4cd0b8; --c3: #e084d3; --c4: #d6c255;
   --warn: #ffb84d; } }
 body { background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 0; }
-main { max-width: 900px; margin: 0 auto; padding: 32px 20px 64px; }
+main { max-width: 1040px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 40px 0 4px; }
 p { margin: 4px 0 12px; } .soft, footer { color: var(--soft); font-size: 14px; }
-.warn { color: var(--warn); }
+.warn { color: var(--warn); } ul { font-size: 14px; padding-left: 18px; }
+h3 { font-size: 15px; margin: 16px 0 0; overflow-wrap: anywhere; } details { margin: 8px 0 24px; font-size: 14px; }
 .heads { display: flex; flex-wrap: wrap; gap: 16px; margin: 20px 0; }
 .head { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 14px 18px; }
 .head b { display: block; font-size: 28px; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
-.facts td { text-align: left; white-space: normal; } svg { width: 100%; height: auto; display: block; }
+.facts td { text-align: left; white-space: normal; vertical-align: top; overflow-wrap: anywhere; }
+.facts td:first-child { min-width: 110px; } svg { width: 100%; height: auto; display: block; }
 svg text { font-family: system-ui, sans-serif; fill: var(--ink); font-size: 13px; }
 svg .tick { fill: var(--soft); font-size: 12px; } svg .axis { fill: var(--soft); font-size: 13px; }
-svg .strong { font-weight: 600; } svg .grid { stroke: var(--rule); stroke-width: 1; }
+svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .c0 { fill: var(--c0); } svg .c1 { fill: var(--c1); } svg .c2 { fill: var(--c2); } svg .c3 { fill: var(--c3); }
-svg .c4 { fill: var(--c4); } svg .other { fill: var(--other); } svg .faint { opacity: 0.45; }
-svg .band { opacity: 0.25; } figure { margin: 12px 0; }
+svg .c4 { fill: var(--c4); } svg .faint { opacity: 0.45; }
+svg .band { opacity: 0.25; } svg .ring { fill: none; stroke: var(--ink); stroke-width: 1.5; }
+figure { margin: 12px 0; } .plot { overflow-x: auto; } .plot svg { min-width: 640px; max-width: 860px; }
+.note { color: var(--soft); font-size: 13px; margin: 6px 0 12px; } .head { overflow-wrap: anywhere; }
 figcaption { color: var(--soft); font-size: 13px; }
 """
 
@@ -43,15 +47,18 @@ figcaption { color: var(--soft); font-size: 13px; }
 def render_report(record: Record) -> str:
     """The HTML page."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    used = machine.threads_text(record.threads)
     body = [
         "<h1>HyperSeg benchmark</h1>",
-        f'<p class="soft">{escape(machine.cpu_name())}, {machine.threads_text(record.threads)}, batch 1. {now}.</p>',
+        f'<p class="soft">{escape(machine.cpu_name())}, {used}, warm-up of {record.warm_up} runs. {now}.</p>',
         _headline(record),
-        *(f'<p class="warn">Warning: {escape(warning)}.</p>' for warning in record.warnings),
-        _latencies(record),
-        _ratios(record),
-        _videos(record),
-        _published(),
+        _remarks(record),
+        *(_latency(record, protocol) for protocol in (Protocol.UPLOAD_TO_DOWNLOAD, Protocol.DEVICE_ONLY)),
+        _section(tables.side_by_side(record), "Interleaved on this machine."),
+        _section(tables.videos(record), Protocol.VIDEO.explanation, _stages(record)),
+        _section(tables.throughput(record), Protocol.THROUGHPUT.explanation),
+        _profiles(record),
+        _section(tables.models(record)),
         _facts(record),
     ]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -62,95 +69,72 @@ def render_report(record: Record) -> str:
 def _headline(record: Record) -> str:
     cards = [
         f'<div class="head">{escape(one.name)}<b>{one.frames_per_second:.1f} frames/s</b>'
-        f'<span class="soft">{one.median:.2f} ms median, protocol A</span></div>'
+        f'<span class="soft">median {one.median:.2f} ms, mean {one.mean:.2f} ms; protocol A</span></div>'
         for one in record.distributions
         if one.protocol is Protocol.UPLOAD_TO_DOWNLOAD
     ]
     return f'<div class="heads">{"".join(cards)}</div>' if cards else ""
 
 
-def _latencies(record: Record) -> str:
-    parts = []
-    for protocol in (Protocol.UPLOAD_TO_DOWNLOAD, Protocol.DEVICE_ONLY):
-        found = [one for one in record.distributions if one.protocol is protocol]
-        if not found:
-            continue
-        rows = [
-            (one.name, *(f"{value:.2f}" for value in (one.median, *map(one.percentile, (5, 95, 99)))),
-             f"{one.frames_per_second:.2f}", f"{one.variation:.1%}", str(len(one.ms)))
-            for one in found
-        ]  # fmt: skip
-        columns = ("model", "median ms", "5 %", "95 %", "99 %", "frames/s", "variation", "runs")
-        parts.append(
-            f"<h2>Protocol {protocol.value}: {protocol.title}</h2><p class='soft'>{escape(protocol.explanation)} "
-            f"Warm-up {record.warm_up} runs; frames/s is runs over total time.</p>"
-            f"{_table(columns, rows)}<figure>{plots.latency(found)}"
-            "<figcaption>Every run is a dot; the band spans the 5th to the 95th percentile, the bar is the median. "
-            "The axis ends a little above the 99th percentile.</figcaption></figure>"
-        )
-    return "".join(parts)
+def _remarks(record: Record) -> str:
+    lines = [("warn", "Interrupted: the results until then")] if record.interrupted else []
+    lines += [("warn", str(failure)) for failure in record.failures]
+    lines += [("warn", warning) for warning in record.warnings]
+    lines += [("soft", note) for note in record.notes]
+    items = "".join(f'<li class="{style}">{escape(text)}.</li>' for style, text in lines)
+    return f"<ul>{items}</ul>" if items else ""
 
 
-def _ratios(record: Record) -> str:
-    if not record.ratios:
+def _latency(record: Record, protocol: Protocol) -> str:
+    found = [one for one in record.distributions if one.protocol is protocol]
+    if not found:
         return ""
-    rows = [
-        (one.name, one.protocol.value, f"{one.ratio:.3f}", f"{one.low:.3f} to {one.high:.3f}") for one in record.ratios
-    ]
-    return (
-        f"<h2>Side by side</h2><p class='soft'>Time relative to {escape(record.ratios[0].baseline)}, interleaved "
-        "on this machine; below 1 is faster. 95 % confidence intervals by bootstrap over the rounds.</p>"
-        f"{_table(('model', 'protocol', 'time ratio', '95 % confidence'), rows)}"
+    caption = (
+        "Every run is a dot; the band spans p5 to p95, the bar is the median, the ring the mean. The axis ends a "
+        "little above the largest p99."
     )
+    return _section(tables.latency(record, protocol), protocol.explanation, _figure(plots.latency(found), caption))
 
 
-def _videos(record: Record) -> str:
+def _stages(record: Record) -> str:
     if not record.videos:
         return ""
-    rows = [
-        (one.name, str(one.frames), f"{one.seconds:.2f}", f"{one.frames_per_second:.2f}", f"{one.overhead:.3f}")
-        for one in record.videos
-    ]
-    columns = ("model", "frames", "seconds", "frames/s", "wall / inference")
-    return (
-        f"<h2>Protocol C: {Protocol.VIDEO.title}</h2><p class='soft'>{escape(Protocol.VIDEO.explanation)}</p>"
-        f"{_table(columns, rows)}<figure>{plots.stages(record.videos)}"
-        "<figcaption>The stages run at the same time; the longest one sets the rate.</figcaption></figure>"
-    )
+    caption = "The stages run at the same time; the longest one sets the rate."
+    return _figure(plots.stages(record.videos), caption)
 
 
-def _published() -> str:
-    panels = "".join(
-        f"<figure>{plots.published(table)}"
-        f"<figcaption>{escape(table.title)}: {escape(table.source)}.</figcaption></figure>"
-        for table in (published.CITYSCAPES, published.CAMVID)
-    )
-    return (
-        "<h2>Published frame rate and accuracy</h2>"
-        f"<p class='soft'>Printed in the paper and not measured here: {escape(published.HARDWARE)}. Figures of other "
-        f"hardware; nothing above can be divided by them.</p>{panels}"
-    )
+def _profiles(record: Record) -> str:
+    if not record.profiles:
+        return ""
+    made = []
+    for one in record.profiles:
+        caption = f"{one.total_ms:.2f} ms in operators, mean of {one.runs} runs, {one.backend}."
+        made.append(f"<h3>{escape(one.model)}</h3>{_figure(plots.parts(one), caption)}")
+        made.append(f"<details><summary>By operator</summary>{_table(tables.profile(one)[1])}</details>")
+    about = "ONNX Runtime's own profiler on the CPU, which costs a few percent itself."
+    return f"<h2>Time by part of the network</h2><p class='soft'>{about}</p>{''.join(made)}"
 
 
 def _facts(record: Record) -> str:
-    about = machine.describe()
-    versions = cast("dict[str, str]", about["versions"])
-    rows: list[tuple[str, str]] = [
-        ("processor", f"{about['cpu']}, {about['cpus']} CPUs"),
-        ("CPU features", ", ".join(machine.cpu_features())),
-        ("GPU and driver", "; ".join(machine.gpus()) or "none"),
-        ("system", str(about["system"])),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-    ]
-    for model in record.models:
-        height, width = model.resolution
-        rows.append(
-            (model.name, f"{height}x{width}, {model.precision}, {model.input} in, {model.output} out, {model.backend}")
-        )
-    return f"<h2>Machine and models</h2><div class='facts'>{_table((), rows)}</div>"
+    return f"<h2>Machine</h2><div class='facts'>{_table(tables.facts(record, describe_machine()))}</div>"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table>{f"<tr>{head}</tr>" if columns else ""}{lines}</table></div>'
+def _section(table: Table | None, about: str = "", plot: str = "") -> str:
+    if table is None:
+        return ""
+    words = f"<p class='soft'>{escape(about)}</p>" if about else ""
+    note = f"<p class='note'>{escape(table.note)}.</p>" if table.note else ""
+    return f"<h2>{escape(table.title)}</h2>{words}{_table(table)}{note}{plot}"
+
+
+def _figure(plot: str, caption: str) -> str:
+    return f'<figure><div class="plot">{plot}</div><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _table(table: Table) -> str:
+    head = _row("th", table.columns) if table.columns else ""
+    return f'<div class="scroll"><table>{head}{"".join(_row("td", row) for row in table.rows)}</table></div>'
+
+
+def _row(tag: str, cells: Iterable[str] | Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

@@ -16,8 +16,8 @@ import click
 
 from hyperseg_runtime import extras
 from hyperseg_runtime.backends.protocol import AUTO, BACKEND_CHOICES
-from hyperseg_runtime.cli.interrupt import ending_signals
 from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.interrupt import ending_signals
 from hyperseg_runtime.names import shown
 
 if TYPE_CHECKING:

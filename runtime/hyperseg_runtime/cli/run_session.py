@@ -18,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.cli import common
-from hyperseg_runtime.cli.interrupt import GracefulInterrupt
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
+from hyperseg_runtime.interrupt import GracefulInterrupt
 from hyperseg_runtime.media import Kind
 from hyperseg_runtime.names import shown
 from hyperseg_runtime.output.class_selection import select_classes
@@ -238,9 +238,9 @@ def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[st
 
 
 def _report(summary: JobSummary, outputs: Sequence[Path]) -> None:
-    common.say(f"{'stage':<13}{'median ms':>10}{'95 % ms':>10}")
+    common.say(f"{'stage':<13}{'median ms':>10}{'mean ms':>10}{'p95 ms':>10}")
     for stage, times in summary.stages.items():
-        common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.p95_ms:>10.2f}")
+        common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.mean_ms:>10.2f}{times.p95_ms:>10.2f}")
     where = (
         str(outputs[0]) if len(outputs) == 1 else f"{len(outputs)} images in {outputs[0].parent}" if outputs else "-"
     )
