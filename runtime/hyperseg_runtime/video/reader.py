@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,14 @@ import numpy as np
 
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.preprocess import Frame
+from hyperseg_runtime.video.pipe import STANDARD_INPUT, Pipe, open_pipe
+from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _MICROSECOND = Fraction(1, 1_000_000)  # ffmpeg's unit for a container's start and duration
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp")
@@ -34,13 +38,16 @@ class VideoReader:
         self._selection = selection or Selection()
         self._problems: list[str] = []
         self._damaged = 0
-        self._container = _open(source, timeout_seconds)
-        if not self._container.streams.video:
-            self._container.close()
-            raise InputError(f"{source} has no video in it; give a video, an image, or a folder of them")
-        self._stream = self._container.streams.video[0]
+        self._pipe = open_pipe(source)
+        self._container = _open(source, self._pipe, timeout_seconds)
+        try:
+            self._stream = _video_stream(self._container, source)
+        except InputError:
+            self.close()
+            raise
         self._stream.thread_type = "AUTO"
         self._origin = (self._container.start_time or 0) * _MICROSECOND
+        self._sound = SoundTrack(())
 
     @property
     def name(self) -> str:
@@ -48,6 +55,8 @@ class VideoReader:
 
     @property
     def stem(self) -> str:
+        if self._source == STANDARD_INPUT:
+            return "stdin"
         return "stream" if "://" in self._source else Path(self._source).stem
 
     @property
@@ -58,9 +67,15 @@ class VideoReader:
     def problems(self) -> list[str]:
         return self._problems
 
+    def sound(self) -> SoundTrack | None:
+        """The sound, whose packets `frames` will put there; None if the source has none. Call it before `frames`."""
+        self._sound = SoundTrack(self._container.streams.audio)
+        return self._sound if self._container.streams.audio else None
+
     @property
-    def has_sound(self) -> bool:
-        return bool(self._container.streams.audio)
+    def _zero(self) -> Fraction:
+        """The container's time, in seconds, that is 0 in the output."""
+        return self._origin + self._selection.start
 
     @property
     def time_base(self) -> Fraction:
@@ -100,6 +115,7 @@ class VideoReader:
         given = seen = 0
         rate = self._stream.average_rate or Fraction(25)
         first_index: int | None = None
+        self._packets = self._container.demux(self._stream, *self._sound.streams)
         for frame in self._decoded():
             time = self._time(frame, seen, rate)
             if first_index is None:
@@ -109,10 +125,12 @@ class VideoReader:
             if time < wanted.start or index % wanted.every:
                 continue
             if wanted.end is not None and time >= wanted.end:
+                self._read_sound_until(wanted.end)
                 break
             yield SourceFrame(_upright(frame), index, time - wanted.start, f"{self.stem}_{index:06d}")
             given += 1
             if given == wanted.max_frames:
+                self._read_sound_until(time)
                 return
         if given == 0:
             self._nothing(seen)
@@ -134,13 +152,23 @@ class VideoReader:
         from av.error import FFmpegError
 
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets:
+                if self._sound.takes(packet, self._zero):
+                    continue
                 try:
-                    yield from packet.decode()
+                    yield from self._stream.decode(packet)
                 except FFmpegError:
                     self._damaged += 1
         except FFmpegError as error:
             self._problems.append(f"{self._source} stopped: {error.strerror or error}; the frames before it are kept")
+
+    def _read_sound_until(self, end: Fraction) -> None:
+        """Reads on for the sound of the last frames. `end`: in seconds since the beginning of the source."""
+        if self._sound.stream is None or self.live:
+            return
+        if isinstance(self._pipe, Pipe):
+            self._pipe.hurry()
+        self._sound.read_until(self._origin + end, self._packets, self._zero)
 
     def _check_complete(self, seen: int) -> None:
         """Adds missing frames to the problems, unless the reason is known already."""
@@ -152,11 +180,18 @@ class VideoReader:
         elif self._damaged:
             self._problems.append(f"{self._source}: {self._damaged} damaged packets were skipped; the rest is kept")
 
+    def stop(self) -> None:
+        """Ends a pipe that is being read, from any thread: `frames` ends there."""
+        if isinstance(self._pipe, Pipe):
+            self._pipe.stop()
+
     def close(self) -> None:
         self._container.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
 
-def _open(source: str, timeout_seconds: float) -> InputContainer:
+def _open(source: str, pipe: Pipe | FileIO | None, timeout_seconds: float) -> InputContainer:
     import av
     from av.error import FFmpegError
 
@@ -165,18 +200,36 @@ def _open(source: str, timeout_seconds: float) -> InputContainer:
     av.logging.set_level(None)
     remote = "://" in source
     path = Path(source)
-    if not remote:
+    if not remote and pipe is None:
         if not path.exists():
             raise InputError(f"{source} does not exist")
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{source} is empty (0 bytes)")
     options = {"rtsp_transport": "tcp"} if source.lower().startswith("rtsp") else {}
     try:
-        return av.open(source, mode="r", options=options, timeout=timeout_seconds if remote else None)
+        return av.open(pipe or source, mode="r", options=options, timeout=timeout_seconds if remote else None)
     except FFmpegError as error:
         reason = error.strerror or str(error)
         hint = "it does not answer" if remote else "it is not a video, or it is truncated"
+        if isinstance(pipe, Pipe):
+            pipe.close()
+            hint += ", or needs reading from its end, as MP4 without faststart does: name the file"
         raise InputError(f"cannot read {source}: {hint} ({reason})") from error
+
+
+def _video_stream(container: InputContainer, source: str) -> VideoStream:
+    """The first track that can be decoded and is not the cover of a piece of music. Raises InputError."""
+    from av.stream import Disposition
+
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    moving = [stream for stream in container.streams.video if not stream.disposition & still]
+    decoded = [stream for stream in moving if stream.codec_context is not None]
+    if decoded:
+        return decoded[0]
+    if moving:
+        raise InputError(f"{source} has a video codec that FFmpeg cannot decode; convert it to H.264 first")
+    what = "no video in it but a cover image" if container.streams.video else "no video in it"
+    raise InputError(f"{source} has {what}; give a video, an image, or a folder of them")
 
 
 def _upright(frame: VideoFrame) -> Frame:
