@@ -86,7 +86,7 @@ class RunSession:
                 for problem in summary.problems:
                     common.complain(NAME, problem)
                 for note in summary.notes:
-                    common.complain(NAME, f"note: {note}")
+                    common.note(NAME, note)
                 failed = failed or bool(summary.problems)
                 records.append(_record(task, summary))
                 if not self.as_json:

@@ -24,6 +24,8 @@ class VideoFormat:
     """Audio codecs that players take in this container, so that packets are copied."""
     options: Options = field(default_factory=dict)
     """Of the container."""
+    edit_lists: bool = False
+    """Whether packets may begin before 0, for the decoder only. Else ffmpeg would delay everything, video included."""
 
     def video_encoder(self) -> tuple[str, Options]:
         """Raises OutputError if this PyAV has none of the encoders."""
@@ -55,8 +57,8 @@ _VP9_OR_VP8 = {
 }
 
 FORMATS: Final[Mapping[str, VideoFormat]] = {
-    ".mp4": VideoFormat("mp4", _H264, "aac", _MPEG4_SOUND | {"opus", "flac"}, _FAST_START),
-    ".mov": VideoFormat("mov", _H264, "aac", _MPEG4_SOUND | _PCM, _FAST_START),
+    ".mp4": VideoFormat("mp4", _H264, "aac", _MPEG4_SOUND | {"opus", "flac"}, _FAST_START, True),
+    ".mov": VideoFormat("mov", _H264, "aac", _MPEG4_SOUND | _PCM, _FAST_START, True),
     ".mkv": VideoFormat("matroska", _H264, "aac", _MPEG4_SOUND | _PCM | {"opus", "flac", "vorbis", "mp2", "dts"}),
     ".webm": VideoFormat("webm", _VP9_OR_VP8, "libopus", frozenset({"opus", "vorbis"})),
     ".gif": VideoFormat("gif", {"gif": {}}, None),

@@ -39,7 +39,7 @@ class Sound:
     ) -> None:
         """selection: the cut that was made in the video."""
         self._track, self._output = track, output
-        self._cut, self._whole = bool(selection.start), selection.whole
+        self._whole, self._lead_in = selection.whole, Fraction(0) if selection.start else _LEAD_IN
         self._length = None if selection.end is None else selection.end - selection.start
         self._ready: deque[Packet[AudioStream]] = deque()
         self._taken = self._damaged = self._written = 0
@@ -48,6 +48,7 @@ class Sound:
         self._encoder: SoundEncoder | None = None
         self._reason: str | None = None
         self._stream: AudioStream | None = None
+        self._decoded: AudioStream | None = None
         self._rehearsal, self._rehearsed = self._prepare(file_format)
 
     @property
@@ -78,6 +79,8 @@ class Sound:
         if file_format.sound_encoder is None:
             self._reason = f"{file_format.container} files have none"
             return None, None
+        if not file_format.edit_lists and name != "opus":  # whose lead-in Matroska stores apart (CodecDelay)
+            self._lead_in = Fraction(0)
         ways: list[str | None] = [file_format.sound_encoder]
         if name in file_format.copied_sound and not (name == "aac" and source.container.format.name in _CHANGING):
             # A packet of PCM may last for seconds, so that a cut has to go through it.
@@ -150,7 +153,7 @@ class Sound:
         elif self._encoder is not None:
             if begins >= -_RUN_UP:
                 yield from self._encoded(packet, item.origin, self._encoder)
-        elif begins >= (0 if self._cut else -_LEAD_IN):
+        elif begins >= -self._lead_in:
             yield from self._copied(packet, begins)
 
     def _copied(self, packet: Packet[AudioStream], begins: Fraction) -> Iterator[Packet[AudioStream]]:
@@ -166,8 +169,7 @@ class Sound:
             yield from encoder.encode(frame, time)
 
     def _encoded_rest(self, encoder: SoundEncoder) -> Iterator[Packet[AudioStream]]:
-        assert self._track.stream is not None
-        for frame in self._track.stream.decode(None):
+        for frame in [] if self._decoded is None else self._decoded.decode(None):
             yield from encoder.encode(frame, None)
         yield from encoder.finish()
 

@@ -52,6 +52,7 @@ class SoundEncoder:
         self._graph: Graph | None = None
         self._format: Format | None = None
         self._next = Fraction(0)
+        """Where the frames so far end, in seconds; what comes before is cut off."""
 
     def encode(self, frame: AudioFrame, time: Fraction | None) -> Iterator[Packet[AudioStream]]:
         """time: at which the frame begins, in seconds; None: after the frame before. One that goes back is left out."""
@@ -119,7 +120,7 @@ class SoundEncoder:
         if channels is not None:
             chain.append(graph.add("pan", channels))
         end = {} if self._length is None else {"end_pts": str(math.ceil(self._length * rate))}
-        chain.append(graph.add("atrim", start_pts="0", **end))
+        chain.append(graph.add("atrim", start_pts=str(round(self._next * rate)), **end))
         # async=1 fills gaps with silence and cuts overlaps off (https://ffmpeg.org/ffmpeg-filters.html#aresample).
         chain.append(graph.add("aresample", f"{target.sample_rate}:async=1:min_hard_comp={float(_TOLERANCE)}"))
         chain.append(
