@@ -16,6 +16,7 @@ from av.error import FFmpegError
 BURST = Fraction(7, 10)
 """When the burst begins, in seconds; it lasts a tenth."""
 RATE = Fraction(10)
+_BRIGHTER = 4
 _QUICK = {"libx264": {"preset": "ultrafast", "g": "5"}, "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}
 EXPERIMENTAL = {"strict": "experimental"}  # ffmpeg's own Vorbis encoder
 
@@ -55,7 +56,7 @@ def frames(track: Track) -> Iterator[av.AudioFrame]:
 def video_frames(first: int, count: int) -> Iterator[av.VideoFrame]:
     """Grey frames whose brightness is their number."""
     for number in range(first, first + count):
-        image = np.full((64, 96, 3), 20 + 10 * number, np.uint8)
+        image = np.full((64, 96, 3), 20 + _BRIGHTER * number, np.uint8)
         frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
         frame.pts, frame.time_base = number, 1 / RATE
         yield frame
@@ -165,7 +166,7 @@ def frame_numbers(path: Path) -> dict[int, float]:
         video = next(stream for stream in container.streams.video if stream.codec_context.name != "mjpeg")
         times = {}
         for number, frame in enumerate(container.decode(video)):
-            shown = round((float(frame.to_ndarray(format="gray")[:64, :96].mean()) - 20) / 10)
+            shown = round((float(frame.to_ndarray(format="gray")[:64, :96].mean()) - 20) / _BRIGHTER)
             assert shown not in times
             times[shown] = float(frame.pts * frame.time_base) if frame.pts is not None else float(number / RATE)
         return times

@@ -38,7 +38,9 @@ class Pipe:
         # A FIFO without a writer reads as ended, whether its writer has gone or is still to come. Only poll tells.
         while not poll.poll(_POLL_MS):
             waited += _POLL_MS
-            if self._stopped.is_set() or (self._hurried and waited >= _PATIENCE_MS):
+            if self._hurried and waited >= _PATIENCE_MS:
+                self.stop()  # ffmpeg tries an end again
+            if self._stopped.is_set():
                 return b""
         return b"" if self._stopped.is_set() else os.read(self._descriptor, size)
 
