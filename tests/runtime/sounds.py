@@ -16,7 +16,7 @@ from av.error import FFmpegError
 BURST = Fraction(7, 10)
 """When the burst begins, in seconds; it lasts a tenth."""
 RATE = Fraction(10)
-_BRIGHTER = 4
+_BRIGHTER = 10
 _QUICK = {"libx264": {"preset": "ultrafast", "g": "5"}, "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}
 EXPERIMENTAL = {"strict": "experimental"}  # ffmpeg's own Vorbis encoder
 
@@ -54,9 +54,9 @@ def frames(track: Track) -> Iterator[av.AudioFrame]:
 
 
 def video_frames(first: int, count: int) -> Iterator[av.VideoFrame]:
-    """Grey frames whose brightness is their number."""
+    """Grey frames whose brightness is their number, up to 23."""
     for number in range(first, first + count):
-        image = np.full((64, 96, 3), 20 + _BRIGHTER * number, np.uint8)
+        image = np.full((64, 96, 3), min(20 + _BRIGHTER * number, 255), np.uint8)
         frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
         frame.pts, frame.time_base = number, 1 / RATE
         yield frame

@@ -110,7 +110,7 @@ def test_a_writer_that_falls_silent_after_the_last_wanted_frame(tmp_path: Path) 
         carried(pipe, tmp_path / "out.mp4", Selection(max_frames=2))
         done.set()
     assert not given_up.is_set()
-    assert len(frame_numbers(tmp_path / "out.mp4")) == 2
+    assert len(frame_times(tmp_path / "out.mp4")) == 2
 
 
 def test_standard_input(tmp_path: Path) -> None:
