@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hyperseg_runtime.errors import InputError, OutputError
 from hyperseg_runtime.output_files import check_target, make_folder
-from hyperseg_runtime.video.writer import FORMATS
+from hyperseg_runtime.video.formats import FORMATS
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = frozenset(

@@ -124,8 +124,7 @@ def run_video(name: str, segmenter: Segmenter, clip: Path, max_frames: int | Non
     with tempfile.TemporaryDirectory(prefix="hyperseg-") as folder:
         reader = VideoReader(str(clip), selection)
         try:
-            sound = str(clip) if reader.has_sound else None
-            sink = VideoSink(Path(folder) / "benchmark.mp4", reader, sound, selection)
+            sink = VideoSink(Path(folder) / "benchmark.mp4", reader, reader.sound(), selection)
             renderer = Renderer(segmenter.metadata, Style.OVERLAY)
             summary: JobSummary = Job(reader, segmenter, renderer, [sink]).run()
         finally:

@@ -85,6 +85,8 @@ class RunSession:
                     continue
                 for problem in summary.problems:
                     common.complain(NAME, problem)
+                for note in summary.notes:
+                    common.note(NAME, note)
                 failed = failed or bool(summary.problems)
                 records.append(_record(task, summary))
                 if not self.as_json:
@@ -163,8 +165,7 @@ class RunSession:
             camera = Camera(int(task.source), self.selection)
             return camera, VideoSink(task.target, camera, None, self.selection)
         reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
-        sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
-        return reader, VideoSink(task.target, reader, sound, self.selection)
+        return reader, VideoSink(task.target, reader, reader.sound(), self.selection)
 
 
 def _outputs(task: Task) -> list[str]:
@@ -180,6 +181,7 @@ def _record(task: Task, summary: JobSummary) -> dict[str, object]:
         "frames_per_second": round(summary.frames_per_second, 3),
         "interrupted": summary.interrupted,
         "problems": list(summary.problems),
+        "notes": list(summary.notes),
         "stages": {stage.value: times.to_dict() for stage, times in summary.stages.items()},
     }
 

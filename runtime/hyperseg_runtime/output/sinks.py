@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.inputs import IMAGE_SUFFIXES
 from hyperseg_runtime.output_files import Draft, write_bytes, write_error
 from hyperseg_runtime.preprocess import Frame, Labels
+from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame, VideoSource
 from hyperseg_runtime.video.writer import VideoWriter
 
@@ -40,6 +42,9 @@ class Result:
 class Sink:
     """Takes the frames of a run one by one, then is closed, or aborted after an error."""
 
+    notes: Sequence[str] = ()
+    """What the output does not have although it is complete otherwise, one line each; known after `close`."""
+
     def write(self, result: Result) -> None:
         """Raises OutputError, or WindowClosedError to end the run."""
         raise NotImplementedError
@@ -54,10 +59,10 @@ class Sink:
 class VideoSink(Sink):
     """A video of all frames; created with the first frame, whose size it takes."""
 
-    def __init__(self, path: Path, source: VideoSource, sound_from: str | None, selection: Selection) -> None:
-        """sound_from: the file whose sound to carry over, cut to `selection`."""
+    def __init__(self, path: Path, source: VideoSource, sound: SoundTrack | None, selection: Selection) -> None:
+        """sound: what to carry over, cut to `selection`."""
         self._path, self._source = path, source
-        self._sound_from, self._selection = sound_from, selection
+        self._sound, self._selection = sound, selection
         self._writer: VideoWriter | None = None
         self._end = Fraction(0)
 
@@ -71,7 +76,7 @@ class VideoSink(Sink):
                 self._source.rate,
                 self._source.time_base,
                 pixel_aspect=frame.pixel_aspect,
-                sound_from=self._sound_from,
+                sound=self._sound,
                 selection=self._selection,
             )
         self._end = frame.time + (frame.duration or 0)
@@ -82,6 +87,7 @@ class VideoSink(Sink):
             writer, self._writer = self._writer, None
             cut_off = interrupted or self._selection.max_frames is not None
             writer.close(self._end if cut_off else None)
+            self.notes = writer.notes
 
     def abort(self) -> None:
         if self._writer is not None:

@@ -46,7 +46,9 @@ class Pipe(io.RawIOBase):
         # A FIFO without a writer reads as ended, whether its writer has gone or is still to come. Only poll tells.
         while not self._has_data():
             waited += _POLL_MS
-            if self._stopped.is_set() or self._stop_asked() or (self._hurried and waited >= _PATIENCE_MS):
+            if self._stop_asked() or (self._hurried and waited >= _PATIENCE_MS):
+                self.stop()  # ffmpeg tries an end again
+            if self._stopped.is_set():
                 return b""
         return b"" if self._stopped.is_set() else os.read(self._descriptor, size)
 
