@@ -54,9 +54,10 @@ class Clip:
     container: str | None = None
     precision: Fraction = Fraction(1, 90_000)
     size: tuple[int, int] = SIZE
+    note: str | None = None
 
     def __str__(self) -> str:
-        return "-".join([self.suffix[1:], self.codec, *([self.sound] if self.sound else [])])
+        return "-".join(filter(None, [self.suffix[1:], self.codec, self.sound, self.note]))
 
 
 _MS = Fraction(1, 1000)
@@ -108,6 +109,8 @@ CLIPS = (
     Clip(".flv", "flv", "libmp3lame", precision=_MS),
     Clip(".flv", "libx264", "aac", options=_B, precision=_MS),
     Clip(".wmv", "wmv2", "wmav2", precision=_MS),
+    Clip(".mp4", "libx264", options=_B | {"x264-params": "tff=1", "flags": "+ildct+ilme"}, note="interlaced"),
+    Clip(".mpg", "mpeg2video", options=_B | {"flags": "+ildct+ilme"}, note="interlaced"),
     Clip(".3gp", "h263", "aac", options={"g": "6"}, size=(144, 176)),
 )
 

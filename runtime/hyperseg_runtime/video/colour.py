@@ -44,10 +44,12 @@ class BgrConverter:
     def __call__(self, frame: VideoFrame) -> Frame:
         """Raises FFmpegError, ValueError, MemoryError."""
         hdr = {"dst_color_trc": _BT709, "dst_color_primaries": _BT709} if getattr(frame, "color_trc", 0) in _HDR else {}
+        matrix = _matrix(frame)
         converted = self._reformatter.reformat(
             frame,
             format="bgr24",
-            src_colorspace=_matrix(frame),
+            src_colorspace=matrix,
+            dst_colorspace=matrix if frame.format.is_rgb else _other_than(matrix),
             src_color_range=_range(frame),
             dst_color_range=_FULL,
             interpolation="BICUBIC",
@@ -73,10 +75,17 @@ def _matrix(frame: VideoFrame) -> int:
     return _MATRICES.get(int(frame.colorspace), _SWS_BT709 if hd else _SWS_BT601)
 
 
+def _other_than(matrix: int) -> int:
+    """PyAV before 17 ignores the source's matrix where matrix and range do not differ from RGB's, which has none."""
+    return _SWS_BT601 if matrix == _SWS_BT709 else _SWS_BT709
+
+
 def _range(frame: VideoFrame) -> int:
+    if frame.format.is_rgb:
+        return _FULL
     if frame.color_range:
         return int(frame.color_range)
-    # swscale's own rule: these formats are full-range. It ignores the range of RGB.
+    # swscale's own rule: these formats are full-range.
     return _FULL if frame.format.name.startswith(("yuvj", "gray", "ya")) else _LIMITED
 
 

@@ -30,11 +30,11 @@ def find_fault(
     """
     if decoder.stopped is not None:
         return f"stopped: {decoder.stopped}; the frames before it are kept"
-    # Where two MPEG streams are joined, their counters do not continue, which FFmpeg reports as one corrupt packet.
-    damaged = max(decoder.damaged, decoder.corrupt - (len(timeline.offsets) - 1))
     promised = stream.frames
     if not whole:
-        return _damage(damaged)
+        return _damage(decoder.damaged)
+    # Where two MPEG streams are joined, their counters do not continue, which FFmpeg reports as one corrupt packet.
+    damaged = max(decoder.damaged, decoder.corrupt - (len(timeline.offsets) - 1))
     if decoder.packets < promised:
         if container.format.name == "avi" and not _is_shorter_than_its_header(container.name):
             return f"is damaged: {promised - decoder.packets} of {promised} frames are missing; the rest is kept"

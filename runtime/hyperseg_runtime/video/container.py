@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 MICROSECOND: Final = Fraction(1, 1_000_000)
 """FFmpeg's unit for a container's start and duration."""
 PIPE_HINT: Final = "it needs reading from its end, as MP4 without faststart does: name the file"
-_DEFAULT: Final = 0x0001  # AV_DISPOSITION_*
-_ATTACHED_PICTURE, _TIMED_THUMBNAILS = 0x0400, 0x0800
 
 
 def open_container(source: str, pipe: Pipe | FileIO | None, timeout_seconds: float) -> InputContainer:
@@ -68,11 +66,13 @@ def is_seekable(source: str) -> bool:
 
 def choose_stream(container: InputContainer, source: str) -> VideoStream:
     """The default one of the tracks that can be decoded and are no cover images, or the first. Raises InputError."""
-    stills = _ATTACHED_PICTURE | _TIMED_THUMBNAILS
-    moving = [stream for stream in container.streams.video if not int(stream.disposition) & stills]
+    from av.stream import Disposition
+
+    stills = Disposition.attached_pic | Disposition.timed_thumbnails
+    moving = [stream for stream in container.streams.video if not stream.disposition & stills]
     decodable = [stream for stream in moving if stream.codec_context is not None]
     if decodable:
-        return next((stream for stream in decodable if int(stream.disposition) & _DEFAULT), decodable[0])
+        return next((stream for stream in decodable if stream.disposition & Disposition.default), decodable[0])
     if moving:
         raise InputError(f"{source} has a video codec that FFmpeg cannot decode; convert it to H.264 first")
     what = "no video in it but a cover image" if container.streams.video else "no video in it"
