@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TIME_BASE: Final = Fraction(1, 100)
 _SHORTEST = 2
 """Delay between frames; browsers show shorter ones for 1/10 s."""
-_LONGEST = 60_000
+LONGEST = 60_000
 """A delay is stored in 16 bits."""
 
 
@@ -41,8 +41,8 @@ class GifFrames:
         pts = 0 if self._last is None else round(time / TIME_BASE)  # a GIF begins with its first frame
         if self._last is not None:
             before, shown = self._last
-            while pts - shown > _LONGEST:
-                shown += _LONGEST
+            while pts - shown > LONGEST:
+                shown += LONGEST
                 yield from self._converted(before, shown)
             if pts - shown < _SHORTEST:
                 return

@@ -159,6 +159,8 @@ class VideoReader:
                     yield from self._stream.decode(packet)
                 except FFmpegError:
                     self._damaged += 1
+        except IndexError:
+            pass  # PyAV's, at the end of the file, where tracks were added in mid-stream
         except FFmpegError as error:
             self._problems.append(f"{self._source} stopped: {error.strerror or error}; the frames before it are kept")
 
