@@ -79,7 +79,7 @@ def write_sound_clip(
     with av.open(str(path), "w", options=options or {}) as container:
         if cover:
             image = container.add_stream("mjpeg", rate=1, width=32, height=32, pix_fmt="yuvj420p")
-            image.disposition = av.stream.Disposition.attached_pic
+            image.disposition = av.stream.Disposition.attached_pic.value
         video = container.add_stream(codec, rate=RATE, options=_QUICK.get(codec, {}))
         video.height, video.width, video.pix_fmt = 64, 96, "yuv420p"
         sources: list[tuple[Any, Iterator[Any]]] = [(video, video_frames(first, count))]

@@ -83,7 +83,7 @@ class SoundTrack:
         """
         from av.error import FFmpegError
 
-        with contextlib.suppress(FFmpegError):
+        with contextlib.suppress(FFmpegError, IndexError):  # IndexError: PyAV's, at the end, if tracks were added
             for packet in packets:
                 lag = Fraction(0) if self.takes(packet, origin) else _INTERLEAVING
                 if packet.pts is not None and packet.pts * packet.time_base > end + lag:

@@ -169,4 +169,5 @@ def _fine(time_base: Fraction) -> Fraction:
     """A whole fraction of the source's unit, so that its times stay exact, in which cuts and gaps are exact enough."""
     if time_base < _FINEST_TIME_BASE or time_base.denominator > 1 / _FINEST_TIME_BASE:
         return Fraction(1, 1_000_000)
-    return time_base / math.ceil(time_base / _COARSEST_TIME_BASE)
+    fine = time_base / math.ceil(time_base / _COARSEST_TIME_BASE)
+    return fine if fine.denominator < 2**31 else Fraction(1, 1_000_000)  # an int in ffmpeg
