@@ -143,11 +143,16 @@ def test_a_track_that_cannot_be_decoded(hyperseg_run: Run, tmp_path: Path) -> No
 
 
 def test_the_first_usable_track(tmp_path: Path) -> None:
-    tracks = Track("vorbis", burst=Fraction(1)), Track("flac"), Track("aac", burst=Fraction(3, 2))
-    clip = _with_unknown_codec(write_sound_clip(tmp_path / "clip.mkv", *tracks), b"A_VORBIS")
+    """The first one has an unknown codec, the second one a damaged header."""
+    tracks = Track("tta"), Track("alac", burst=Fraction(1)), Track("flac"), Track("aac", burst=Fraction(3, 2))
+    clip = _with_unknown_codec(write_sound_clip(tmp_path / "clip.mkv", *tracks), b"A_TTA1")
+    packet_samples = b"\x63\xa2\x98\x00\x00\x10\x00"  # CodecPrivate of 24 bytes: 4096, ...
+    assert packet_samples in clip.read_bytes()
+    clip.write_bytes(clip.read_bytes().replace(packet_samples, b"\x63\xa2\x98" + bytes(4)))
     notes = carried(clip, tmp_path / "out.mkv")
     assert len(notes) == 1
-    assert "sound track 2 is used: track 1 has a codec" in notes[0]
+    assert "sound track 3 is used: track 1 has a codec" in notes[0]
+    assert "track 2 (alac) cannot be decoded: its header is damaged, or it has no data" in notes[0]
     assert assert_heard(tmp_path / "out.mkv").codec == "flac"
 
 

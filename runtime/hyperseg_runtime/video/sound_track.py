@@ -120,5 +120,5 @@ def _fault(stream: AudioStream) -> str | None:
     if context is None:
         return "has a codec that FFmpeg cannot decode"
     if context.sample_rate <= 0 or context.layout.nb_channels <= 0:
-        return f"({context.name}) has no data in it that FFmpeg can decode"
+        return f"({context.name}) cannot be decoded: its header is damaged, or it has no data"
     return None
