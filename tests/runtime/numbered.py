@@ -110,7 +110,7 @@ CLIPS = (
     Clip(".flv", "libx264", "aac", options=_B, precision=_MS),
     Clip(".wmv", "wmv2", "wmav2", precision=_MS),
     Clip(".mp4", "libx264", options=_B | {"x264-params": "tff=1", "flags": "+ildct+ilme"}, note="interlaced"),
-    Clip(".mpg", "mpeg2video", options=_B | {"flags": "+ildct+ilme"}, note="interlaced"),
+    Clip(".ts", "mpeg2video", options=_B | {"flags": "+ildct+ilme"}, note="interlaced"),
     Clip(".3gp", "h263", "aac", options={"g": "6"}, size=(144, 176)),
 )
 
