@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hyperseg_runtime.video.colour import Orientation, converts_hdr, letterboxed, pixel_aspect
+from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hdr, letterboxed, pixel_aspect
 from hyperseg_runtime.video.reader import VideoReader
 
 from .conftest import Finished
@@ -270,6 +270,15 @@ def test_hdr(tmp_path: Path, transfer: int) -> None:
         assert "HDR" in reader.problems[0]
 
 
+@pytest.mark.skipif(not converts_hdr(), reason="this PyAV cannot convert HDR")
+@pytest.mark.parametrize("primaries", [pytest.param(number, marks=pytest.mark.exhaustive) for number in (0, 3)])
+def test_reserved_primaries_of_hdr(primaries: int) -> None:
+    """swscale refuses them."""
+    frame = av.VideoFrame(64, 64, "yuv420p10le")
+    frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range = 16, primaries, 9, LIMITED
+    assert BgrConverter()(frame).shape == (64, 64, 3)
+
+
 def test_a_size_that_changes(hyperseg_run: Run, tmp_path: Path) -> None:
     sizes = ((64, 96), (128, 192), (64, 64))
     clips = [
@@ -287,6 +296,23 @@ def test_a_size_that_changes(hyperseg_run: Run, tmp_path: Path) -> None:
         assert image[32, 48] == pytest.approx(np.array(rgb), abs=10)
     assert images[5][32, 2] == pytest.approx(np.array(BLUE), abs=10)
     assert images[8][32, 2] == pytest.approx(np.array(BLACK), abs=10), "a square image in a wide one has bars"
+
+
+def test_a_pixel_aspect_that_changes(hyperseg_run: Run, tmp_path: Path) -> None:
+    """As in broadcasts, where programmes of 4:3 and 16:9 have the same number of pixels."""
+    parts = [write_colours(tmp_path / f"{aspect}.ts", (WHITE,) * 20, aspect=aspect) for aspect in ("1", "2")]
+    path = tmp_path / "v.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    aspects = [frame.pixel_aspect for frame in VideoReader(str(path)).frames()]
+    assert len(aspects) == 40
+    assert (aspects[0], aspects[-1]) == (1, 2)
+    assert aspects == sorted(aspects)
+    assert hyperseg_run(path, "-o", "out.mp4", "--alpha", "0").code == 0
+    with av.open("out.mp4") as container:
+        images = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert images[0].min() > 240
+    assert images[-1][32, 48] > 240
+    assert images[-1][4, 48] < 20, "a wider image has bars above and below"
 
 
 def test_letterbox() -> None:

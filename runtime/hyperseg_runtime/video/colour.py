@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # FFmpeg's numbers, AVCOL_* those of the tables of H.264 and H.273, SWS_CS_* those of swscale.
 _LIMITED, _FULL = 1, 2
-_BT709, _BT601 = 1, 6
+_BT709, _BT601, _BT2020 = 1, 6, 9
+_RESERVED: Final = (0, 3)
 _SWS_BT709, _SWS_BT601 = 1, 5
 _MATRICES: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """From AVCOL_SPC_* to SWS_CS_*: BT.709, FCC, BT.601 (625 and 525 lines), SMPTE 240M, BT.2020."""
@@ -43,7 +44,11 @@ class BgrConverter:
 
     def __call__(self, frame: VideoFrame) -> Frame:
         """Raises FFmpegError, ValueError, MemoryError."""
-        hdr = {"dst_color_trc": _BT709, "dst_color_primaries": _BT709} if getattr(frame, "color_trc", 0) in _HDR else {}
+        hdr = {}
+        if getattr(frame, "color_trc", 0) in _HDR:
+            hdr = {"dst_color_trc": _BT709, "dst_color_primaries": _BT709}
+            if frame.color_primaries in _RESERVED:
+                frame.color_primaries = _BT2020
         matrix = _matrix(frame)
         converted = self._reformatter.reformat(
             frame,

@@ -35,7 +35,7 @@ def find_fault(
         return _damage(decoder.damaged)
     # Where two MPEG streams are joined, their counters do not continue, which FFmpeg reports as one corrupt packet.
     damaged = max(decoder.damaged, decoder.corrupt - (len(timeline.offsets) - 1))
-    if decoder.packets < promised:
+    if decoder.packets < promised and not _reaches_stated_end(stream, decoder, timeline):
         if container.format.name == "avi" and not _is_shorter_than_its_header(container.name):
             return f"is damaged: {promised - decoder.packets} of {promised} frames are missing; the rest is kept"
         return f"is truncated: {decoder.packets} of {promised} frames are there; they are kept"
@@ -43,6 +43,14 @@ def find_fault(
     if missing:
         return f"is truncated: its last {float(missing):.1f} s are missing; the frames before them are kept"
     return _damage(max(damaged, decoder.lost if promised else 0))
+
+
+def _reaches_stated_end(stream: VideoStream, decoder: Decoder, timeline: Timeline) -> bool:
+    """Whether packets are missing only because MP4's edit list leaves them out, at the beginning."""
+    if stream.container.format.name == "avi" or not stream.duration or stream.time_base is None:
+        return False
+    end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+    return decoder.ends > end - timeline.step * 3 / 2
 
 
 def _damage(count: int) -> str | None:
@@ -56,7 +64,8 @@ def _missing_seconds(container: InputContainer, decoder: Decoder, timeline: Time
     """By how much the source ends before its header says; 0 for formats without that in the header."""
     if container.format.name not in _STATING_DURATION or container.duration is None:
         return Fraction(0)
-    missing = container.duration * MICROSECOND + timeline.origin - decoder.ends
+    # Some writers count it from 0, others from the first timestamp.
+    missing = container.duration * MICROSECOND - max(decoder.ends, decoder.ends - timeline.origin)
     return missing if missing > max(_SHORT, 3 * timeline.step) else Fraction(0)
 
 

@@ -28,7 +28,7 @@ class Decoder:
         self.packets = 0
         """Packets of the video read, empty ones (repeated images) included."""
         self.decoded = 0
-        """Frames, and packets that are not shown (edit lists)."""
+        """Frames, and packets that are not shown (edit lists) or were skipped."""
         self.damaged = 0
         """Packets that could not be decoded, and frames that the decoder reported as damaged."""
         self.corrupt = 0
@@ -54,7 +54,10 @@ class Decoder:
                 self._note(packet)
                 if self._sound is not None and self._sound.give(packet):
                     continue
-                if packet.stream.index != self._stream.index or 0 < self.packets <= skipped:
+                if packet.stream.index != self._stream.index:
+                    continue
+                if 0 < self.packets <= skipped:
+                    self.decoded += bool(packet.size)
                     continue
                 for frame in self._decode(packet):
                     yield (frame, *self._times.of(frame))

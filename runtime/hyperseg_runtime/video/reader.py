@@ -72,6 +72,7 @@ class VideoReader:
         self._to_bgr = BgrConverter()
         self._orientations: dict[int, Orientation] = {}
         self._containers: list[InputContainer] = []
+        self._at_end = False
         self._pipe = open_pipe(source, stop_asked)
         try:
             self._open()
@@ -86,6 +87,7 @@ class VideoReader:
         self._containers.append(self._container)
         self._stream = choose_stream(self._container, self._source)
         self._stream.thread_type = "AUTO"
+        self._coded_aspect = self._stream.codec_context.sample_aspect_ratio
         self._no_times = without_presentation_times(self._container)
         self._step = 1 / self._source_rate
         self._rounding = min(self.time_base / 2, _GREATEST_ROUNDING)
@@ -187,6 +189,8 @@ class VideoReader:
             if self.live:  # waiting for the next frame would delay this one
                 yield waiting
                 waiting = None
+        else:
+            self._at_end = True
         if waiting is not None:
             end = self._stated_end() or end
             end = end if wanted.end is None else min(end, wanted.end)
@@ -197,7 +201,7 @@ class VideoReader:
     def _stated_end(self) -> Fraction | None:
         """When the last frame ends by the index of MP4 or AVI, which has it where B-frames do not come last."""
         stream, decoder = self._stream, self._decoder
-        complete = 0 < stream.frames <= decoder.packets and decoder.stopped is None
+        complete = self._at_end and 0 < stream.frames <= decoder.packets and decoder.stopped is None
         if not complete or not stream.duration or len(self.timeline.offsets) > 1:
             return None
         return ((stream.start_time or 0) + stream.duration) * self.time_base - self.timeline.origin
@@ -288,7 +292,9 @@ class VideoReader:
                 f"{self.name}: frame {item.index} ({frame.width}x{frame.height}, {frame.format.name}) cannot be "
                 f"converted: {getattr(error, 'strerror', None) or error}"
             ) from error
-        aspect = pixel_aspect(self._stream.sample_aspect_ratio, turn.transposed)
+        coded = self._stream.codec_context.sample_aspect_ratio
+        stated = self._stream.sample_aspect_ratio if coded == self._coded_aspect else coded  # it changed
+        aspect = pixel_aspect(stated, turn.transposed)
         time = max(Fraction(0), item.timed.time - self._selection.start)
         return SourceFrame(image, item.index, time, f"{self.stem}_{item.index:06d}", pixel_aspect=aspect)
 
@@ -309,12 +315,12 @@ class VideoReader:
             if seen:
                 raise InputError(f"{self.name} has no frame between --start and --end")
             if self._selection.start and decoder.stopped is None and not decoder.damaged:
-                raise InputError(f"{self.name} has no frame after --start, or none at all")
+                raise InputError(f"{self.name} has no frame after --start")
             why = f": {decoder.stopped}" if decoder.stopped else ""
             if isinstance(self._pipe, Pipe):
                 why += f"; {PIPE_HINT}"
             raise InputError(f"{self.name} has no frame that can be decoded{why}")
-        fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self._selection.whole)
+        fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self._at_end)
         if fault is not None:
             self._problems.append(f"{self.name} {fault}")
         hdr = hdr_name(int(self._stream.codec_context.color_trc))
