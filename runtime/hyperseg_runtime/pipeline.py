@@ -170,6 +170,8 @@ class JobSummary:
     stages: dict[Stage, StageSummary]
     interrupted: bool
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What the outputs do not have although they are complete otherwise, such as sound."""
 
     @property
     def frames_per_second(self) -> float:
@@ -227,7 +229,8 @@ class Job:
         if failure is not None and done == 0:
             raise failure
         problems = [*self.source.problems, *([] if failure is None else [str(failure)])]
-        return JobSummary(done, time.perf_counter() - start, clock.summary(), interrupted, tuple(problems))
+        notes = tuple(note for sink in self.sinks for note in sink.notes)
+        return JobSummary(done, time.perf_counter() - start, clock.summary(), interrupted, tuple(problems), notes)
 
     def _take(self, frame: SegmentedFrame, clock: StageClock) -> bool:
         """Renders a frame and writes it to the sinks; False if the user closed the window."""

@@ -15,7 +15,7 @@ from hyperseg_runtime.media import IMAGE_SUFFIXES, Kind, has_media_name
 from hyperseg_runtime.output_files import check_name, is_folder
 from hyperseg_runtime.run_record import INCOMPLETE_NAME, RECORD_NAME, Maker, RunRecord
 from hyperseg_runtime.targets import MayReplace, Targets
-from hyperseg_runtime.video.writer import FORMATS
+from hyperseg_runtime.video.formats import FORMATS
 
 FRAME_FORMATS = (".png", ".jpg")
 """Formats of a video's result that are a folder of images."""

@@ -32,7 +32,7 @@ class Source:
     """Generated frames at a given rate; fails after `fails_after` frames."""
 
     name, expected_frames = "made", None
-    rate, time_base, has_sound = Fraction(30), Fraction(1, 30), False
+    rate, time_base = Fraction(30), Fraction(1, 30)
 
     def __init__(self, count: int, *, pause: float = 0, live: bool = False, fails_after: int | None = None) -> None:
         self.problems: list[str] = []
@@ -133,7 +133,7 @@ def test_memory_does_not_grow(segmenter: Segmenter, tmp_path: Path) -> None:
             at[done] = resident_bytes()
 
     reader = VideoReader(str(clip))
-    sink = VideoSink(tmp_path / "out.mp4", reader, str(clip), Selection())
+    sink = VideoSink(tmp_path / "out.mp4", reader, reader.sound(), Selection())
     Job(reader, segmenter, Renderer(segmenter.metadata, Style.OVERLAY), [sink], on_frame=remember).run()
     reader.close()
     # The index of an MP4 file is kept until its end: some 50 bytes a frame. One leaked frame in ten would be 10 MB.

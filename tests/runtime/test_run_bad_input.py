@@ -83,7 +83,7 @@ def test_output_paths(hyperseg_run: Run, tmp_path: Path) -> None:
     Path("link.mp4").symlink_to(clip)
     hyperseg_run(clip, "-o", "link.mp4", "--force").failed_with("the input itself")
     hyperseg_run(clip, "-o", "missing/out.mp4").failed_with("missing does not exist")
-    hyperseg_run(clip, "-o", "out.txt").failed_with("out.txt", ".mp4")
+    hyperseg_run(clip, "-o", "out.ogv").failed_with("out.ogv", ".mp4", ".webm", ".gif")
     hyperseg_run(clip, "--labels", clip).failed_with("is a file, not a folder")
     hyperseg_run(clip, "--stats", "shares.txt").failed_with("shares.txt", ".csv")
     hyperseg_run(clip, "--stats", tmp_path / "missing" / "s.csv").failed_with("missing does not exist")
@@ -213,10 +213,3 @@ def test_labels_replace_nothing_without_force(hyperseg_run: Run, tmp_path: Path)
     Path("other").mkdir()
     write_clip(tmp_path / "other" / "clip.mp4", count=2)
     hyperseg_run(clip, "other/clip.mp4", "--labels", "new").failed_with("two inputs", "new/clip_000000.png", "labels")
-
-
-def test_without_an_encoder(hyperseg_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", count=2)
-    monkeypatch.setattr("hyperseg_runtime.video.writer.ENCODER", "libx0")
-    hyperseg_run(clip, "-o", "out.mp4").failed_with("pip install av")
-    assert not leftovers(tmp_path)

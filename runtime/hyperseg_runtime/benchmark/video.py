@@ -84,8 +84,7 @@ def run_video(
         tempfile.TemporaryDirectory(prefix="hyperseg-") as folder,
         closing(VideoReader(str(clip), selection)) as reader,
     ):
-        sound = str(clip) if reader.has_sound else None
-        sink = VideoSink(Path(folder) / "benchmark.mp4", reader, sound, selection)
+        sink = VideoSink(Path(folder) / "benchmark.mp4", reader, reader.sound(), selection)
         renderer = Renderer(segmenter.metadata, Style.OVERLAY)
         # An exception in the middle of the pipeline would end threads that are in native code.
         with GracefulInterrupt() as interrupt:

@@ -160,6 +160,11 @@ def complain(name: str, text: str) -> None:
     click.echo(f"{name}: error: {shown(text.strip())}", err=True)
 
 
+def note(name: str, text: str) -> None:
+    """Prints what the user should know although nothing failed, as one line on stderr."""
+    click.echo(f"{name}: note: {shown(text.strip())}", err=True)
+
+
 def report(name: str, error: Exception) -> None:
     """Prints an error that does not end the command: one line, and with --debug its traceback before it."""
     context = click.get_current_context(silent=True)

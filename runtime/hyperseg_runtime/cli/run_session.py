@@ -90,7 +90,7 @@ class RunSession:
                 polygons = CocoFile(self.polygons, metadata, look.classes)
                 stack.callback(polygons.close)
             for note in notes:
-                self._say(f"note     {shown(note)}")
+                common.note(NAME, note)
             for task in planned.tasks:
                 if interrupt.requested:
                     break
@@ -158,6 +158,8 @@ class RunSession:
     def _tell(self, summary: JobSummary, outputs: Sequence[Path]) -> None:
         for problem in summary.problems:
             common.complain(NAME, problem)
+        for note in summary.notes:
+            common.note(NAME, note)
         if not self.as_json:
             _report(summary, outputs)
 
@@ -220,8 +222,7 @@ class RunSession:
         reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
         if task.frames is not None:
             return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source)
-        sound = task.source if task.kind is Kind.VIDEO and reader.has_sound else None
-        return reader, VideoSink(task.target, reader, sound, self.selection)
+        return reader, VideoSink(task.target, reader, reader.sound(), self.selection)
 
 
 def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[str, object]:
@@ -233,6 +234,7 @@ def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[st
         "frames_per_second": round(summary.frames_per_second, 3),
         "interrupted": summary.interrupted,
         "problems": list(summary.problems),
+        "notes": list(summary.notes),
         "stages": {stage.value: times.to_dict() for stage, times in summary.stages.items()},
     }
 

@@ -20,6 +20,7 @@ from hyperseg_runtime.output.stats import StatsFile
 from hyperseg_runtime.output.windows import missing_for_windows
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.preprocess import Frame, Labels
+from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame, VideoSource
 from hyperseg_runtime.video.writer import VideoWriter
 
@@ -37,6 +38,9 @@ class Result:
 class Sink:
     """Takes the frames of a run one by one, then is closed, or aborted after an error."""
 
+    notes: Sequence[str] = ()
+    """What the output does not have although it is complete otherwise, one line each; known after `close`."""
+
     def write(self, result: Result) -> None:
         """Raises OutputError, or WindowClosedError to end the run."""
         raise NotImplementedError
@@ -51,10 +55,10 @@ class Sink:
 class VideoSink(Sink):
     """A video of all frames; created with the first frame, whose size it takes."""
 
-    def __init__(self, path: Path, source: VideoSource, sound_from: str | None, selection: Selection) -> None:
-        """sound_from: the file whose sound to carry over, cut to `selection`."""
+    def __init__(self, path: Path, source: VideoSource, sound: SoundTrack | None, selection: Selection) -> None:
+        """sound: what to carry over, cut to `selection`."""
         self._path, self._source = path, source
-        self._sound_from, self._selection = sound_from, selection
+        self._sound, self._selection = sound, selection
         self._writer: VideoWriter | None = None
         self._end = Fraction(0)
 
@@ -68,7 +72,7 @@ class VideoSink(Sink):
                 self._source.rate,
                 self._source.time_base,
                 pixel_aspect=frame.pixel_aspect,
-                sound_from=self._sound_from,
+                sound=self._sound,
                 selection=self._selection,
             )
         self._end = frame.time + (frame.duration or 0)
@@ -79,6 +83,7 @@ class VideoSink(Sink):
             writer, self._writer = self._writer, None
             cut_off = interrupted or self._selection.max_frames is not None
             writer.close(self._end if cut_off else None)
+            self.notes = writer.notes
 
     def abort(self) -> None:
         if self._writer is not None:

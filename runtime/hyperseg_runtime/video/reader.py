@@ -18,6 +18,7 @@ from hyperseg_runtime.video.location import STANDARD_INPUT, is_url
 from hyperseg_runtime.video.pipe import Pipe, open_pipe
 from hyperseg_runtime.video.skipping import Skip, find_skip
 from hyperseg_runtime.video.sound_feed import SoundFeed, SoundTaker
+from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame
 from hyperseg_runtime.video.timeline import (
     PacketTimes,
@@ -111,9 +112,13 @@ class VideoReader:
     def problems(self) -> list[str]:
         return self._problems
 
-    @property
-    def has_sound(self) -> bool:
-        return bool(self._container.streams.audio)
+    def sound(self) -> SoundTrack | None:
+        """The sound, whose packets `frames` will put there; None if the source has none. Call it before `frames`."""
+        if not self._container.streams.audio:
+            return None
+        track = SoundTrack(self._container.streams.audio)
+        self._sound = track
+        return track
 
     @property
     def time_base(self) -> Fraction:
