@@ -72,6 +72,13 @@ def test_a_jump_in_the_output(hyperseg_run: Run, tmp_path: Path) -> None:
     assert [float(time) for _, time in shown] == pytest.approx([n / 15 for n in range(40)], abs=1e-4)
 
 
+def test_a_damaged_timestamp_is_no_gap() -> None:
+    """In formats without discontinuities; a slide may be held for hours there, but not for days."""
+    timeline = Timeline(Fraction(0), Fraction(1), discontinuous=False)
+    given = [0, 1, 7200, 7201, 2**31, 7203, 7204]
+    assert [timeline.place(Fraction(time), Fraction(0)) for time in given] == [0, 1, 7200, 7201, 7202, 7203, 7204]
+
+
 @pytest.mark.parametrize("before", [1, 100])
 def test_wrapped_timestamps(tmp_path: Path, before: int) -> None:
     """FFmpeg undoes a wrap in the first minute by itself."""

@@ -17,6 +17,8 @@ WRAP: Final = Fraction(2**33, 90_000)
 """Seconds after which the 33-bit timestamps of MPEG streams begin again (ISO/IEC 13818-1, 2.4.3.7)."""
 FORWARD_JUMP: Final = Fraction(10)
 """A longer gap, in seconds, is one of the clock in formats with discontinuities (ffmpeg's -dts_delta_threshold)."""
+_INVALID_JUMP: Final = Fraction(30 * 3600)
+"""A longer gap, in seconds, is a damaged timestamp in any format (ffmpeg's -dts_error_threshold)."""
 _BACKWARD_JUMP: Final = Fraction(1)
 _DISCONTINUOUS: Final = 0x0200  # AVFMT_TS_DISCONT
 _NO_TIMESTAMPS: Final = 0x0080  # AVFMT_NOTIMESTAMPS
@@ -60,7 +62,7 @@ class Timeline:
         if self.discontinuous:
             # Frames come in the order of presentation, so one that goes back further than rounding is after a jump.
             return time <= last - self.step * 3 / 2 or time > self._expected + FORWARD_JUMP
-        return time < last - max(_BACKWARD_JUMP, 3 * self.step)
+        return time < last - max(_BACKWARD_JUMP, 3 * self.step) or time > self._expected + _INVALID_JUMP
 
     def _correction(self, time: Fraction) -> Fraction:
         """A wrap is undone exactly, and so keeps gaps; after any other jump no gap is assumed."""
