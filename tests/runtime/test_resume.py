@@ -64,7 +64,7 @@ def test_only_the_rest_is_done(hyperseg_run: Run, photos: Path) -> None:
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] == before[name]} >= {"a.png", "b.png"}
     again = hyperseg_run("in", "--labels", "labels", "--resume")
-    assert again.code == 0 and "4 of 4" in again.out
+    assert again.code == 0 and "4 of 4" in again.err
     assert versions() == after
 
 
@@ -194,7 +194,7 @@ def test_cuts_are_for_videos(hyperseg_run: Run, photos: Path) -> None:
         done = hyperseg_run("in/a.png", *option)
         assert done.code == 2 and f"{option[0]} is for videos" in done.err
     done = hyperseg_run("in", "--end", "0.2")
-    assert done.code == 0 and "--end: for the videos only" in done.out
+    assert done.code == 0 and "--end: for the videos only" in done.err
     assert len(frame_times(Path("in.segmented/d.mp4"))) == 2
 
 
