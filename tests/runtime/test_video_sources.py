@@ -14,6 +14,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.video.location import ffmpeg_name
@@ -180,6 +181,24 @@ def test_damage_in_the_middle_is_no_truncation(tmp_path: Path, number: int) -> N
     said = problems(damaged(write_numbered(tmp_path / f"v{clip.suffix}", clip), 0.5, 0.05))
     assert "is damaged" in said
     assert "truncated" not in said
+
+
+def test_a_beginning_in_an_open_group_is_no_damage(tmp_path: Path) -> None:
+    """As cut by tools that copy packets: images before the first keyframe refer to ones that are gone."""
+    source = write_numbered(tmp_path / "v.mkv", replace(CLIPS[4], sound=None))
+    with av.open(str(source)) as whole, av.open(str(tmp_path / "cut.mp4"), "w") as cut:
+        stream = cut.add_stream_from_template(whole.streams.video[0])
+        begun = 0
+        for packet in whole.demux(video=0):
+            begun += packet.is_keyframe
+            if begun > 2 and packet.dts is not None:
+                packet.stream = stream
+                cut.mux(packet)
+    reader = VideoReader(str(tmp_path / "cut.mp4"))
+    shown = [number_in(frame.image) for frame in reader.frames()]
+    assert shown == list(range(shown[0], 40))
+    assert shown[0] > 2
+    assert reader.problems == []
 
 
 @pytest.mark.parametrize("number", [2, 4, 6, 20, 40], ids=lambda number: str(CLIPS[number]))

@@ -28,7 +28,9 @@ class Decoder:
         self.packets = 0
         """Packets of the video read, empty ones (repeated images) included."""
         self.decoded = 0
-        """Frames, and packets that are not shown (edit lists) or were skipped."""
+        """Frames, and packets that are not shown (edit lists)."""
+        self.skipped = False
+        """Whether decoding began later: images that follow a keyframe and are shown before it are lost then."""
         self.damaged = 0
         """Packets that could not be decoded, and frames that the decoder reported as damaged."""
         self.corrupt = 0
@@ -43,12 +45,13 @@ class Decoder:
     @property
     def lost(self) -> int:
         """Packets without a frame, where each has one."""
-        return 0 if self.interlaced else max(0, self.packets - self.decoded)
+        return 0 if self.interlaced or self.skipped else max(0, self.packets - self.decoded)
 
     def frames(self, skipped: int = 0) -> Iterator[tuple[VideoFrame, Fraction | None, Fraction]]:
         """(frame, source time or None, duration or 0), in order of presentation. `skipped` packets are not decoded."""
         from av.error import FFmpegError
 
+        self.skipped = skipped > 0
         try:
             for packet in self._demuxed:
                 self._note(packet)
@@ -57,7 +60,6 @@ class Decoder:
                 if packet.stream.index != self._stream.index:
                     continue
                 if 0 < self.packets <= skipped:
-                    self.decoded += bool(packet.size)
                     continue
                 for frame in self._decode(packet):
                     yield (frame, *self._times.of(frame))

@@ -249,6 +249,7 @@ class VideoReader:
                 if index is None:
                     self._reopen()
                     return
+                self._decoder.damaged = 0  # of images before the start, whose references were skipped
                 yield _Numbered(timed, index)
             elif timed.frame.pts is not None and timed.frame.pts >= skip.first:
                 decoded += 1
