@@ -223,6 +223,14 @@ def test_pixel_aspect(hyperseg_run: Run, tmp_path: Path, suffix: str, rotation: 
         assert stream.sample_aspect_ratio == (Fraction(1, 2) if rotation else 2)
 
 
+def test_the_pixel_aspect_of_gif_is_applied_to_the_pixels(hyperseg_run: Run, tmp_path: Path) -> None:
+    path = write_colours(tmp_path / "v.mp4", (RED,), size=(64, 48), aspect="2")
+    assert hyperseg_run(path, "-o", "out.gif").code == 0
+    with av.open("out.gif") as container:
+        stream = container.streams.video[0]
+        assert (stream.height, stream.width, stream.sample_aspect_ratio or 1) == (64, 96, 1)
+
+
 def test_incredible_pixel_aspects() -> None:
     assert pixel_aspect(None, False) == pixel_aspect(Fraction(0), False) == pixel_aspect(Fraction(1000), False) == 1
     assert pixel_aspect(Fraction(16, 11), True) == Fraction(11, 16)

@@ -17,7 +17,7 @@ from hyperseg_runtime.video.sources import Selection, SourceFrame
 from hyperseg_runtime.video.timeline import WRAP, TimedFrame, Timeline, spread
 
 from .conftest import Finished
-from .numbered import CLIPS, Clip, number_in, numbers_and_times, write_numbered
+from .numbered import BURST, CLIPS, RATE, Clip, loud_from, number_in, numbers_and_times, write_numbered
 
 Run = Callable[..., Finished]
 MP4, TS = CLIPS[0], CLIPS[1]
@@ -204,3 +204,12 @@ def test_sound_follows_the_jumps(tmp_path: Path, starts: tuple[int, ...], select
     assert float(kept[-1]) > end - 0.15
     assert min(gaps) > 0
     assert max(gaps) < 0.1  # a packet of MP2 lasts 24 ms; the parts' sound is a little longer than their images
+
+
+def test_sound_of_joined_streams(hyperseg_run: Run, tmp_path: Path) -> None:
+    """Each part becomes loud at BURST: the second one is heard there after a cut into it."""
+    path = joined(tmp_path, Fraction(7200), Fraction(0), clip=TS, count=40)
+    begins = Fraction(40) / RATE
+    for options, expected in (([], BURST), (["--start", "2.8"], begins + BURST - Fraction("2.8"))):
+        assert hyperseg_run(path, "-o", "out.mp4", "--force", *options).code == 0
+        assert float(loud_from(Path("out.mp4"))) == pytest.approx(float(expected), abs=0.07)

@@ -55,8 +55,10 @@ class VideoWriter:
         import av
 
         self._path, self._draft = path, Draft(path)
-        self._size, self._pixel_aspect = size, pixel_aspect
         self._format = FORMATS[path.suffix.lower()]
+        if self._format.container == "gif":  # viewers ignore its pixel aspect
+            size, pixel_aspect = (size[0], max(1, round(size[1] * pixel_aspect))), Fraction(1)
+        self._size, self._pixel_aspect = size, pixel_aspect
         encoder = self._format.video_encoder()
         self._gif = gif.GifFrames(size) if self._format.container == "gif" else None
         self._time_base = _fine(time_base) if self._gif is None else gif.TIME_BASE
