@@ -184,8 +184,16 @@ def test_a_broken_opencv_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "opencv-python-headless" in finding.detail
 
 
+@pytest.mark.parametrize("package", ["cv2", "onnxruntime", "rich"])
+def test_a_package_that_every_command_needs_and_does_not_load(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    found = examine()
+    assert not found.can_run
+    assert next(one for one in found.packages if one.subject == package).verdict is Verdict.BROKEN
+
+
 def test_nothing_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "version", lambda _: None)
     done = run_doctor()
-    done.failed_with("no backend can run")
+    done.failed_with("no model can run")
     assert "pip install onnxruntime" in done.out
