@@ -151,13 +151,16 @@ def _refuse_suffix_of_shipped(path: Path, portable: bool | None) -> None:
 
 
 def _warning(path: Path) -> str | None:
-    """For an engine that was named although it is older than its ONNX file."""
-    if not is_engine(path):
-        return None
+    """For a model that was named although the ONNX file or the checkpoint that it was made from has changed."""
     try:
-        return stale_engine(path, sidecar.read(path))
+        if is_engine(path):
+            described = sidecar.read(path)
+            return stale_engine(path, described) or stale_export(path, described.metadata)
+        if kind_of(path) is Kind.ONNX:
+            return stale_export(path, Metadata.from_properties(read_properties(path), str(path)))
     except HyperSegError:
-        return None  # said when it is opened
+        pass  # said when it is opened
+    return None
 
 
 def _kinds_for(backend: str) -> frozenset[Kind]:

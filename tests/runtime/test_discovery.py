@@ -187,6 +187,15 @@ def test_an_engine_of_an_older_export(folder: Path, named: bool) -> None:
     assert "another export than m.onnx" in (chosen.warning or "")
 
 
+@pytest.mark.parametrize("name", ["m.onnx", "m.engine"])
+def test_a_named_model_of_another_checkpoint_is_a_warning(folder: Path, name: str) -> None:
+    make = onnx(checkpoint=CHECKPOINT) if name == "m.onnx" else engine(checkpoint=CHECKPOINT)
+    fill(folder, {"m.pt": data(CHECKPOINT), name: make})
+    assert locate(name).warning is None
+    (folder / "m.pt").write_bytes(b"trained on")
+    assert f"{name} " in (locate(name).warning or "") and "another checkpoint than m.pt" in (locate(name).warning or "")
+
+
 def test_what_was_passed_over_is_named(folder: Path) -> None:
     fill(folder, {"m.onnx": onnx(), "detector.onnx": foreign})
     assert "passed over, not from hyperseg-export: detector.onnx" in find_model(folder).reason

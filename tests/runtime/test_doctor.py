@@ -104,6 +104,11 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, name: str, ex
     assert line.startswith("torch") and line.endswith(f'pip install "hyperseg[{extra}]"')
 
 
+def test_a_package_that_does_not_load_is_not_called_missing() -> None:
+    assert "hyperseg-doctor says what is missing" in extras.explain(ModuleNotFoundError("No module named 'rich'"))
+    assert "does not load, so reinstall it" in extras.explain(ImportError("libtorch.so: undefined symbol"))
+
+
 def test_the_extras_are_those_of_the_distribution() -> None:
     root = Path(__file__).parents[2] / "pyproject.toml"
     text = root.read_text(encoding="utf-8")
