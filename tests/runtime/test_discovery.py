@@ -68,6 +68,7 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
     "damaged": ({"m.onnx": damaged}, r"m\.onnx is not an ONNX file, or it is damaged.*--model camvid-lite"),
     "one of two damaged": ({"a.onnx": damaged, "b.onnx": onnx()}, r"a\.onnx .*damaged.*choose --model b\.onnx"),
     "empty": ({"m.onnx": data(b"")}, r"m\.onnx is empty"),
+    "a short text": ({"m.onnx": onnx(), "n.onnx": data(b"x\n")}, r"n\.onnx is not an ONNX file.*--model m\.onnx"),
     "zeros": ({"m.onnx": data(bytes(1000))}, r"m\.onnx is not an ONNX file"),
     "a pointer": ({"m.onnx": data(b"version https://git-lfs.github.com/spec/v1\n")}, "pointer of Git LFS"),
     "a web page": ({"m.onnx": data(b"<!DOCTYPE html>\n<html>")}, "is a web page"),
