@@ -49,7 +49,7 @@ class FoundModel:
 
     @property
     def warning(self) -> str | None:
-        """One line on a named model that is not as it should be, but is what was asked for. Reads the files of it."""
+        """One line on a named model that is not as it should be, but is what was asked for; hashes files beside it."""
         return _warning(self.path) if self.named else None
 
 

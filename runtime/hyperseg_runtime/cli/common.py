@@ -160,8 +160,9 @@ def announce(name: str, found: FoundModel, quiet: bool, label: str = "model   ")
 
     A warning goes to stderr; so does a shipped model that replaces a missing one, where stdout is quiet.
     """
-    if found.warning is not None:
-        click.echo(f"{name}: warning: {found.warning}", err=True)
+    warning = found.warning
+    if warning is not None:
+        click.echo(f"{name}: warning: {warning}", err=True)
     line = f"{label} {found.path} ({found.reason})"
     if not quiet:
         say(line)
