@@ -53,8 +53,9 @@ class Diagnosis:
 
     @property
     def can_run(self) -> bool:
-        """Whether at least one backend works."""
-        return any(finding.verdict is Verdict.OK for finding in self.backends)
+        """Whether the packages of every command load, and at least one backend works."""
+        packages = all(finding.verdict is Verdict.OK for finding in self.packages)
+        return packages and any(finding.verdict is Verdict.OK for finding in self.backends)
 
     def to_dict(self) -> dict[str, object]:
         return {
@@ -89,6 +90,7 @@ _MODULES = {
     "cv2": ("opencv-python-headless", "opencv-python"),
     "av": ("av",),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "rich": ("rich",),
 }
 
 

@@ -23,7 +23,7 @@ from shlex import quote
 from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.backends.protocol import AUTO, BackendName
 from hyperseg_runtime.errors import AmbiguousModelError, HyperSegError, ModelError
-from hyperseg_runtime.folder_models import Candidate, examine, files_of, name_of
+from hyperseg_runtime.folder_models import Candidate, check_reachable, examine, files_of, name_of
 from hyperseg_runtime.libraries import Library
 from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.model_kinds import Kind, is_engine, kind_of
@@ -42,10 +42,15 @@ class FoundModel:
 
     path: Path
     reason: str
-    warning: str | None = None
-    """One line on a named model that is not as it should be, but is what was asked for."""
+    named: bool = False
+    """Whether a user named the file."""
     fallback: bool = False
     """Whether it is the shipped model, taken because there is no other."""
+
+    @property
+    def warning(self) -> str | None:
+        """One line on a named model that is not as it should be, but is what was asked for; hashes files beside it."""
+        return _warning(self.path) if self.named else None
 
 
 def locate(
@@ -63,8 +68,10 @@ def locate(
     if model is None:
         return find_model(backend=backend, device=device, takes_checkpoints=takes_checkpoints, portable=portable)
     path = Path(model)
+    check_reachable(path)
     if not _may_be_a_name(model, path):
-        return FoundModel(path, "--model", _warning(path))
+        _refuse_suffix_of_shipped(path, portable)
+        return FoundModel(path, "--model", named=True)
     shipped = shipped_models(portable=portable)
     if path.is_dir() and path.name in shipped:
         raise ModelError(
@@ -122,26 +129,30 @@ def shipped_models(packaged: Path = PACKAGED_MODELS, portable: bool | None = Non
     return found
 
 
-def onnx_models(folder: Path) -> list[Path]:
-    """The ONNX files of `folder` that can be read and carry our metadata; empty if there is no such folder."""
-    if not folder.is_dir():
-        return []
-    files = [examine(path) for path in files_of(folder) if kind_of(path) is Kind.ONNX]
-    return [file.path for file in files if file.problem is None]
-
-
 def _may_be_a_name(model: str | Path, path: Path) -> bool:
     return path.name == str(model) and not path.suffix and not path.is_file() and str(model) not in ("", ".", "..")
 
 
+def _refuse_suffix_of_shipped(path: Path, portable: bool | None) -> None:
+    """Raises ModelError for a missing file that is named like a shipped model's, as in --model camvid-lite.onnx."""
+    if path.name != str(path) or path.exists():
+        return
+    name = path.name.removesuffix(".onnx").removesuffix(PORTABLE_SUFFIX.removesuffix(".onnx"))
+    if name != path.name and name in shipped_models(portable=portable):
+        raise ModelError(f"{path} does not exist; the model that ships with the package is --model {name}")
+
+
 def _warning(path: Path) -> str | None:
-    """For an engine that was named although it is older than its ONNX file."""
-    if not is_engine(path):
-        return None
+    """For a model that was named although the ONNX file or the checkpoint that it was made from has changed."""
     try:
-        return stale_engine(path, sidecar.read(path))
+        if is_engine(path):
+            described = sidecar.read(path)
+            return stale_engine(path, described) or stale_export(path, described.metadata)
+        if kind_of(path) is Kind.ONNX:
+            return stale_export(path, Metadata.from_properties(read_properties(path), str(path)))
     except HyperSegError:
-        return None  # said when it is opened
+        pass  # said when it is opened
+    return None
 
 
 def _kinds_for(backend: str) -> frozenset[Kind]:
@@ -235,7 +246,7 @@ def _passed_over(files: Sequence[Candidate]) -> str:
 
 def _nothing_to_run(place: Path, present: Sequence[Path], wanted: frozenset[Kind], takes_checkpoints: bool) -> str:
     missing = " or ".join(kind.value for kind in sorted(wanted, key=lambda kind: kind.value))
-    checkpoints = [path for path in present if kind_of(path) is Kind.CHECKPOINT]
+    checkpoints = [path for path in present if kind_of(path) is Kind.CHECKPOINT and not path.is_dir()]
     if len(checkpoints) == 1:
         (path,) = checkpoints
         scored = f"; or name it: --model {quote(path.name)}" if takes_checkpoints else ""

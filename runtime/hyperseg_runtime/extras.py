@@ -40,4 +40,6 @@ def explain(error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError) and module in EXTRAS["export"]:
         missing = ", ".join(dict.fromkeys((module, *missing_of("export"))))
         return f"this needs {missing}, which this installation does not have; {pip_install('export')}"
-    return f"{error}; hyperseg-doctor says what is missing and how to install it"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; hyperseg-doctor says what is missing and how to install it"
+    return f"{error}; a package is installed but does not load, so reinstall it (hyperseg-doctor may say which)"

@@ -36,13 +36,27 @@ def files_of(folder: Path) -> list[Path]:
     Raises ModelError if the folder cannot be read: it might hold a model.
     """
     try:
+        folder.resolve()  # a working folder that was deleted would look empty
         found = sorted(folder.iterdir())
     except OSError as error:
         raise ModelError(
             f"the folder {name_of(folder)} cannot be read ({error.strerror or error}), so its models are not known; "
-            "name one with --model FILE"
+            "name the file that is meant"
         ) from error
     return [path for path in found if not path.name.startswith(".") and kind_of(path) is not None]
+
+
+def check_reachable(path: Path) -> None:
+    """Raises ModelError where the system does not tell whether a file exists: a folder without permission, a link to
+    itself, a name that it does not take. A file that does not exist is not reported."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror or error}); name another file") from error
+    except ValueError as error:  # a NUL in the name
+        raise ModelError(f"{str(path)!r} cannot be the name of a file: {error}") from error
 
 
 def name_of(folder: Path) -> str:

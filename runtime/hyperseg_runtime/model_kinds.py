@@ -32,6 +32,15 @@ def kind_of(path: Path) -> Kind | None:
     return next((kind for kind, suffixes in SUFFIXES.items() if name.endswith(suffixes)), None)
 
 
+def without_suffix(path: Path) -> str:
+    """The name of a model file without the suffix of its kind: "m" for m.onnx and m.pth.tar, "m.fp16" for
+    m.fp16.engine; the whole name of what is not named like a model."""
+    name = path.name
+    every = (suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+    length = max((len(suffix) for suffix in every if name.lower().endswith(suffix)), default=0)
+    return name[: len(name) - length]
+
+
 def is_engine(path: Path) -> bool:
     return kind_of(path) is Kind.ENGINE
 

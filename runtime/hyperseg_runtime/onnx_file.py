@@ -68,10 +68,14 @@ def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
 
 
 def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
+    has_graph = False
     for number, end in _messages(file, size):
+        has_graph = has_graph or number == _MODEL_GRAPH
         if number == _MODEL_METADATA_PROPS:
             texts = {field: _text(file, stop) for field, stop in _messages(file, end)}
             yield texts.get(_ENTRY_KEY, ""), texts.get(_ENTRY_VALUE, "")
+    if not has_graph:  # a short text may happen to be a message
+        raise ValueError("no graph")
 
 
 def _locations(file: BinaryIO, size: int) -> Iterator[str]:

@@ -134,6 +134,7 @@ def _check(target: Path, force: bool, inputs: Sequence[Path]) -> None:
     folder = target.parent
     if not folder.is_dir():
         raise OutputError(f"{target}: the folder {folder} does not exist; create it first, or name another file")
+    folder.resolve()  # raises if the working folder was deleted
     exists = _exists(target)
     if target.is_dir():
         raise OutputError(f"{target} is a directory; name a file")

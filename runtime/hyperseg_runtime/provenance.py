@@ -11,9 +11,9 @@ from shlex import quote
 from shutil import copyfile
 from tempfile import TemporaryDirectory, gettempdir
 
-from hyperseg_runtime.errors import ModelError
-from hyperseg_runtime.metadata import Metadata
-from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of
+from hyperseg_runtime.errors import HyperSegError, ModelError
+from hyperseg_runtime.metadata import InputType, Metadata, OutputKind, Precision
+from hyperseg_runtime.model_kinds import Kind, is_engine, kind_of, without_suffix
 from hyperseg_runtime.onnx_file import read_external_files, read_properties
 from hyperseg_runtime.sidecar import Sidecar
 
@@ -62,6 +62,7 @@ def opened_files(model: Path) -> tuple[FileState, ...]:
     """A model file and those that it loads weights from, as they are now; empty for what is no model file."""
     if not model.is_file():
         return ()
+    model = model.absolute()  # the working folder may be another one by then
     names = sorted(read_external_files(model)) if kind_of(model) is Kind.ONNX else []
     return tuple(FileState.of(file) for file in (model, *(model.parent / name for name in names)) if file.is_file())
 
@@ -79,16 +80,23 @@ def stale_engine(engine: Path, sidecar: Sidecar) -> str | None:
     if not source.is_file() or digest(source) == sidecar.engine.onnx_sha256:
         return None
     return (
-        f"{engine} is older than {source.name} beside it: it was built from another export; "
-        f"build it again (hyperseg-build-engine {quote(source.name)}{_options_of(engine)} --force)"
+        f"{engine} was built from another export than {source.name} beside it; "
+        f"build it again (hyperseg-build-engine {quote(source.name)}{_options_of(engine, source, sidecar)} --force)"
     )
 
 
-def _options_of(engine: Path) -> str:
-    """The options that write an engine of this name again."""
-    half = ".fp16" in engine.suffixes
-    usual = engine.name == f"{_stem(engine)}{'.fp16' if half else ''}.engine"
+def _options_of(engine: Path, source: Path, sidecar: Sidecar) -> str:
+    """The options that write an engine of this name and precision again."""
+    half = sidecar.metadata.precision is Precision.FLOAT16 and not _computes_in_half(source)
+    usual = engine.name == f"{source.stem}{'.fp16' if half else ''}.engine"
     return f"{' --fp16' if half else ''}{'' if usual else f' -o {quote(engine.name)}'}"
+
+
+def _computes_in_half(model: Path) -> bool:
+    try:
+        return Metadata.from_properties(read_properties(model), str(model)).precision is Precision.FLOAT16
+    except HyperSegError:
+        return False  # said when it is opened
 
 
 def stale_export(model: Path, metadata: Metadata) -> str | None:
@@ -106,10 +114,30 @@ def stale_export(model: Path, metadata: Metadata) -> str | None:
     if not same_name or any(digest(path) == wanted for path in same_name):
         return None
     checkpoint = same_name[0].name
+    if is_engine(model):
+        then = f"export and build it again (hyperseg-export --ckpt {quote(checkpoint)} --onnx, hyperseg-build-engine)"
+        return f"{model} is of another checkpoint than {checkpoint} beside it; {then}"
+    options = _options_of_export(model, same_name[0], metadata)
     return (
-        f"{model} is older than {checkpoint} beside it: it was exported from other weights; "
-        f"export it again (hyperseg-export --ckpt {quote(checkpoint)} --onnx --force)"
+        f"{model} was exported from another checkpoint than {checkpoint} beside it; export it again "
+        f"(hyperseg-export --ckpt {quote(checkpoint)} --onnx{options} --force)"
     )
+
+
+def _options_of_export(model: Path, checkpoint: Path, metadata: Metadata) -> str:
+    """The options that write an ONNX file of this name, precision and resolution again, as far as it records them."""
+    spec, config = metadata.input, metadata.config or {}
+    usual = list(config.get("resolution") or ()) in ([], [spec.height, spec.width])
+    options = {
+        quote(model.name): model.name != f"{without_suffix(checkpoint)}.onnx",
+        "--fp16": metadata.precision is Precision.FLOAT16,
+        "--int8 --calibrate IMAGES": metadata.precision is Precision.INT8,
+        "--dynamic": spec.dynamic_size,
+        f"--resolution {spec.height}x{spec.width}": not (usual or spec.dynamic_size),
+        "--input-type float": spec.dtype is not InputType.UINT8,
+        f"--output-type {metadata.output.value}": metadata.output is not OutputKind.LABELS,
+    }
+    return "".join(f" {option}" for option, given in options.items() if given)
 
 
 def same_origin(onnx: Path, metadata: Metadata, engine: Sidecar) -> bool:
@@ -174,11 +202,7 @@ def check_borrowed_weights(model: Path, metadata: Metadata, folder: Path | None 
 
 def _stem(path: Path) -> str:
     """The name without the suffixes that the commands add: m.fp16.engine, m.portable.onnx and m.pth.tar are of m."""
-    name = path.name
-    for suffix in sorted((suffix for suffixes in SUFFIXES.values() for suffix in suffixes), key=len, reverse=True):
-        if name.lower().endswith(suffix):
-            name = name[: -len(suffix)]
-            break
+    name = without_suffix(path)
     for suffix in (".fp16", ".portable"):
         name = name.removesuffix(suffix)
     return name

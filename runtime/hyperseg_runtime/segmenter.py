@@ -61,7 +61,7 @@ class Segmenter:
         path = locate(model, backend=backend, device=device).path
         chosen = None if providers is None else tuple(providers)
         options = SessionOptions(threads=threads, device=device, providers=chosen, precision=precision)
-        files = opened_files(path.absolute())  # the working folder may be another one by then
+        files = opened_files(path)
         self._session = open_session(path, backend, options)
         try:
             self._size = network_size(self._session.metadata, resolution)
@@ -117,10 +117,11 @@ class Segmenter:
         self._reopening = None
         self._session.close()
 
-    def __reduce__(self) -> tuple[Callable[..., Segmenter], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Segmenter], tuple[object, ...], dict[str, object] | None]:
         if self._reopening is None:
             raise ModelError(f"{self._path}: this Segmenter is closed; open the model again")
-        return _reopen, (type(self), self.backend, *self._reopening.recipe())
+        own = {name: value for name, value in self.__dict__.items() if name not in _OPENED}  # of a subclass
+        return _reopen, (type(self), self.backend, *self._reopening.recipe()), own or None
 
     def __enter__(self) -> Segmenter:
         return self
@@ -155,7 +156,9 @@ def _reopen(
     options: SessionOptions,
     resolution: Size | None,
 ) -> Segmenter:
-    opened = kind(
+    opened = kind.__new__(kind)
+    Segmenter.__init__(  # a subclass may take other arguments; its own attributes are pickled
+        opened,
         path,
         backend=backend.value,
         threads=options.threads,
@@ -171,6 +174,9 @@ def _reopen(
         opened.close()
         raise
     return opened
+
+
+_OPENED = ("_session", "_size", "_path", "_reopening")
 
 
 def network_size(metadata: Metadata, resolution: Size | None) -> Size:

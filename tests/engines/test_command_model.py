@@ -17,6 +17,7 @@ from hyperseg_runtime.cli.common import execute
         (["m.engine"], [], 1, "has no ONNX file, only m.engine"),
         (["m.onnx"], [], 1, "m.onnx is not an ONNX file, or it is damaged"),
         ([], ["--model", "nope"], 1, "no file nope, and no model of that name ships with the package (camvid-lite)"),
+        ([], ["--model", "a.onnx", "--model", "b.onnx"], 2, "--model is given 2 times (a.onnx, b.onnx); give one"),
         ([], ["a.onnx", "--model", "b.onnx"], 2, "a.onnx and --model b.onnx name two models"),
     ],
 )

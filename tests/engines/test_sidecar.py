@@ -16,6 +16,7 @@ from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.tensorrt import Machine, misfit
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
+from hyperseg_runtime.folder_models import examine
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
 from .graphs import metadata
@@ -168,8 +169,7 @@ def test_a_missing_plugin_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.mark.usefixtures("no_gpu")
 def test_a_machine_without_a_gpu_says_so(engine: Path) -> None:
-    assert "run the ONNX file instead" in (tensorrt.why_not(engine) or "")
-    assert not tensorrt.fits(engine)
+    assert "run the ONNX file instead" in (examine(engine).problem or "")
     assert not tensorrt.availability(BackendName.TENSORRT).available
     with pytest.raises(BackendUnavailableError, match="needs a GPU"):
         tensorrt.open_session(engine, BackendName.TENSORRT, SessionOptions())

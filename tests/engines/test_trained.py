@@ -11,12 +11,12 @@ from hyperseg_export.engine.build import prepare, read_model
 from hyperseg_export.reference import LabelCheck
 from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime import libraries
-from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
+from hyperseg_runtime.discovery import shipped_models
 from hyperseg_runtime.metadata import Precision
 
 from .sessions import labels_of
 
-MODELS = [path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX)]
+MODELS = list(shipped_models(portable=False).values())
 pytestmark = pytest.mark.skipif(len(MODELS) != 1, reason="no model ships with this build of the package")
 
 

@@ -13,7 +13,7 @@ from hyperseg_export.options import Resolution
 from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
-from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
+from hyperseg_runtime.discovery import shipped_models
 from hyperseg_runtime.errors import InputError
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("tensorrt_gpu")]
@@ -49,7 +49,7 @@ def test_engines_agree_with_onnxruntime(preset: str, half: bool, tmp_path: Path)
 @pytest.mark.parametrize("half", [False, True])
 def test_the_shipped_model(half: bool, tmp_path: Path) -> None:
     """Its logits are further apart than with random weights: half precision and TF32 change few labels."""
-    (model,) = (path for path in onnx_models(PACKAGED_MODELS) if not path.name.endswith(PORTABLE_SUFFIX))
+    (model,) = shipped_models(portable=False).values()
     report = build_engine(model, tmp_path / "m.engine", EngineOptions(half=half))
     assert report.execution is not None
     assert report.execution.label_agreement >= 0.99

@@ -9,14 +9,14 @@ from hyperseg_export.reference import LabelCheck
 from hyperseg_export.samples import sample_images
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
-from hyperseg_runtime.discovery import PACKAGED_MODELS, PORTABLE_SUFFIX, onnx_models
+from hyperseg_runtime.discovery import shipped_models
 from hyperseg_runtime.metadata import Precision
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("onnxruntime_gpu")]
 
 
 def test_the_shipped_model() -> None:
-    (model,) = (path for path in onnx_models(PACKAGED_MODELS) if path.name.endswith(PORTABLE_SUFFIX))
+    (model,) = shipped_models(portable=True).values()
     session = open_session(model, BackendName.ONNXRUNTIME_CUDA.value, SessionOptions())
     spec = session.metadata.input
     images = np.ascontiguousarray(sample_images(spec.height, spec.width, seed=3)[0][None])

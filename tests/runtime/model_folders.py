@@ -11,7 +11,7 @@ from hyperseg_runtime import sidecar
 from hyperseg_runtime.backends.cuda import Driver, Gpu
 from hyperseg_runtime.backends.tensorrt import Machine
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.metadata import KEY, InputType, OutputKind
+from hyperseg_runtime.metadata import KEY, InputType, OutputKind, Precision
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
 from .stand_in import SIZE, metadata, write_model
@@ -64,7 +64,8 @@ def engine(
             executed=False,
             onnx_name=source if named else None,
         )
-        described = replace(META, checkpoint_sha256=digest)
+        precision = Precision.FLOAT16 if ".fp16" in path.suffixes else Precision.FLOAT32
+        described = replace(META, checkpoint_sha256=digest, precision=precision)
         sidecar.path_of(path).write_text(Sidecar(described, facts).to_json(), encoding="utf-8")
 
     return make

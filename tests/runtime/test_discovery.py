@@ -68,6 +68,7 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
     "damaged": ({"m.onnx": damaged}, r"m\.onnx is not an ONNX file, or it is damaged.*--model camvid-lite"),
     "one of two damaged": ({"a.onnx": damaged, "b.onnx": onnx()}, r"a\.onnx .*damaged.*choose --model b\.onnx"),
     "empty": ({"m.onnx": data(b"")}, r"m\.onnx is empty"),
+    "a short text": ({"m.onnx": onnx(), "n.onnx": data(b"x\n")}, r"n\.onnx is not an ONNX file.*--model m\.onnx"),
     "zeros": ({"m.onnx": data(bytes(1000))}, r"m\.onnx is not an ONNX file"),
     "a pointer": ({"m.onnx": data(b"version https://git-lfs.github.com/spec/v1\n")}, "pointer of Git LFS"),
     "a web page": ({"m.onnx": data(b"<!DOCTYPE html>\n<html>")}, "is a web page"),
@@ -77,11 +78,15 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
     ),
     "a checkpoint": ({"m.pt": data(CHECKPOINT)}, r"m\.pt.*hyperseg-export --ckpt m\.pt --onnx"),
     "a checkpoint with a space": ({"my net.pth": data(CHECKPOINT)}, "--ckpt 'my net.pth' --onnx"),
+    "a folder named like a checkpoint": (
+        {"c.ckpt": lambda path: path.mkdir()},
+        r"has no ONNX file or engine, only c\.ckpt; name a model",
+    ),
     "two checkpoints": ({"a.pth": data(b"x"), "b.SafeTensors": data(b"x")}, r"a\.pth, b\.SafeTensors; export one"),
     "of another runtime": ({"m.tflite": data(b"x")}, r"has no ONNX file or engine, only m\.tflite"),
     "exported from older weights": (
         {"m.pt": data(b"new weights"), "m.onnx": onnx(checkpoint=CHECKPOINT)},
-        r"m\.onnx is older than m\.pt.*hyperseg-export --ckpt m\.pt --onnx --force.*--model m\.onnx",
+        r"m\.onnx was exported from another checkpoint than m\.pt.*--ckpt m\.pt --onnx .*--force.*--model m\.onnx",
     ),
     "a folder": ({"m.onnx": lambda path: path.mkdir()}, r"m\.onnx is a folder, not a model"),
     "a broken link": ({"m.engine": link("gone")}, r"m\.engine is a link to gone, which cannot be read.*--model FILE"),
@@ -120,7 +125,7 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
     ),
     "an engine of weights trained on": (
         {"m.pt": data(b"new"), "m.engine": engine(checkpoint=CHECKPOINT)},
-        r"m\.engine is older than m\.pt",
+        r"m\.engine is of another checkpoint than m\.pt.*hyperseg-export --ckpt m\.pt --onnx, hyperseg-build-engine",
     ),
 }  # fmt: skip
 
@@ -172,12 +177,24 @@ def test_an_engine_of_an_older_export(folder: Path, named: bool) -> None:
     assert find_model().warning is None
     assert locate("m.fp16.engine").warning is None
     onnx((32, 64))(folder / "m.onnx")
-    pattern = r"m\.fp16\.engine is older than m\.onnx .*hyperseg-build-engine m\.onnx --fp16 --force.*--model m\.onnx"
+    pattern = (
+        r"m\.fp16\.engine was built from another export than m\.onnx .*"
+        r"hyperseg-build-engine m\.onnx --fp16 --force.*--model m\.onnx"
+    )
     with pytest.raises(ModelError, match=pattern):
         find_model()
     chosen = locate("m.fp16.engine")
     assert chosen.path == Path("m.fp16.engine")
-    assert "is older than m.onnx" in (chosen.warning or "")
+    assert "another export than m.onnx" in (chosen.warning or "")
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.engine"])
+def test_a_named_model_of_another_checkpoint_is_a_warning(folder: Path, name: str) -> None:
+    make = onnx(checkpoint=CHECKPOINT) if name == "m.onnx" else engine(checkpoint=CHECKPOINT)
+    fill(folder, {"m.pt": data(CHECKPOINT), name: make})
+    assert locate(name).warning is None
+    (folder / "m.pt").write_bytes(b"trained on")
+    assert f"{name} " in (locate(name).warning or "") and "another checkpoint than m.pt" in (locate(name).warning or "")
 
 
 def test_what_was_passed_over_is_named(folder: Path) -> None:
@@ -199,7 +216,7 @@ def test_a_folder_that_cannot_be_read(folder: Path, packaged: Path, monkeypatch:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(ModelError, match=r"working cannot be read \(Permission denied\).*--model FILE"):
+    with pytest.raises(ModelError, match=r"working cannot be read \(Permission denied\).*name the file"):
         find_model(folder, packaged)
 
 
@@ -256,8 +273,10 @@ def test_a_shipped_model_by_its_name(folder: Path) -> None:
 def test_a_name_that_is_none(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"no file camvid, .*ships with the package \(camvid-lite\)"):
         Segmenter("camvid")
-    with pytest.raises(ModelError, match=r"camvid-lite\.onnx does not exist"):
+    with pytest.raises(ModelError, match=r"camvid-lite\.onnx does not exist; .*--model camvid-lite$"):
         Segmenter("camvid-lite.onnx")
+    with pytest.raises(ModelError, match=r"'m\\x00\.onnx' cannot be the name of a file"):
+        Segmenter("m\0.onnx")
     with pytest.raises(AmbiguousModelError):
         fill(folder, {"a.onnx": onnx(), "b.onnx": onnx()})
         locate()

@@ -104,6 +104,11 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, name: str, ex
     assert line.startswith("torch") and line.endswith(f'pip install "hyperseg[{extra}]"')
 
 
+def test_a_package_that_does_not_load_is_not_called_missing() -> None:
+    assert "hyperseg-doctor says what is missing" in extras.explain(ModuleNotFoundError("No module named 'rich'"))
+    assert "does not load, so reinstall it" in extras.explain(ImportError("libtorch.so: undefined symbol"))
+
+
 def test_the_extras_are_those_of_the_distribution() -> None:
     root = Path(__file__).parents[2] / "pyproject.toml"
     text = root.read_text(encoding="utf-8")
@@ -184,8 +189,16 @@ def test_a_broken_opencv_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "opencv-python-headless" in finding.detail
 
 
+@pytest.mark.parametrize("package", ["cv2", "onnxruntime", "rich"])
+def test_a_package_that_every_command_needs_and_does_not_load(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    found = examine()
+    assert not found.can_run
+    assert next(one for one in found.packages if one.subject == package).verdict is Verdict.BROKEN
+
+
 def test_nothing_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "version", lambda _: None)
     done = run_doctor()
-    done.failed_with("no backend can run")
+    done.failed_with("no model can run")
     assert "pip install onnxruntime" in done.out

@@ -13,6 +13,7 @@ import click
 import cv2
 import numpy as np
 import pytest
+from hyperseg_runtime import discovery
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
 from hyperseg_runtime.cli.run import run
@@ -84,13 +85,11 @@ def test_the_shipped_model_by_its_name(folder: Path) -> None:
 
 
 def test_a_stale_engine_that_was_named_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hyperseg_runtime import discovery
-
-    monkeypatch.setattr(discovery, "_warning", lambda _: "m.engine is older than m.onnx")
+    monkeypatch.setattr(discovery, "_warning", lambda _: "m.engine was built from another export")
     model = write_model(Path("m.onnx"))
     shutil.copy(model, "other.onnx")
     done = execute(run, "f.png", "--model", "other.onnx")
-    assert (done.code, done.err) == (0, "hyperseg-run: warning: m.engine is older than m.onnx\n")
+    assert (done.code, done.err) == (0, "hyperseg-run: warning: m.engine was built from another export\n")
 
 
 def test_a_shipped_model_instead_of_a_missing_one_is_said_with_json_too(folder: Path) -> None:
@@ -99,6 +98,31 @@ def test_a_shipped_model_instead_of_a_missing_one_is_said_with_json_too(folder: 
     assert json.loads(done.out)["model"] == str(*shipped_models().values())
     (line,) = done.err.splitlines()
     assert line.startswith("hyperseg-run: model ") and "has no model of any kind" in line
+
+
+def test_a_run_has_one_model(folder: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        write_model(Path(name))
+    done = execute(run, "--model", "a.onnx", "f.png", "--model", "b.onnx")
+    assert (done.code, done.out) == (2, "")
+    assert "--model is given 2 times (a.onnx, b.onnx); give one" in done.err
+
+
+@pytest.mark.parametrize("name", ["loop.onnx", "loop", "a" * 300, "a" * 300 + ".onnx", "a" * 300 + ".engine"])
+@pytest.mark.parametrize("call", [lambda name: execute(run, "f.png", "--model", name), lambda n: execute(benchmark, n)])
+def test_a_name_that_the_system_does_not_take(folder: Path, name: str, call: Callable[[str], Finished]) -> None:
+    for link in ("loop", "loop.onnx"):
+        Path(link).symlink_to(link)
+    call(name).failed_with("cannot be", "name")
+
+
+@pytest.mark.parametrize("arguments", [[], ["m.onnx"]], ids=["default", "named"])
+def test_a_working_folder_that_was_deleted(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    (folder / "gone").mkdir()
+    monkeypatch.chdir("gone")
+    (folder / "gone").rmdir()
+    done = execute(benchmark, *arguments, *QUICK)
+    done.failed_with("does not exist" if arguments else "the folder . cannot be read")
 
 
 @pytest.mark.parametrize(

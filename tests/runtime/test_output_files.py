@@ -137,3 +137,11 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be the name of a file"):
         check_target(tmp_path / "a\0b", force=True)
+
+
+def test_a_working_folder_that_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(OutputError, match=r"m\.onnx cannot be written: No such file"):
+        check_target(Path("m.onnx"), force=False)

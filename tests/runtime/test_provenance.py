@@ -126,6 +126,20 @@ def test_a_copy_opens_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyP
         other.close()
 
 
+class Tracker(Segmenter):
+    """A subclass with arguments and attributes of its own."""
+
+    def __init__(self, model: Path, *, name: str) -> None:
+        super().__init__(model, threads=1)
+        self.name = name
+
+
+def test_a_subclass_is_copied_with_its_attributes(model: Path) -> None:
+    with Tracker(model, name="left") as segment, pickle.loads(pickle.dumps(segment)) as other:
+        assert (type(other), other.name, other.description) == (Tracker, "left", segment.description)
+        assert (other(FRAME) == segment(FRAME)).all()
+
+
 def test_another_process_has_it(model: Path) -> None:
     with Segmenter(model) as segment, multiprocessing.get_context("spawn").Pool(1) as pool:
         assert (pool.apply(segment, (FRAME,)) == segment(FRAME)).all()

@@ -54,7 +54,15 @@ def _belongs(option: str, word: str) -> bool:
 
 @click.command(cls=_Command, epilog=_EXAMPLES, help="Build a TensorRT engine from an ONNX file of hyperseg-export.")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--model", "named", type=click.Path(path_type=Path), metavar="FILE", help="The same as MODEL.")
+@click.option(
+    "--model",
+    "named",
+    multiple=True,
+    callback=common.only_once,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The same as MODEL.",
+)
 @common.output_option("Engine file. Default: MODEL.engine, or MODEL.fp16.engine with --fp16, in the model's folder.")
 @click.option("--fp16", "half", is_flag=True, help="Convert the graph to half precision.")
 @click.option(

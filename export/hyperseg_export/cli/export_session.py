@@ -9,8 +9,8 @@ from typing import Any
 
 from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.errors import ModelError, OutputError
-from hyperseg_runtime.folder_models import files_of
-from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of
+from hyperseg_runtime.folder_models import check_reachable, files_of, name_of
+from hyperseg_runtime.model_kinds import SUFFIXES, Kind, kind_of, without_suffix
 from hyperseg_runtime.output_files import check_target
 
 from hyperseg.checkpoint.kinds import is_safetensors, reason_before_reading, reason_of_folder
@@ -33,8 +33,9 @@ class ExportSession:
         source: Path | None = None
         if preset is None:
             source = checkpoint or self._found()
+            check_reachable(source)
             _require_checkpoint(source)
-        target = output or (Path(f"{preset}.onnx") if source is None else source.with_suffix(".onnx"))
+        target = output or (Path(f"{preset}.onnx") if source is None else default_output(source))
         if kind_of(target) is Kind.CHECKPOINT:
             raise OutputError(f"{target} has the name of a checkpoint; name an ONNX file, or --ckpt {target}")
         if source is not None and target.exists() and source.samefile(target):
@@ -59,12 +60,12 @@ class ExportSession:
         found = [path for path in files_of(place) if kind_of(path) is Kind.CHECKPOINT and not path.is_dir()]
         if not found:
             raise ModelError(
-                f"there is no checkpoint ({', '.join(SUFFIXES[Kind.CHECKPOINT])}) in {place.resolve()}; use --ckpt"
+                f"there is no checkpoint ({', '.join(SUFFIXES[Kind.CHECKPOINT])}) in {name_of(place)}; use --ckpt"
             )
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
-            raise ModelError(f"several checkpoints in {place.resolve()}: {names}; choose one with --ckpt FILE")
-        self._say(f"{found[0]}: the only checkpoint in {place.resolve()}")
+            raise ModelError(f"several checkpoints in {name_of(place)}: {names}; choose one with --ckpt FILE")
+        self._say(f"{found[0]}: the only checkpoint in {name_of(place)}")
         return found[0]
 
     def _say(self, text: str) -> None:
@@ -106,6 +107,13 @@ def _require_checkpoint(source: Path) -> None:
         raise ModelError(f"{source} cannot be read: {error.strerror or error}") from error
     if reason is not None:
         raise ModelError(f"{source} {reason}")
+
+
+def default_output(checkpoint: Path) -> Path:
+    """The default ONNX file of a checkpoint, in its folder: m.onnx of m.pt and of m.pth.tar."""
+    if kind_of(checkpoint) is Kind.CHECKPOINT:
+        return checkpoint.with_name(f"{without_suffix(checkpoint)}.onnx")
+    return checkpoint.with_suffix(".onnx")
 
 
 def _random(preset: str) -> Any:

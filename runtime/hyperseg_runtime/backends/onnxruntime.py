@@ -26,8 +26,7 @@ from hyperseg_runtime.backends.protocol import (
 )
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
 from hyperseg_runtime.libraries import Library, find, isa_error
-from hyperseg_runtime.metadata import KEY, Metadata
-from hyperseg_runtime.onnx_file import read_properties
+from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.provenance import unchanging
 
 if TYPE_CHECKING:
@@ -76,14 +75,6 @@ def _cuda_availability(label: str) -> Availability:
     if missing:
         return Availability.lacking(*missing)
     return Availability(True, f"{label} on {', '.join(gpu.name for gpu in driver.gpus)}")
-
-
-def fits(model: Path) -> bool:
-    """Whether the file is one of ours; an ONNX file runs on any machine."""
-    try:
-        return KEY in read_properties(model)
-    except HyperSegError:
-        return False
 
 
 def open_session(model: Path, name: BackendName, options: SessionOptions) -> OnnxRuntimeSession:

@@ -130,9 +130,6 @@ class Backend(Protocol):
     def availability(self, name: BackendName) -> Availability:
         """Inspects the installation, without loading a model."""
 
-    def fits(self, model: Path) -> bool:
-        """Whether the file was made for this machine, by a quick check (for an engine: of its sidecar)."""
-
     def open_session(self, model: Path, name: BackendName, options: SessionOptions) -> Session:
         """Opens a model file. Raises ModelError, MetadataError, LibraryMissingError or BackendUnavailableError."""
 

@@ -12,7 +12,7 @@ from hyperseg_runtime.backends import cuda, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Driver
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError
+from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError
 from hyperseg_runtime.extras import is_installed
 from hyperseg_runtime.sidecar import EngineFacts
 
@@ -42,22 +42,6 @@ def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
     if libraries.find(libraries.Library.TENSORRT) is None:
         missing.append(f"{libraries.Library.TENSORRT.value} was not built: pip install . where nvcc is")
     return tuple(missing)
-
-
-def fits(model: Path) -> bool:
-    """Whether this machine can run the engine, by its sidecar; `why_not` gives the reason."""
-    return why_not(model) is None
-
-
-def why_not(engine: Path) -> str | None:
-    """Why this machine cannot run the engine, as one line with the remedy; None if it can, according to its sidecar.
-
-    The plan's hash is left to `sidecar.read_plan`. Never raises.
-    """
-    try:
-        return misfit(engine, sidecar.read(engine).engine, Machine.inspect())
-    except HyperSegError as error:
-        return str(error)
 
 
 def open_session(model: Path, name: BackendName, options: SessionOptions) -> Session:

@@ -27,8 +27,19 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
+
+def only_once(context: click.Context, parameter: click.Parameter, values: tuple[Path, ...]) -> Path | None:
+    """The single value of an option that is declared as `multiple`, so that none replaces another unsaid."""
+    if len(values) > 1:
+        names = ", ".join(map(str, values))
+        raise click.UsageError(f"{parameter.opts[0]} is given {len(values)} times ({names}); give one", context)
+    return values[0] if values else None
+
+
 model_option = click.option(
     "--model",
+    multiple=True,
+    callback=only_once,
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="ONNX file, engine, or the name of a shipped model (camvid-lite). Default: the model in the working folder; "
@@ -124,12 +135,22 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             traceback.print_exc()
         elif isinstance(error, (HyperSegError, click.ClickException)):
             complain(name, str(error))
+        elif isinstance(error, FileNotFoundError) and _working_folder_is_gone():
+            complain(name, "the working folder does not exist any more; change to another folder")
         elif isinstance(error, ImportError):
             complain(name, extras.explain(error))
         else:
             complain(name, f"{type(error).__name__}: {error}; this is a bug; --debug shows the traceback")
         return FAILURE
     return code
+
+
+def _working_folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def interrupt_on_signals() -> None:
@@ -146,8 +167,9 @@ def announce(name: str, found: FoundModel, quiet: bool, label: str = "model   ")
 
     A warning goes to stderr; so does a shipped model that replaces a missing one, where stdout is quiet.
     """
-    if found.warning is not None:
-        click.echo(f"{name}: warning: {found.warning}", err=True)
+    warning = found.warning
+    if warning is not None:
+        click.echo(f"{name}: warning: {warning}", err=True)
     line = f"{label} {found.path} ({found.reason})"
     if not quiet:
         say(line)

@@ -34,7 +34,7 @@ def doctor(*, as_json: bool) -> int:
         return 0 if diagnosis.can_run else common.FAILURE
     _print(diagnosis)
     if not diagnosis.can_run:
-        common.complain("hyperseg-doctor", "no backend can run on this machine; see the remedies above")
+        common.complain("hyperseg-doctor", "no model can run on this machine; see the remedies above")
     return 0 if diagnosis.can_run else common.FAILURE
 
 
