@@ -67,6 +67,15 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
                 )
             click.echo(f"{name}: error: {text}", err=True)
             sys.exit(1)
+        except click.ClickException:
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            name = click.get_current_context().info_name
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            click.echo(f"{name}: error: {text}; this is a bug; --debug shows the traceback", err=True)
+            sys.exit(1)
 
     return wrapped
 

@@ -145,6 +145,8 @@ def test_other_outputs_of_a_run_survive_one_that_fails(hyperseg_run: Run, tmp_pa
 
 def test_wrong_usage_is_exit_code_2(hyperseg_run: Run) -> None:
     for arguments in (
+        [],
+        ["--"],
         ["--style", "neon", "a.mp4"],
         ["--start", "soon", "a.mp4"],
         ["--start", "5", "--end", "3", "a.mp4"],
