@@ -151,7 +151,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = "is not a text file in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            reason = "it is not a text file in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
             raise RecipeError(f"cannot read the recipe {name_or_path}: {reason}; name a .toml file") from None
     else:
         raise RecipeError(f"there is no recipe {name_or_path!r}; name one of {', '.join(recipes())}, or a .toml file")
