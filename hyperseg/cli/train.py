@@ -67,6 +67,15 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
                 )
             click.echo(f"{name}: error: {text}", err=True)
             sys.exit(1)
+        except click.ClickException:
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            name = click.get_current_context().info_name
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            click.echo(f"{name}: error: {text}; this is a bug; --debug shows the traceback", err=True)
+            sys.exit(1)
 
     return wrapped
 
@@ -139,20 +148,21 @@ def main(
 
 @contextmanager
 def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Progress bar with rate, remaining time and scores; without a terminal, a line for each validation."""
+    """Progress bar with rate, remaining time and scores; where there can be none, a line for each validation."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    drawn = console.is_terminal and not console.is_dumb_terminal
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not drawn) as progress:
         task = progress.add_task("starting", total=iterations)
         shown = {"loss": "", "mean_iou": ""}
 
         def listen(record: Mapping[str, Any]) -> None:
             if "loss" in record:
                 shown["loss"] = f"loss {record['loss']:.3f}, {record['rate']:.2f} it/s"
-            if "mean_iou" in record and not console.is_terminal:
+            if "mean_iou" in record and not drawn:
                 score = f"mIoU {100 * record['mean_iou']:.1f} %"
                 click.echo(f"iteration {record['iteration']} of {iterations}: {score}", err=True)
             if "mean_iou" in record:

@@ -223,8 +223,14 @@ def pair_files(images: dict[str, Path], labels: dict[str, Path], label_suffix: s
     by_image = _unique((name.removesuffix(label_suffix), path) for name, path in labels.items())
     unlabelled = [path for name, path in images.items() if name not in by_image]
     if unlabelled:
-        raise DataError(f"{len(unlabelled)} of {len(images)} images have no label, {unlabelled[0]} first")
+        raise DataError(
+            f"{len(unlabelled)} of {len(images)} images have no label, {unlabelled[0]} first; "
+            "add the labels, or remove the images"
+        )
     orphans = [path for name, path in by_image.items() if name not in images]
     if orphans:
-        raise DataError(f"{len(orphans)} of {len(labels)} labels have no image, {orphans[0]} first")
+        raise DataError(
+            f"{len(orphans)} of {len(labels)} labels have no image, {orphans[0]} first; "
+            "add the images, or remove the labels"
+        )
     return [Pair(name, path, by_image[name]) for name, path in images.items()]

@@ -148,12 +148,16 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     if name_or_path in recipes():
         text = (importlib.resources.files("hyperseg") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = "it is not a text file in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            raise RecipeError(f"cannot read the recipe {name_or_path}: {reason}; name a .toml file") from None
     else:
         raise RecipeError(f"there is no recipe {name_or_path!r}; name one of {', '.join(recipes())}, or a .toml file")
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"the recipe {name_or_path} is not TOML: {error}") from None
     for override in overrides:
         _override(table, override)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.progress import Stages, Step
@@ -30,3 +34,22 @@ def test_without_a_terminal_only_notes_are_written(capfd: pytest.CaptureFixture[
         stages.part("block", 1, 2)
         display.note("[bold] a note")
     assert capfd.readouterr() == ("", "[bold] a note\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals here")
+def test_a_terminal_without_a_cursor_gets_a_line_for_each_stage() -> None:
+    parent, child = os.openpty()
+    code = (
+        "from hyperseg_export.cli.stage_display import StageDisplay\n"
+        "from hyperseg_export.progress import Stages\n"
+        "with StageDisplay('loading') as display:\n"
+        "    stages = Stages(2, display.show)\n"
+        "    stages.begin('reading [m].pt')\n"
+        "    stages.part('block', 1, 2)\n"
+        "    stages.begin('writing')\n"
+    )
+    environment = {**os.environ, "TERM": "dumb"}
+    subprocess.run([sys.executable, "-c", code], stdout=child, stderr=child, env=environment, check=True, timeout=100)
+    os.close(child)
+    assert os.read(parent, 4096).decode().splitlines() == ["[1/2] reading [m].pt", "[2/2] writing"]
+    os.close(parent)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hyperseg_runtime.benchmark import footprint, report, session, video
 from hyperseg_runtime.benchmark.subject import Opening, SingleRun
-from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli import benchmark_session, common
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.segmenter import Segmenter
 
@@ -162,3 +162,13 @@ def test_memory_of_a_model_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="a process of its own failed") as raised:
         footprint.peak_memory(broken, Opening())
     assert "\n" not in str(raised.value)
+
+
+def test_a_terminal_without_a_cursor_gets_no_empty_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with benchmark_session._progress(visible=True) as phase:
+        phase("A", 1)()
+    assert capsys.readouterr().out == ""

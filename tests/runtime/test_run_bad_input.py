@@ -16,6 +16,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli.run import run
 
 from .clips import frame_times, write_clip
 from .conftest import ENVIRONMENT, Finished
@@ -152,6 +154,14 @@ def test_wrong_usage_is_exit_code_2(hyperseg_run: Run) -> None:
         done = hyperseg_run(*arguments)
         assert done.code == 2
         assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["--"]])
+def test_without_any_option_the_input_is_asked_for(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        common.execute(run, "hyperseg-run", arguments)
+    assert ended.value.code == 2
+    assert capfd.readouterr().err == "hyperseg-run: error: Missing argument 'INPUT...'. (see hyperseg-run --help)\n"
 
 
 class _Stopping(http.server.BaseHTTPRequestHandler):

@@ -69,3 +69,17 @@ def test_weights_under_prefixes_start_a_run_and_a_choice_is_told(tmp_path: Path)
     network, _ = create_network(recipe, RunOptions(tmp_path, tmp_path, weights=tmp_path / "start.pth"), notes.append)
     assert torch.equal(network.backbone.stem.conv.weight, raw["backbone.stem.conv.weight"] + 1)
     assert notes == ["the weights are the averaged ones (model_ema._orig_mod), and not those of model.module"]
+
+
+def test_an_unexpected_error_is_one_line_too(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("network")
+
+    monkeypatch.setattr("hyperseg.training.recipe.load_recipe", broken)
+    arguments = ("camvid-lite", "--data", tmp_path, "--out", tmp_path / "run")
+    message = "hyperseg-train: error: KeyError: 'network'; this is a bug; --debug shows the traceback\n"
+    assert run(capfd, *arguments) == (1, "", message)
+    with pytest.raises(KeyError):
+        main([*map(str, arguments), "--debug"], prog_name="hyperseg-train")

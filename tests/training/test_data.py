@@ -132,7 +132,7 @@ def _no_folder(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_without_label, "1 of 2 images have no label, .*train/1.png first"),
+        (_without_label, "1 of 2 images have no label, .*train/1.png first; add the labels, or remove the images"),
         (_without_image, "1 of 2 labels have no image, .*trainannot/0.png first"),
         (_other_size, "train/0.png is 16x12 but its label .* is 16x11"),
         (_other_value, "trainannot/0.png has the label value 77"),

@@ -140,3 +140,24 @@ def test_progress_counts_the_images_of_each_model(
     count = len(open_split(Layout.CAMVID, street, "val"))
     images = [f"image {number} of {count}" for number in range(1, count + 1)]
     assert [step.detail for step in steps] == ["", *images] * 2
+
+
+def test_scores_survive_a_model_that_fails(
+    checkpoint: Path, street: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "damaged.pth"
+    damaged.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(SystemExit) as ended:
+        execute(evaluate, "hyperseg-evaluate", [str(checkpoint), str(damaged), "--data", str(street), "--json"])
+    out, err = capfd.readouterr()
+    assert ended.value.code == 1 and "damaged.pth is truncated or damaged" in err and len(err.splitlines()) == 1
+    assert [Path(one["model"]).name for one in json.loads(out)["models"]] == ["tiny.pth"]
+
+
+def test_an_image_under_another_suffix_is_refused_at_once(
+    checkpoint: Path, street: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--confusion", "--worst"):
+        message = "is written as PNG; name a .png file"
+        _refused(capfd, (1,), message, checkpoint, "--data", street, option, tmp_path / "drawn.txt")
+    assert list(tmp_path.iterdir()) == []

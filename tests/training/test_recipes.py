@@ -79,3 +79,9 @@ def test_a_missing_entry_and_a_missing_recipe_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("network = \n")
     with pytest.raises(RecipeError, match="is not TOML"):
         load_recipe(str(tmp_path / "broken.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\x80\x02\xff")
+    with pytest.raises(RecipeError, match=r"recipe .*binary\.toml: it is not a text file in UTF-8; name a"):
+        load_recipe(str(tmp_path / "binary.toml"))
+    (tmp_path / "deep.toml").write_text(f"network = {'[' * 5000}{']' * 5000}\n")
+    with pytest.raises(RecipeError, match=r"deep\.toml is not TOML"):
+        load_recipe(str(tmp_path / "deep.toml"))

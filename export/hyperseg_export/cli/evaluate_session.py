@@ -49,6 +49,8 @@ class EvaluateSession:
         targets = Targets(self.force)
         for target, role in ((confusion, "the confusion matrix"), (worst, "the worst images")):
             if target is not None:
+                if target.suffix.lower() != ".png":
+                    raise OutputError(f"{target} ({role}) is written as PNG; name a .png file")
                 targets.add(target, role)
         data = self._open_data()
         for file in files_of(data):
@@ -57,22 +59,22 @@ class EvaluateSession:
         located = [self._located(model) for model in wanted]
         for model in located:
             targets.keep(model, "a model")
-        evaluations = []
-        with StageDisplay("opening the model") as display:
-            stages = Stages(len(located), display.show)
-            for index, model in enumerate(located):
-                stages.begin(f"scoring {model.name}")
-                predictor = self._open_model(model, display)
-                try:
-                    done = self._score(model, predictor, data, stages)
-                    if index == 0 and confusion is not None:
-                        _write(confusion, confusion_image(done.confusion, done.class_names))
-                    if index == 0 and worst is not None:
-                        _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.image_scores))
-                finally:
-                    predictor.close()
-                evaluations.append(done)
-        self._tell(evaluations)
+        evaluations: list[Evaluation] = []
+        try:
+            with StageDisplay("opening the model") as display:
+                stages = Stages(len(located), display.show)
+                for index, model in enumerate(located):
+                    stages.begin(f"scoring {model.name}")
+                    predictor = self._open_model(model, display)
+                    try:
+                        evaluations.append(self._score(model, predictor, data, stages))
+                        if index == 0:
+                            _draw(confusion, worst, evaluations[0], data, predictor)
+                    finally:
+                        predictor.close()
+        finally:
+            if evaluations:  # also where a later model fails, and after Ctrl-C: a score may have taken hours
+                self._tell(evaluations)
         return 0
 
     def _open_data(self) -> Dataset:
@@ -132,6 +134,13 @@ def _rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
     rows.append(("precision", [done.facts.precision for done in evaluations]))
     rows.append(row("images", [len(done.image_scores) for done in evaluations], 1, 0))
     return rows
+
+
+def _draw(confusion: Path | None, worst: Path | None, done: Evaluation, data: Dataset, predictor: Predictor) -> None:
+    if confusion is not None:
+        _write(confusion, confusion_image(done.confusion, done.class_names))
+    if worst is not None:
+        _write(worst, worst_sheet(data, predictor, done.worst[:_WORST], done.image_scores))
 
 
 def _write(path: Path, image: Pixels) -> None:

@@ -1,4 +1,4 @@
-"""Display of progress on stderr: a bar, where stdout and stderr are a terminal."""
+"""Display of progress on stderr, where stdout and stderr are a terminal: a bar, or a line for each stage."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from hyperseg_export.progress import Step
 class StageDisplay:
     """Context in which the steps of an operation are shown. The bar disappears with its end, also after Ctrl-C.
 
+    A terminal that cannot move its cursor (TERM=dumb) gets a line for each stage.
+
     Args:
         first: what happens before the first stage, e.g. "loading PyTorch".
     """
 
     def __init__(self, first: str) -> None:
         terminal = all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+        console = Console(stderr=True)
+        self._lines = terminal and console.is_dumb_terminal
         self._step: Step | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -27,8 +31,8 @@ class StageDisplay:
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not terminal,
+            console=console,
+            disable=not terminal or self._lines,
             redirect_stdout=False,
             transient=True,
         )
@@ -44,6 +48,8 @@ class StageDisplay:
     def show(self, step: Step) -> None:
         """Show a step."""
         if self._step is None or step.number != self._step.number:
+            if self._lines:
+                self.note(_title(step))
             self._bar.reset(self._task, total=None, description=escape(_title(step)), detail="")
         total = None if step.share is None else 1.0
         detail = escape(f"{step.detail:.48}")

@@ -70,8 +70,8 @@ def points_of(subject: Subject) -> tuple[list[Point], list[str]]:
     points = [Point(batch, 1, (threads,)) for batch in batches]
     left_out = []
     if len(batches) == 1:
-        largest = f"at most {most} at once" if least == 1 and most != 1 else f"{least} at once"
-        left_out.append(f"{subject.name} takes {largest}: no other batches (hyperseg-export --dynamic has them)")
+        taken = f"at most {most} images" if least == 1 and most != 1 else f"{least} image{'s' if least > 1 else ''}"
+        left_out.append(f"{subject.name} takes {taken} at once: no other batches (hyperseg-export --dynamic has them)")
     for streams in STREAMS:
         if not subject.on_gpu and threads < streams:
             text = machine.threads_text(threads)

@@ -223,10 +223,12 @@ def _located(models: Sequence[Path], quiet: bool, backend: str) -> Sequence[Path
 def _progress(visible: bool) -> Iterator[Phase]:
     """Progress bars, on terminals only; yields the function that begins a phase."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    if not (visible and sys.stdout.isatty()):  # a disabled Progress of rich 13.7 prints an empty line all the same
+    console = Console()
+    # A disabled Progress of rich 13.7 prints an empty line all the same.
+    if not (visible and sys.stdout.isatty()) or console.is_dumb_terminal:
         yield lambda *_: lambda: None
         return
-    with Progress(*columns, console=Console(), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
 
         def phase(title: str, total: int | None) -> Callable[[], None]:
             for done in bar.task_ids:

@@ -45,7 +45,7 @@ class _Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = args[: args.index("--")] if "--" in args else args
-        for place, (option, following) in enumerate(zip(options, [*options[1:], ""], strict=True)):
+        for place, (option, following) in enumerate(zip(options, [*options, ""][1:], strict=True)):
             if option == "--legend" and following not in (*LEGEND_PLACES, "off"):
                 options[place] = f"--legend={LEGEND_PLACES[0]}"
         return super().parse_args(ctx, options + args[len(options) :])
