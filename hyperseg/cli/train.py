@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,8 @@ def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     console = Console(stderr=True)
     drawn = console.is_terminal and not console.is_dumb_terminal
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not drawn) as progress:
+    progress = Progress(*columns, console=console, disable=not drawn)
+    with progress if drawn else nullcontext():  # rich 13.7 prints an empty line for one that is disabled
         task = progress.add_task("starting", total=iterations)
         shown = {"loss": "", "mean_iou": ""}
 

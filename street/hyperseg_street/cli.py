@@ -42,7 +42,7 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except KeyboardInterrupt:
-            click.echo("stopped", err=True)
+            click.echo(f"{click.get_current_context().info_name}: error: interrupted", err=True)
             sys.exit(130)
         except (ValueError, RuntimeError, OSError, ImportError) as error:
             if debug:
@@ -65,7 +65,24 @@ def _interrupt_on_signals() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-@click.command(epilog=EXAMPLES)
+class _Command(click.Command):
+    """Reports wrong usage as the project's other commands do: one line on stderr, exit code 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            code = super().main(*args, **{**options, "standalone_mode": False})
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            name = context.info_name if context is not None else "hyperseg-street"
+            click.echo(f"{name}: error: {' '.join(error.format_message().split())} (see {name} --help)", err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo("hyperseg-street: error: interrupted", err=True)
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.command(cls=_Command, epilog=EXAMPLES)
 @click.argument("clip", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--clip", "clip_option", hidden=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a dataset to this folder.")
@@ -137,7 +154,10 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Progress(console=console) as bar:
         task = bar.add_task("rendering", total=total)
         yield lambda done: bar.update(task, completed=done)
 

@@ -185,6 +185,8 @@ def test_damage_in_the_middle_is_no_truncation(tmp_path: Path, number: int) -> N
 
 def test_a_beginning_in_an_open_group_is_no_damage(tmp_path: Path) -> None:
     """As cut by tools that copy packets: images before the first keyframe refer to ones that are gone."""
+    if int(av.__version__.split(".")[0]) < 15:
+        pytest.skip("PyAV 14 does not copy HEVC packets from Matroska to MP4 intact")
     source = write_numbered(tmp_path / "v.mkv", replace(CLIPS[4], sound=None))
     with av.open(str(source)) as whole, av.open(str(tmp_path / "cut.mp4"), "w") as cut:
         stream = cut.add_stream_from_template(whole.streams.video[0])

@@ -39,11 +39,13 @@ class StageDisplay:
         self._task = self._bar.add_task(escape(first), total=None, detail="")
 
     def __enter__(self) -> StageDisplay:
-        self._bar.start()
+        if not self._bar.disable:  # rich 13.7 prints an empty line for one that is disabled
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:
+            self._bar.stop()
 
     def show(self, step: Step) -> None:
         """Show a step."""

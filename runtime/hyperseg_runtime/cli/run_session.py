@@ -273,7 +273,8 @@ class _RunProgress:
         self._start: float | None = None
 
     def __enter__(self) -> _RunProgress:
-        self._progress.start()
+        if not self._progress.disable:  # rich 13.7 prints an empty line for one that is disabled
+            self._progress.start()
         return self
 
     def frame_done(self, done: int) -> None:
@@ -291,4 +292,5 @@ class _RunProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if not self._progress.disable:
+            self._progress.stop()
