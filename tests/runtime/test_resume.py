@@ -139,9 +139,19 @@ def test_files_that_cannot_be_continued(hyperseg_run: Run, photos: Path) -> None
 def test_a_damaged_record_is_no_record(hyperseg_run: Run, photos: Path) -> None:
     assert hyperseg_run("in").code == 0
     before = versions()
-    for content in ("", "{}", "[]\n1\n", "\udcff\0", '{"format": 1, "started_ns": "x", "made_with": 3}'):
+    broken = (
+        "{}",
+        "[]\n1\n",
+        "\udcff\0",
+        "[" * 100_000,
+        '{"format": 1, "started_ns": "x", "made_with": 3}',
+        '{"format": 2}',
+    )
+    for content in broken:
         (Path("in.segmented") / RECORD).write_text(content, errors="surrogateescape")
-        hyperseg_run("in", "--resume").failed_with("exists and was kept")
+        hyperseg_run("in", "--resume").failed_with(RECORD, "damaged", "-o", "--force")
+    (Path("in.segmented") / RECORD).write_bytes(b"")  # killed at its beginning
+    hyperseg_run("in", "--resume").failed_with("exists and was kept")
     assert versions() == before
 
 

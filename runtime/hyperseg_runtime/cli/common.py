@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -84,6 +84,18 @@ debug_option = click.option(
 )
 
 
+class FilePath(click.Path):
+    """A path that is not empty, which would be the working folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def output_option(text: str) -> Callable[[Function], Function]:
     """-o/--output with the command's own help text."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
@@ -124,6 +136,8 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             traceback.print_exc()
         elif isinstance(error, (HyperSegError, click.ClickException)):
             complain(name, str(error))
+        elif isinstance(error, MemoryError):
+            complain(name, "there is not enough memory; use smaller images, or a smaller --resolution")
         elif isinstance(error, ImportError):
             complain(name, extras.explain(error))
         else:
