@@ -1,4 +1,4 @@
-"""Image files: read upright as uint8 BGR, and refused with a clear line where they are damaged, too large or cut off."""
+"""Image files: read upright as uint8 BGR; those that are damaged, cut off or too large are one clear line."""
 
 from __future__ import annotations
 

@@ -93,8 +93,8 @@ class RunRecord:
         """Raises OutputError where there is a record that says nothing."""
         if self._unreadable:
             raise OutputError(
-                f"{self._path} is damaged, or of another version of hyperseg-run, so --resume cannot tell which results "
-                "are complete; name another folder with -o, or replace the results with --force"
+                f"{self._path} is damaged, or of another version of hyperseg-run, so --resume cannot tell which "
+                "results are complete; name another folder with -o, or replace the results with --force"
             )
 
     def check(self, wanted: Maker) -> None:
