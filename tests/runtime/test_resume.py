@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -128,6 +129,17 @@ def test_foreign_files_are_kept(hyperseg_run: Run, photos: Path) -> None:
     Path("in.segmented/b.png").write_text("precious")
     hyperseg_run("in", "--resume").failed_with("in.segmented/b.png exists and was kept")
     assert versions().keys() == {"b.png"} and Path("in.segmented/b.png").read_text() == "precious"
+
+
+def test_one_result_is_not_continued(hyperseg_run: Run, photos: Path) -> None:
+    assert hyperseg_run("in/a.png", "--resume").code == 0
+    hyperseg_run("in/a.png", "--resume").failed_with("in/a.segmented.png exists", "not the result of one", "--force")
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(hyperseg_run: Run, photos: Path) -> None:
+    Path("in.segmented").mkdir()
+    os.mkfifo(Path("in.segmented") / RECORD)
+    hyperseg_run("in").failed_with(RECORD, "not a regular file")
 
 
 def test_files_that_cannot_be_continued(hyperseg_run: Run, photos: Path) -> None:
