@@ -233,8 +233,12 @@ def _literal_folder(pattern: str) -> Path:
 
 
 def _no_results(files: Iterable[Path], base: Path, outputs: Sequence[Path]) -> Iterator[Path]:
-    """Leaves out results of earlier runs in folders below `base`, and everything in `outputs`."""
+    """Leaves out results of earlier runs in folders below `base`, and everything in `outputs`.
+
+    A folder that links name again, perhaps in a loop, is searched once.
+    """
     folders: dict[Path, bool] = {base: False}
+    seen = {Path(os.path.realpath(base))}
     roots = {Path(os.path.realpath(folder)) for folder in outputs}
     for file in files:
         folder = file.parent
@@ -244,7 +248,9 @@ def _no_results(files: Iterable[Path], base: Path, outputs: Sequence[Path]) -> I
                 any(part.endswith(MARK) for part in folder.parts[len(base.parts) :])
                 or (folder / RECORD_NAME).exists()
                 or not roots.isdisjoint((real, *real.parents))
+                or real in seen
             )
+            seen.add(real)
         if not folders[folder] and not file.stem.endswith(MARK):
             yield file
 

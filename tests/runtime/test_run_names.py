@@ -87,6 +87,16 @@ def test_a_result_that_is_named_alone_is_an_input(
     assert [task.source for task in plan([name], Outputs()).tasks] == [name]
 
 
+def test_a_glob_takes_each_folder_once(hyperseg_run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for name in ("in/a.png", "in/deep/b.png"):
+        cv2.imwrite(str(tmp_path / name), images(1, (40, 60))[0])
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in/twin").symlink_to(tmp_path / "in/deep")
+    tasks = plan(["in/**/*.png"], Outputs(path="out")).tasks
+    assert [str(path) for path in tasks[0].target_of] == ["in/a.png", "in/deep/b.png"]  # type: ignore[union-attr]
+
+
 def test_empty_names(hyperseg_run: Run, tmp_path: Path) -> None:
     hyperseg_run(" ").failed_with("' ' does not exist")
     write_clip(tmp_path / "v.mp4", count=1)
