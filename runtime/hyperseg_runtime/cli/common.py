@@ -132,6 +132,9 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except Exception as error:
+        if _was_interrupted(error):
+            complain(name, "interrupted")
+            return INTERRUPTED
         if "--debug" in arguments:
             traceback.print_exc()
         elif isinstance(error, (HyperSegError, click.ClickException)):
@@ -144,6 +147,13 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             complain(name, f"{type(error).__name__}: {error}; this is a bug; --debug shows the traceback")
         return FAILURE
     return code
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether the cause is Ctrl-C, which compiled modules turn into an ImportError while they are imported."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def interrupt_on_signals() -> None:
