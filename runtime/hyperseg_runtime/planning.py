@@ -259,7 +259,12 @@ class _Planner:
         if not record.is_complete(target, item.path):
             return False
         labels = self._outputs.labels
-        return item.kind is Kind.VIDEO or labels is None or (labels / f"{item.stem}.png").is_file()
+        if item.kind is Kind.IMAGE:
+            return labels is None or (labels / f"{item.stem}.png").is_file()
+        folders = [] if labels is None else [(labels, ".png")]
+        folders += [] if self._frames is None else [(target, self._frames)]
+        frames = record.frames_of(target)
+        return all(self._targets.count_frames(folder, item.stem, suffix) == frames for folder, suffix in folders)
 
     def _add(self, item: Input, target: Path, record: RunRecord | None, is_done: bool) -> None:
         """Adds the result and the labels of an input to the targets."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,12 +81,19 @@ class RunRecord:
     def is_complete(self, target: Path, source: Path) -> bool:
         """Whether `target` is a complete result of `source` as this file is now."""
         entry = self._complete.get(target.name)
-        return entry is not None and entry == _entry(target, source)
+        now = _entry(target, source)
+        return entry is not None and now is not None and entry == {**now, "frames": entry.get("frames")}
+
+    def frames_of(self, target: Path) -> object:
+        """The number of frames of a complete result of a video."""
+        return self._complete.get(target.name, {}).get("frames")
 
     def made(self, path: Path) -> bool:
         """Whether the run of this record wrote an existing file, or was allowed to replace it (--force)."""
         try:
-            return self.exists and (self._forced or path.lstat().st_mtime_ns >= self._started)
+            status = path.lstat()  # a run writes no links, only through them
+            is_ours = not stat.S_ISLNK(status.st_mode) and status.st_mtime_ns >= self._started
+            return self.exists and (self._forced or is_ours)
         except OSError:
             return False
 
@@ -153,11 +161,12 @@ class RunRecord:
         except OSError as error:
             raise write_error(self._path, error) from error
 
-    def add(self, target: Path, source: Path) -> None:
-        """Appends a complete result. Raises OutputError."""
+    def add(self, target: Path, source: Path, frames: int | None = None) -> None:
+        """Appends a complete result, with the number of its frames if it is a video's. Raises OutputError."""
         entry = _entry(target, source)
         if entry is None:
             return
+        entry["frames"] = frames
         self._complete[target.name] = entry
         try:
             self._append(json.dumps(entry))

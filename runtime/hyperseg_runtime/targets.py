@@ -156,6 +156,11 @@ class Targets:
                     f"{path} exists and was kept ({role}); --force may replace it, or choose another folder"
                 )
 
+    def count_frames(self, folder: Path, stem: str, suffix: str) -> int:
+        """How many files STEM_000000.SUFFIX and so on there are."""
+        directory = self._folder(folder)
+        return len(directory.numbered.get(_fold(stem + suffix, directory), ()))
+
     @property
     def folders(self) -> Iterable[Path]:
         """Those of `add_folder`."""

@@ -131,6 +131,27 @@ def test_foreign_files_are_kept(hyperseg_run: Run, photos: Path) -> None:
     assert versions().keys() == {"b.png"} and Path("in.segmented/b.png").read_text() == "precious"
 
 
+@pytest.mark.parametrize("options", [("--labels", "labels"), ("--format", "png")])
+def test_a_video_without_some_of_its_frames_is_done_again(
+    hyperseg_run: Run, photos: Path, options: tuple[str, str]
+) -> None:
+    assert hyperseg_run("in", *options).code == 0
+    frame = Path("labels/d_000001.png") if options[0] == "--labels" else Path("in.segmented/d/d_000001.png")
+    frame.unlink()
+    done = hyperseg_run("in", *options, "--resume")
+    assert done.code == 0 and "3 of 4" in done.out
+    assert frame.is_file()
+
+
+def test_a_link_in_place_of_a_result_is_not_followed(hyperseg_run: Run, photos: Path) -> None:
+    assert hyperseg_run("in").code == 0
+    Path("precious.png").write_text("precious")
+    Path("in.segmented/a.png").unlink()
+    Path("in.segmented/a.png").symlink_to("../precious.png")
+    hyperseg_run("in", "--resume").failed_with("in.segmented/a.png exists and was kept")
+    assert Path("precious.png").read_text() == "precious"
+
+
 def test_one_result_is_not_continued(hyperseg_run: Run, photos: Path) -> None:
     assert hyperseg_run("in/a.png", "--resume").code == 0
     hyperseg_run("in/a.png", "--resume").failed_with("in/a.segmented.png exists", "not the result of one", "--force")

@@ -208,7 +208,7 @@ class RunSession:
             ).run()
         if isinstance(task, VideoTask):
             if task.record is not None and not summary.interrupted and not summary.problems:
-                task.record.add(task.target, Path(task.source))
+                task.record.add(task.target, Path(task.source), summary.frames)
             return summary, [task.target] if task.target.exists() else []
         return summary, main_sink.written if isinstance(main_sink, ImageSink) else []
 
