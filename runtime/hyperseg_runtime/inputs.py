@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.media import RAW_PHOTOS, Kind, is_apple_double, media_type, takes_first_image_only
+from hyperseg_runtime.media import DRAWINGS, RAW_PHOTOS, Kind, is_apple_double, media_type, takes_first_image_only
 from hyperseg_runtime.model_kinds import not_an_input
 from hyperseg_runtime.output_files import is_folder, reason
 from hyperseg_runtime.run_record import RECORD_NAME
@@ -103,8 +103,10 @@ def _without_results(texts: Sequence[str], found: Found) -> Sequence[str]:
     results = [
         text
         for text, path in zip(texts, paths, strict=True)
-        if (path.name.endswith(MARK) and path.with_name(path.name.removesuffix(MARK) or MARK) in names)
-        or (path.stem.endswith(MARK) and path.with_name(path.stem.removesuffix(MARK) or MARK) in names)
+        if any(
+            name.endswith(MARK) and name != MARK and path.with_name(name.removesuffix(MARK)) in names
+            for name in (path.name, path.stem)
+        )
     ]
     if results:
         found.notes.append(f"{_listed(results, 'result')} of an earlier run left out")
@@ -148,7 +150,7 @@ def _not_a_file(text: str, outputs: Sequence[Path]) -> list[Input]:
         return _glob(text, outputs if "**" in text else ())
     if text and os.path.lexists(text):
         raise InputError(f"{text} is a link to something that does not exist")
-    raise InputError(f"{text or repr(text)} does not exist")
+    raise InputError(f"{text if text.strip() else repr(text)} does not exist")
 
 
 def _status(text: str) -> os.stat_result | None:
@@ -172,6 +174,8 @@ def _kind(text: str) -> Kind:
         raise InputError(problem)
     if path.suffix.lower() in RAW_PHOTOS:
         raise InputError(f"{text} is a raw photo; develop it to JPEG, PNG or TIFF first")
+    if path.suffix.lower() in DRAWINGS and media_type(path) is None:
+        raise InputError(f"{text} is a document or a drawing; convert it to PNG first")
     if _apple_double(path):
         raise InputError(f"{text} is macOS's companion of {path.with_name(path.name[2:])}; name that file")
     media = media_type(path)
@@ -229,8 +233,12 @@ def _literal_folder(pattern: str) -> Path:
 
 
 def _no_results(files: Iterable[Path], base: Path, outputs: Sequence[Path]) -> Iterator[Path]:
-    """Leaves out results of earlier runs in folders below `base`, and everything in `outputs`."""
+    """Leaves out results of earlier runs in folders below `base`, and everything in `outputs`.
+
+    A folder that links name again, perhaps in a loop, is searched once.
+    """
     folders: dict[Path, bool] = {base: False}
+    seen = {Path(os.path.realpath(base))}
     roots = {Path(os.path.realpath(folder)) for folder in outputs}
     for file in files:
         folder = file.parent
@@ -240,7 +248,9 @@ def _no_results(files: Iterable[Path], base: Path, outputs: Sequence[Path]) -> I
                 any(part.endswith(MARK) for part in folder.parts[len(base.parts) :])
                 or (folder / RECORD_NAME).exists()
                 or not roots.isdisjoint((real, *real.parents))
+                or real in seen
             )
+            seen.add(real)
         if not folders[folder] and not file.stem.endswith(MARK):
             yield file
 

@@ -72,6 +72,14 @@ _TYPES = (
     _type("JPEG 2000", Kind.IMAGE, ".jp2", rb"\0\0\0\x0cjP  \r\n\x87\n"),
     _type("JPEG XL", Kind.IMAGE, ".jxl", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
     _type("Netpbm", Kind.IMAGE, ".ppm .pgm .pbm .pnm", rb"P[1-6]\s+(#[^\n]*\s+)*\d+\s"),
+    _type("QOI", Kind.IMAGE, ".qoi", rb"qoif"),
+    _type("DDS", Kind.IMAGE, ".dds", rb"DDS "),
+    _type("Photoshop", Kind.IMAGE, ".psd", rb"8BPS\0\x01"),
+    _type("Radiance HDR", Kind.IMAGE, ".hdr", rb"#\?(RADIANCE|RGBE)\n"),
+    _type("icon", Kind.IMAGE, ".ico", rb"\0\0\x01\0[^\0]\0"),
+    _type("PCX", Kind.IMAGE, ".pcx", rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]"),
+    # TGA has no signature.
+    _type("TGA", Kind.IMAGE, ".tga", rb"(?!)"),
     ANIMATED_PNG,
     MOTION_JPEG,
     _type(
@@ -98,6 +106,8 @@ _BY_SUFFIX = {suffix: media for media in _TYPES for suffix in media.suffixes}
 _SOUND = (".m4a", ".m4b", ".mka", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".wav", ".flac", ".aac", ".wma")
 RAW_PHOTOS = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
 """TIFF or MP4 inside, from which OpenCV would read a thumbnail."""
+DRAWINGS = (".pdf", ".svg", ".svgz", ".eps", ".ps", ".ai")
+"""Documents and vector graphics, from which FFmpeg would read the first image within."""
 _ALSO_SOURCE_CODE = frozenset({".ts", ".mts"})
 _APPLE_DOUBLE = b"\0\x05\x16\x07"
 _HEAD_BYTES = 4096

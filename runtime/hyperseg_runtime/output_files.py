@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,27 @@ class Draft:
         self.path.unlink(missing_ok=True)
 
 
+def discard_abandoned_drafts(folder: Path) -> None:
+    """Deletes the drafts in `folder` whose process was killed. Never raises."""
+    if os.name != "posix":  # elsewhere os.kill(pid, 0) is no question
+        return
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            match = re.fullmatch(r"\.hyperseg-([0-9]{1,9})-[0-9a-f]{8}\.part", path.name)
+            if match is not None and not _runs(int(match[1])):
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
 @contextmanager
 def replacing(target: Path, force: bool, *, sync: bool = True) -> Iterator[Path]:
     """Gives the path of a draft to write to; renames it to `target` if the block ends well, deletes it otherwise.
@@ -77,9 +99,9 @@ def replacing(target: Path, force: bool, *, sync: bool = True) -> Iterator[Path]
         draft.discard()
 
 
-def write_bytes(target: Path, content: bytes, *, sync: bool = True) -> None:
-    """Writes a complete file, replacing an existing one. Raises OutputError. sync: as in `Draft.publish`."""
-    with replacing(target, force=True, sync=sync) as draft:
+def write_bytes(target: Path, content: bytes, *, sync: bool = True, replace: bool = True) -> None:
+    """Writes a complete file. Raises OutputError. sync, replace: as in `Draft.publish`."""
+    with replacing(target, force=replace, sync=sync) as draft:
         draft.write_bytes(content)
 
 
@@ -179,6 +201,8 @@ def reason(error: Exception) -> str:
     code = getattr(error, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space, or write to another one"
+    if code == errno.EEXIST:
+        return "a file of this name was created meanwhile, and was kept; replace it with --force"
     if code == errno.EFBIG:
         return "the file is larger than this system allows; see `ulimit -f`"
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):

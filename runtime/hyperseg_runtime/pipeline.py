@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.output.render import Renderer
-from hyperseg_runtime.output.sinks import Result, Sink, WindowClosedError
+from hyperseg_runtime.output.sinks import Result, Sink, SkippedFrameError, WindowClosedError
 from hyperseg_runtime.preprocess import Labels, restore
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import Stage, StageClock, StageSummary
@@ -199,6 +199,7 @@ class Job:
         clock = self.clock or StageClock()
         start = time.perf_counter()
         failure, interrupted, done = None, False, 0
+        skipped: list[str] = []
         try:
             with contextlib.closing(
                 segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked)
@@ -212,8 +213,11 @@ class Job:
                     if frame is None:
                         interrupted = self.stop_asked()
                         break
-                    interrupted = not self._take(frame, clock)
-                    done += 1
+                    try:
+                        interrupted = not self._take(frame, clock)
+                        done += 1
+                    except SkippedFrameError as error:
+                        skipped.append(str(error))
                     self.on_frame(done)
                     if interrupted or self.stop_asked():
                         interrupted = True
@@ -228,7 +232,7 @@ class Job:
             raise
         if failure is not None and done == 0:
             raise failure
-        problems = [*self.source.problems, *([] if failure is None else [str(failure)])]
+        problems = [*self.source.problems, *skipped, *([] if failure is None else [str(failure)])]
         notes = tuple(note for sink in self.sinks for note in sink.notes)
         return JobSummary(done, time.perf_counter() - start, clock.summary(), interrupted, tuple(problems), notes)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.inputs import MARK, STANDARD_INPUT, Input, find_inputs, results_folder
 from hyperseg_runtime.media import IMAGE_SUFFIXES, Kind, has_media_name
-from hyperseg_runtime.output_files import check_name, is_folder
+from hyperseg_runtime.output_files import check_name, discard_abandoned_drafts, is_folder
 from hyperseg_runtime.run_record import INCOMPLETE_NAME, RECORD_NAME, Maker, RunRecord
 from hyperseg_runtime.targets import MayReplace, Targets
 from hyperseg_runtime.video.formats import FORMATS
@@ -84,6 +84,8 @@ class Plan:
     """Of the folders of results."""
     force: bool
     resume: bool
+    root: Path | None = None
+    """The folder that all input files are below, absolute."""
 
     @contextmanager
     def folders(self, made_with: Callable[[], Maker]) -> Iterator[None]:
@@ -95,6 +97,8 @@ class Plan:
         if self.resume:
             for record in self.records:
                 record.check(wanted)
+            for folder in self.targets.folders:
+                discard_abandoned_drafts(folder)
         made = self.targets.make_folders()
         try:
             for record in self.records:
@@ -104,6 +108,7 @@ class Plan:
             for record in self.records:
                 if record.folder in made:
                     record.discard_if_alone()
+                record.end()
             for folder in made:
                 with contextlib.suppress(OSError):  # it has results
                     folder.rmdir()
@@ -174,6 +179,7 @@ class _Planner:
             list(self._records.values()),
             self._outputs.force,
             self._outputs.resume,
+            _common_folder(self._inputs),
         )
 
     @property
@@ -231,6 +237,8 @@ class _Planner:
     def _record(self, folder: Path) -> RunRecord:
         if folder not in self._records:
             self._records[folder] = RunRecord(folder)
+            if self._outputs.resume:
+                self._records[folder].check_readable()
             self._targets.add(folder / RECORD_NAME, "the record of the run", _always)
         return self._records[folder]
 
@@ -251,7 +259,12 @@ class _Planner:
         if not record.is_complete(target, item.path):
             return False
         labels = self._outputs.labels
-        return item.kind is Kind.VIDEO or labels is None or (labels / f"{item.stem}.png").is_file()
+        if item.kind is Kind.IMAGE:
+            return labels is None or (labels / f"{item.stem}.png").is_file()
+        folders = [] if labels is None else [(labels, ".png")]
+        folders += [] if self._frames is None else [(target, self._frames)]
+        frames = record.frames_of(target)
+        return all(self._targets.count_frames(folder, item.stem, suffix) == frames for folder, suffix in folders)
 
     def _add(self, item: Input, target: Path, record: RunRecord | None, is_done: bool) -> None:
         """Adds the result and the labels of an input to the targets."""
@@ -261,13 +274,15 @@ class _Planner:
             may_replace = _always if is_done else record.made
         frames = self._frames if item.kind is not Kind.IMAGE else None
         if frames is not None:
+            if may_replace is None and self._outputs.resume:
+                self._explain_resume(target / INCOMPLETE_NAME, record)
             self._targets.add_folder(target)
             self._targets.add_frames(target, item.stem, frames, f"the frames of {item.text}", may_replace)
             self._targets.add(target / INCOMPLETE_NAME, "the mark of an incomplete folder", _always)
         else:
             self._check_suffix(item, target)
-            if may_replace is None and not self._outputs.force and record is not None and record.exists:
-                self._offer_to_resume(target)
+            if may_replace is None and not self._outputs.force:
+                self._explain_resume(target, record)
             role = "the result" if len(self._inputs) == 1 else "a result"
             self._targets.add(target, role, may_replace)
         labels = self._outputs.labels
@@ -278,11 +293,17 @@ class _Planner:
         else:
             self._targets.add_frames(labels, item.stem, ".png", "labels of frames", may_replace)
 
-    def _offer_to_resume(self, target: Path) -> None:
-        if os.path.lexists(target):
+    def _explain_resume(self, target: Path, record: RunRecord | None) -> None:
+        """Raises OutputError where the target exists, and --resume would help, or was meant to and cannot."""
+        if record is not None and record.exists and os.path.lexists(target):
             raise OutputError(
                 f"{target} exists and was kept; --resume continues that run, --force replaces its results, "
                 "or name another folder with -o"
+            )
+        if record is None and self._outputs.resume and os.path.lexists(target):
+            raise OutputError(
+                f"{target} exists and was kept; --resume continues runs of a folder or of several inputs, "
+                "not the result of one; replace it with --force"
             )
 
     def _check_suffix(self, item: Input, target: Path) -> None:
@@ -293,6 +314,14 @@ class _Planner:
             raise OutputError(
                 f"{target}: {what} are written as {_listed(known)}; choose one of these (-o FILE){frames}"
             )
+
+
+def _common_folder(inputs: Sequence[Input]) -> Path | None:
+    folders = [str(item.path.absolute().parent) for item in inputs if item.path is not None]
+    try:
+        return Path(os.path.commonpath(folders)) if folders else None
+    except ValueError:  # several drives
+        return None
 
 
 def _always(path: Path) -> bool:

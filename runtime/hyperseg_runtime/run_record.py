@@ -6,12 +6,15 @@ first line describes the run; each further line is one complete result, appended
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from hyperseg_runtime.errors import ModelError, OutputError
+from hyperseg_runtime.folder_lock import FolderLock
 from hyperseg_runtime.output_files import write_bytes, write_error
 
 RECORD_NAME = ".hyperseg-run.jsonl"
@@ -41,11 +44,12 @@ class RunRecord:
     """The record of one folder; empty where there is none."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / RECORD_NAME
+        self._path, self._lock = folder / RECORD_NAME, FolderLock(folder)
         self._maker: Maker | None = None
         self._started = 0
         self._forced = False
         self._complete: dict[str, Mapping[str, object]] = {}
+        self._unreadable = False
         self._read()
 
     @property
@@ -58,6 +62,9 @@ class RunRecord:
 
     def _read(self) -> None:
         try:
+            if not self._path.is_file():  # a pipe would be waited for
+                return
+            self._unreadable = self._path.stat().st_size > 0  # empty: that run was killed at its beginning
             lines = self._path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         except OSError:
             return
@@ -66,6 +73,7 @@ class RunRecord:
         started, made_with = head.get("started_ns"), head.get("made_with")
         if head.get("format") != _FORMAT or not isinstance(started, int) or not isinstance(made_with, dict):
             return
+        self._unreadable = False
         self._started, self._maker = started, made_with
         self._forced = any("forced" in entry for entry in entries)
         self._complete = {str(entry["result"]): entry for entry in entries if "result" in entry}
@@ -73,14 +81,29 @@ class RunRecord:
     def is_complete(self, target: Path, source: Path) -> bool:
         """Whether `target` is a complete result of `source` as this file is now."""
         entry = self._complete.get(target.name)
-        return entry is not None and entry == _entry(target, source)
+        now = _entry(target, source)
+        return entry is not None and now is not None and entry == {**now, "frames": entry.get("frames")}
+
+    def frames_of(self, target: Path) -> object:
+        """The number of frames of a complete result of a video."""
+        return self._complete.get(target.name, {}).get("frames")
 
     def made(self, path: Path) -> bool:
         """Whether the run of this record wrote an existing file, or was allowed to replace it (--force)."""
         try:
-            return self.exists and (self._forced or path.lstat().st_mtime_ns >= self._started)
+            status = path.lstat()  # a run writes no links, only through them
+            is_ours = not stat.S_ISLNK(status.st_mode) and status.st_mtime_ns >= self._started
+            return self.exists and (self._forced or is_ours)
         except OSError:
             return False
+
+    def check_readable(self) -> None:
+        """Raises OutputError where there is a record that says nothing."""
+        if self._unreadable:
+            raise OutputError(
+                f"{self._path} is damaged, or of another version of hyperseg-run, so --resume cannot tell which "
+                "results are complete; name another folder with -o, or replace the results with --force"
+            )
 
     def check(self, wanted: Maker) -> None:
         """Raises OutputError where the results were made with another model or other options."""
@@ -101,8 +124,27 @@ class RunRecord:
     def begin(self, wanted: Maker, force: bool) -> None:
         """Starts the record of a run; continues it where model and options are the same. Raises OutputError.
 
-        force: the run may replace files that were there before.
+        force: the run may replace files that were there before. Until `end`, no run with another model or other options
+        can begin here.
         """
+        if not self._lock.alone():
+            self._lock.share()
+            self._read()
+            if self._maker is None or not _same(self._maker, wanted):
+                raise OutputError(
+                    f"another hyperseg-run is writing to {self.folder}, with another model or other options; wait for "
+                    "its end, or name another folder with -o"
+                )
+        try:
+            self._begin(wanted, force)
+        finally:
+            self._lock.share()
+
+    def end(self) -> None:
+        """Lets other runs begin in the folder."""
+        self._lock.release()
+
+    def _begin(self, wanted: Maker, force: bool) -> None:
         try:
             if self._maker is not None and _same(self._maker, wanted):
                 if not self._path.read_bytes().endswith(b"\n"):  # cut off in its last line
@@ -114,15 +156,17 @@ class RunRecord:
             self._started = self._path.stat().st_mtime_ns  # by the clock that also times the results
             self._maker, self._complete = wanted, {}
             head = {"format": _FORMAT, "started_ns": self._started, "made_with": wanted}
-            self._append(json.dumps({**head, "forced": True} if force else head))
+            line = json.dumps({**head, "forced": True} if force else head) + "\n"
+            write_bytes(self._path, line.encode("ascii"), sync=False)  # whole or not at all, even when killed
         except OSError as error:
             raise write_error(self._path, error) from error
 
-    def add(self, target: Path, source: Path) -> None:
-        """Appends a complete result. Raises OutputError."""
+    def add(self, target: Path, source: Path, frames: int | None = None) -> None:
+        """Appends a complete result, with the number of its frames if it is a video's. Raises OutputError."""
         entry = _entry(target, source)
         if entry is None:
             return
+        entry["frames"] = frames
         self._complete[target.name] = entry
         try:
             self._append(json.dumps(entry))
@@ -135,8 +179,9 @@ class RunRecord:
 
     def discard_if_alone(self) -> None:
         """Deletes the record where the folder has nothing else."""
-        if [path.name for path in self.folder.iterdir()] == [RECORD_NAME]:
-            self._path.unlink()
+        with contextlib.suppress(OSError):  # somebody deleted the folder
+            if [path.name for path in self.folder.iterdir()] == [RECORD_NAME]:
+                self._path.unlink()
 
 
 def _entry(target: Path, source: Path) -> dict[str, object] | None:
@@ -168,5 +213,5 @@ def _same(one: Maker, other: Maker) -> bool:
 def _decoded(line: str) -> object:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -155,6 +155,16 @@ class Targets:
                 raise OutputError(
                     f"{path} exists and was kept ({role}); --force may replace it, or choose another folder"
                 )
+
+    def count_frames(self, folder: Path, stem: str, suffix: str) -> int:
+        """How many files STEM_000000.SUFFIX and so on there are."""
+        directory = self._folder(folder)
+        return len(directory.numbered.get(_fold(stem + suffix, directory), ()))
+
+    @property
+    def folders(self) -> Iterable[Path]:
+        """Those of `add_folder`."""
+        return self._new_folders.keys()
 
     def make_folders(self) -> list[Path]:
         """Creates the folders of `add_folder`; returns those that were missing, the innermost first."""

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.image_files import read_image
 from hyperseg_runtime.inputs import find_inputs
 from hyperseg_runtime.media import Kind, media_type
-from hyperseg_runtime.video.sources import read_image
 
 from .clips import images, write_clip
 from .conftest import Finished
@@ -226,7 +226,7 @@ def test_damaged_heif_images_are_one_line(tmp_path: Path, keep: int) -> None:
 
 def test_an_image_that_opencv_cannot_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + bytes(20))
-    with pytest.raises(InputError, match="JPEG XL; convert it"):
+    with pytest.raises(InputError, match="JPEG XL that is not read here; convert it"):
         read_image(tmp_path / "a.jxl")
 
 

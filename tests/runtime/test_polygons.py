@@ -199,7 +199,7 @@ def test_a_file_without_frames_and_names_that_are_not_utf_8(tmp_path: Path) -> N
     file = CocoFile(tmp_path / "odd.json", about)
     file.write("x", source_frame(0, Path('a"\n\udcff道.png')), CASES["diagonal"])
     file.close()
-    assert checked(tmp_path / "odd.json")["images"][0]["file_name"] == 'a"\n\udcff道.png'
+    assert checked(tmp_path / "odd.json")["images"][0]["file_name"] == 'a"\n\\xff道.png'
 
 
 def test_a_full_disk_leaves_no_damaged_file(tmp_path: Path) -> None:

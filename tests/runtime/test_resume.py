@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -130,6 +131,38 @@ def test_foreign_files_are_kept(hyperseg_run: Run, photos: Path) -> None:
     assert versions().keys() == {"b.png"} and Path("in.segmented/b.png").read_text() == "precious"
 
 
+@pytest.mark.parametrize("options", [("--labels", "labels"), ("--format", "png")])
+def test_a_video_without_some_of_its_frames_is_done_again(
+    hyperseg_run: Run, photos: Path, options: tuple[str, str]
+) -> None:
+    assert hyperseg_run("in", *options).code == 0
+    frame = Path("labels/d_000001.png") if options[0] == "--labels" else Path("in.segmented/d/d_000001.png")
+    frame.unlink()
+    done = hyperseg_run("in", *options, "--resume")
+    assert done.code == 0 and "3 of 4" in done.out
+    assert frame.is_file()
+
+
+def test_a_link_in_place_of_a_result_is_not_followed(hyperseg_run: Run, photos: Path) -> None:
+    assert hyperseg_run("in").code == 0
+    Path("precious.png").write_text("precious")
+    Path("in.segmented/a.png").unlink()
+    Path("in.segmented/a.png").symlink_to("../precious.png")
+    hyperseg_run("in", "--resume").failed_with("in.segmented/a.png exists and was kept")
+    assert Path("precious.png").read_text() == "precious"
+
+
+def test_one_result_is_not_continued(hyperseg_run: Run, photos: Path) -> None:
+    assert hyperseg_run("in/a.png", "--resume").code == 0
+    hyperseg_run("in/a.png", "--resume").failed_with("in/a.segmented.png exists", "not the result of one", "--force")
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(hyperseg_run: Run, photos: Path) -> None:
+    Path("in.segmented").mkdir()
+    os.mkfifo(Path("in.segmented") / RECORD)
+    hyperseg_run("in").failed_with(RECORD, "not a regular file")
+
+
 def test_files_that_cannot_be_continued(hyperseg_run: Run, photos: Path) -> None:
     hyperseg_run("in", "--resume", "--stats", "s.csv").failed_with("--resume cannot continue s.csv")
     done = hyperseg_run("in", "--resume", "--force")
@@ -139,9 +172,19 @@ def test_files_that_cannot_be_continued(hyperseg_run: Run, photos: Path) -> None
 def test_a_damaged_record_is_no_record(hyperseg_run: Run, photos: Path) -> None:
     assert hyperseg_run("in").code == 0
     before = versions()
-    for content in ("", "{}", "[]\n1\n", "\udcff\0", '{"format": 1, "started_ns": "x", "made_with": 3}'):
+    broken = (
+        "{}",
+        "[]\n1\n",
+        "\udcff\0",
+        "[" * 100_000,
+        '{"format": 1, "started_ns": "x", "made_with": 3}',
+        '{"format": 2}',
+    )
+    for content in broken:
         (Path("in.segmented") / RECORD).write_text(content, errors="surrogateescape")
-        hyperseg_run("in", "--resume").failed_with("exists and was kept")
+        hyperseg_run("in", "--resume").failed_with(RECORD, "damaged", "-o", "--force")
+    (Path("in.segmented") / RECORD).write_bytes(b"")  # killed at its beginning
+    hyperseg_run("in", "--resume").failed_with("exists and was kept")
     assert versions() == before
 
 

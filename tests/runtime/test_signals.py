@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 
+import click
 import pytest
-from hyperseg_runtime.cli.common import interrupt_on_signals
+from hyperseg_runtime.cli.common import execute, interrupt_on_signals
 from hyperseg_runtime.interrupt import GracefulInterrupt
 from hyperseg_street.cli import _interrupt_on_signals as street
 
@@ -39,6 +40,20 @@ def test_under_nohup_a_hang_up_is_ignored(prepare: Callable[[], None]) -> None:
     prepare()
     signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_ctrl_c_while_a_module_is_imported_is_no_missing_module(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def command() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error  # as pybind11 does
+
+    with pytest.raises(SystemExit) as ended:
+        execute(command, "hyperseg-run", [])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "hyperseg-run: error: interrupted\n"
 
 
 @pytest.mark.parametrize("number", [*SIGNALS, signal.SIGINT])

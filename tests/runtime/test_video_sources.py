@@ -140,13 +140,8 @@ def test_signals_while_a_pipe_is_silent(model: Path, tmp_path: Path, number: int
     content = write_numbered(tmp_path / "v.ts", replace(TS, sound=None), count=200).read_bytes()
     os.mkfifo(tmp_path / "fifo")
     feed(tmp_path / "fifo", content, keep_open=threading.Event())
-    script = "from hyperseg_runtime.cli.run import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, "fifo", "-o", "out.mp4", "--model", str(model)],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-    )
+    command = [sys.executable, "-m", "hyperseg_runtime.cli.run", "fifo", "-o", "out.mp4", "--model", str(model)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
     before, now = -1, 0
     while (now == 0 or now > before) and time.monotonic() < deadline:  # until it has done all that came

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -95,6 +95,18 @@ debug_option = click.option(
 )
 
 
+class FilePath(click.Path):
+    """A path that is not empty, which would be the working folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def output_option(text: str) -> Callable[[Function], Function]:
     """-o/--output with the command's own help text."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=text)
@@ -131,12 +143,17 @@ def _exit_code(command: click.Command, name: str, arguments: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except Exception as error:
+        if _was_interrupted(error):
+            complain(name, "interrupted")
+            return INTERRUPTED
         if "--debug" in arguments:
             traceback.print_exc()
         elif isinstance(error, (HyperSegError, click.ClickException)):
             complain(name, str(error))
         elif isinstance(error, FileNotFoundError) and _working_folder_is_gone():
             complain(name, "the working folder does not exist any more; change to another folder")
+        elif isinstance(error, MemoryError):
+            complain(name, "there is not enough memory; use smaller images, or a smaller --resolution")
         elif isinstance(error, ImportError):
             complain(name, extras.explain(error))
         else:
@@ -151,6 +168,13 @@ def _working_folder_is_gone() -> bool:
     except OSError:
         return True
     return False
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether the cause is Ctrl-C, which compiled modules turn into an ImportError while they are imported."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def interrupt_on_signals() -> None:

@@ -107,17 +107,15 @@ class _Command(click.Command):
 )
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=common.FilePath(),
     metavar="DIR",
     help="Also write each frame's labels as PNG with the model's palette. The pixels are class numbers: read them with "
     "PIL; OpenCV gives colours.",
 )
-@click.option(
-    "--stats", type=click.Path(path_type=Path), metavar="FILE", help="Also write class shares: .jsonl or .csv."
-)
+@click.option("--stats", type=common.FilePath(), metavar="FILE", help="Also write class shares: .jsonl or .csv.")
 @click.option(
     "--polygons",
-    type=click.Path(path_type=Path),
+    type=common.FilePath(),
     metavar="FILE",
     help="Also write exact polygons of all regions: .json, in COCO's format.",
 )

@@ -13,7 +13,6 @@ from types import TracebackType
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hyperseg_runtime import sidecar
@@ -22,7 +21,7 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.interrupt import GracefulInterrupt
 from hyperseg_runtime.media import Kind
-from hyperseg_runtime.names import shown
+from hyperseg_runtime.names import as_unicode, shown
 from hyperseg_runtime.output.class_selection import select_classes
 from hyperseg_runtime.output.coco import COCO_SUFFIX, CocoFile
 from hyperseg_runtime.output.frame_folder import FrameFolderSink, RecordSink
@@ -78,16 +77,16 @@ class RunSession:
             segmenter = stack.enter_context(self._open_model())
             for file in (segmenter.path, sidecar.path_of(segmenter.path)):
                 planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
-            stack.enter_context(planned.folders(lambda: maker(segmenter.path, self._made_with(segmenter))))
             interrupt = stack.enter_context(GracefulInterrupt())
+            stack.enter_context(planned.folders(lambda: maker(segmenter.path, self._made_with(segmenter))))
             metadata, look, stats, polygons = segmenter.metadata, self.look, None, None
             if self.classes is not None:
                 look = replace(look, classes=select_classes(self.classes, metadata.class_names))
             if self.stats is not None:
-                stats = StatsFile(self.stats, metadata.class_names)
+                stats = StatsFile(self.stats, metadata.class_names, self.force)
                 stack.callback(stats.close)
             if self.polygons is not None:
-                polygons = CocoFile(self.polygons, metadata, look.classes)
+                polygons = CocoFile(self.polygons, metadata, look.classes, planned.root, self.force)
                 stack.callback(polygons.close)
             for note in notes:
                 common.note(NAME, note)
@@ -100,7 +99,7 @@ class RunSession:
                     summary, outputs = self._run_task(task, segmenter, look, [*shared, *window], interrupt)
                 except HyperSegError as error:
                     common.report(NAME, error)
-                    records.append({"input": task.source, "error": str(error)})
+                    records.append({"input": as_unicode(task.source), "error": as_unicode(str(error))})
                     failed = True
                     continue
                 failed = failed or bool(summary.problems)
@@ -109,11 +108,16 @@ class RunSession:
                 if summary.interrupted:
                     break
             if self.as_json:
-                about = {"model": str(segmenter.path), "backend": segmenter.description, "notes": notes}
-                common.say(json.dumps({**about, "runs": records}, indent=2))
+                about = {"model": as_unicode(segmenter.path), "backend": segmenter.description}
+                common.say(json.dumps({**about, "notes": [*map(as_unicode, notes)], "runs": records}, indent=2))
         if interrupt.requested:
             return common.INTERRUPTED
         return common.FAILURE if failed else 0
+
+    @property
+    def _replace(self) -> bool:
+        """Whether files that another program creates meanwhile may be replaced. The plan has checked the others."""
+        return self.force or self.resume
 
     def _outputs(self, output: str | None) -> Outputs:
         """What the plan has to know. Raises OutputError."""
@@ -189,7 +193,7 @@ class RunSession:
             stack.callback(source.close)
             sinks = [main_sink]
             if self.labels is not None:
-                sinks.append(LabelSink(self.labels, segmenter.metadata.palette))
+                sinks.append(LabelSink(self.labels, segmenter.metadata.palette, self._replace))
             if isinstance(task, ImageTask):
                 shared = [*shared, RecordSink(task)]
             clock = StageClock()
@@ -206,35 +210,37 @@ class RunSession:
             ).run()
         if isinstance(task, VideoTask):
             if task.record is not None and not summary.interrupted and not summary.problems:
-                task.record.add(task.target, Path(task.source))
+                task.record.add(task.target, Path(task.source), summary.frames)
             return summary, [task.target] if task.target.exists() else []
         return summary, main_sink.written if isinstance(main_sink, ImageSink) else []
 
     def _open(self, task: Task, interrupt: GracefulInterrupt) -> tuple[FrameSource, Sink]:
         """The source of a task and the sink of its main output."""
         if isinstance(task, ImageTask):
-            return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(task.target_of)
+            return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(
+                task.target_of, self._replace
+            )
         if task.kind is Kind.CAMERA:
             camera = Camera(int(task.source), self.selection)
             if task.frames is None:
-                return camera, VideoSink(task.target, camera, None, self.selection)
-            return camera, FrameFolderSink(task.target, task.stem, task.frames, task.source)
+                return camera, VideoSink(task.target, camera, None, self.selection, self._replace)
+            return camera, FrameFolderSink(task.target, task.stem, task.frames, task.source, self._replace)
         reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
         if task.frames is not None:
-            return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source)
-        return reader, VideoSink(task.target, reader, reader.sound(), self.selection)
+            return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source, self._replace)
+        return reader, VideoSink(task.target, reader, reader.sound(), self.selection, self._replace)
 
 
 def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[str, object]:
     return {
-        "input": task.source,
-        "outputs": [str(path) for path in outputs],
+        "input": as_unicode(task.source),
+        "outputs": [as_unicode(path) for path in outputs],
         "frames": summary.frames,
         "seconds": round(summary.seconds, 4),
         "frames_per_second": round(summary.frames_per_second, 3),
         "interrupted": summary.interrupted,
-        "problems": list(summary.problems),
-        "notes": list(summary.notes),
+        "problems": [as_unicode(problem) for problem in summary.problems],
+        "notes": [as_unicode(note) for note in summary.notes],
         "stages": {stage.value: times.to_dict() for stage, times in summary.stages.items()},
     }
 
@@ -257,7 +263,7 @@ class _RunProgress:
     def __init__(self, source: FrameSource, clock: StageClock, visible: bool) -> None:
         self._clock = clock
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -268,7 +274,7 @@ class _RunProgress:
             transient=True,
         )
         self._task = self._progress.add_task(
-            escape(shown(Path(source.name).name[-24:])), total=source.expected_frames, rate="", stages=""
+            shown(Path(source.name).name[-24:]), total=source.expected_frames, rate="", stages=""
         )
         self._start: float | None = None
 

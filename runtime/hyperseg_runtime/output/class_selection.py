@@ -35,8 +35,8 @@ def _one(part: str, names: Sequence[str]) -> frozenset[int]:
         )
     by_folded = {_folded(name): name for name in names}
     close = difflib.get_close_matches(_folded(part), by_folded, n=1)
-    proposal = f"; did you mean {by_folded[close[0]]!r}?" if close else ";"
-    raise InputError(f"--classes: {part!r} is no class of the model{proposal} Its classes are {_listed(names)}")
+    proposal = f" (did you mean {by_folded[close[0]]!r}?)" if close else ""
+    raise InputError(f"--classes: {part!r} is no class of the model{proposal}; its classes are {_listed(names)}")
 
 
 def _named(text: str, names: Sequence[str]) -> frozenset[int]:

@@ -7,6 +7,7 @@ complete frame is kept, whatever ends the run.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.names import as_unicode
 from hyperseg_runtime.output.polygons import Region, regions
 from hyperseg_runtime.output_files import Draft, write_error
 from hyperseg_runtime.preprocess import Labels
@@ -29,8 +31,20 @@ class CocoFile:
     Category 1 is label 0, and so on: tools take category 0 for background.
     """
 
-    def __init__(self, path: Path, metadata: Metadata, classes: Iterable[int] | None = None) -> None:
-        """classes: the labels to write polygons of; None: all classes. Raises OutputError, as all methods do."""
+    def __init__(
+        self,
+        path: Path,
+        metadata: Metadata,
+        classes: Iterable[int] | None = None,
+        root: Path | None = None,
+        force: bool = True,
+    ) -> None:
+        """classes: the labels to write polygons of; None: all classes. Raises OutputError, as all methods do.
+
+        root: the folder that names of files are relative to; None: they are names only, which must differ.
+        force: whether to replace a file that was created meanwhile.
+        """
+        self._root, self._force = root, force
         self._path, self._draft = path, Draft(path)
         self._wanted = frozenset(range(metadata.num_classes) if classes is None else classes)
         self._images = self._annotations = 0
@@ -80,11 +94,23 @@ class CocoFile:
 
     def _image(self, source: str, frame: SourceFrame, labels: Labels) -> dict[str, Any]:
         height, width = labels.shape
-        name = frame.name if frame.path is None else frame.path.name
-        image = {"id": self._images + 1, "file_name": name, "height": height, "width": width, "source": source}
+        image = {
+            "id": self._images + 1,
+            "file_name": as_unicode(self._name(source, frame)),
+            "height": height,
+            "width": width,
+            "source": as_unicode(source),
+        }
         if frame.path is None:
             image |= {"frame": frame.index, "seconds": round(float(frame.time), 6)}
         return image
+
+    def _name(self, source: str, frame: SourceFrame) -> str:
+        name = frame.name if frame.path is None else frame.path.name
+        path = frame.path or Path(source)
+        if self._root is None or not path.is_file():  # a camera, a stream
+            return name
+        return Path(os.path.relpath(path.absolute().parent, self._root), name).as_posix()
 
     def close(self) -> None:
         """Completes the file with the frames that were written completely, unless writing failed."""
@@ -107,7 +133,7 @@ class CocoFile:
         shutil.copyfileobj(self._image_list, self._file)
         self._file.write(b"]}\n")
         self._file.close()
-        self._draft.publish()
+        self._draft.publish(replace=self._force)
 
     def _close_files(self) -> None:
         for file in (self._file, self._image_list):

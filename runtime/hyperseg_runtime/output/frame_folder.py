@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from hyperseg_runtime.names import shown
 from hyperseg_runtime.output.sinks import Result, Sink, write_image
 from hyperseg_runtime.output_files import write_bytes, write_error
 from hyperseg_runtime.planning import ImageTask
@@ -19,7 +20,9 @@ class FrameFolderSink(Sink):
     left there are deleted at the end.
     """
 
-    def __init__(self, folder: Path, stem: str, suffix: str, source: str) -> None:
+    def __init__(self, folder: Path, stem: str, suffix: str, source: str, replace: bool = True) -> None:
+        """replace: whether to replace files that were created meanwhile."""
+        self._replace = replace
         self._folder, self._stem, self._suffix, self._source = folder, stem, suffix, source
         self._mark = folder / INCOMPLETE_NAME
         self._older: set[str] = set()
@@ -30,13 +33,13 @@ class FrameFolderSink(Sink):
             self._older = set(numbered_files(self._folder, self._stem, self._suffix))
             self._explain("These are not all frames yet")
         name = numbered_name(self._stem, result.frame.index, self._suffix)
-        write_image(self._folder / name, result.rendered)
+        write_image(self._folder / name, result.rendered, self._replace)
         self._older.discard(name)
         self._count += 1
 
     def _explain(self, state: str) -> None:
-        text = f"{state} of {self._source}. To make all of them, run hyperseg-run again with --force.\n"
-        write_bytes(self._mark, text.encode("utf-8", "backslashreplace"), sync=False)
+        text = f"{state} of {shown(self._source)}. To make all of them, run hyperseg-run again with --force.\n"
+        write_bytes(self._mark, text.encode(), sync=False)
 
     def close(self, interrupted: bool = False) -> None:
         if self._count == 0:

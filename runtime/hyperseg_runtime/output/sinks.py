@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from hyperseg_runtime.output import label_png
 from hyperseg_runtime.output.coco import CocoFile
 from hyperseg_runtime.output.stats import StatsFile
 from hyperseg_runtime.output.windows import missing_for_windows
-from hyperseg_runtime.output_files import write_bytes
+from hyperseg_runtime.output_files import check_target, write_bytes
 from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame, VideoSource
@@ -35,6 +36,10 @@ class Result:
     rendered: Frame
 
 
+class SkippedFrameError(Exception):
+    """A frame that cannot be written, while others can."""
+
+
 class Sink:
     """Takes the frames of a run one by one, then is closed, or aborted after an error."""
 
@@ -42,7 +47,7 @@ class Sink:
     """What the output does not have although it is complete otherwise, one line each; known after `close`."""
 
     def write(self, result: Result) -> None:
-        """Raises OutputError, or WindowClosedError to end the run."""
+        """Raises OutputError, SkippedFrameError, or WindowClosedError to end the run."""
         raise NotImplementedError
 
     def close(self, interrupted: bool = False) -> None:
@@ -55,8 +60,14 @@ class Sink:
 class VideoSink(Sink):
     """A video of all frames; created with the first frame, whose size it takes."""
 
-    def __init__(self, path: Path, source: VideoSource, sound: SoundTrack | None, selection: Selection) -> None:
-        """sound: what to carry over, cut to `selection`."""
+    def __init__(
+        self, path: Path, source: VideoSource, sound: SoundTrack | None, selection: Selection, replace: bool = True
+    ) -> None:
+        """sound: what to carry over, cut to `selection`.
+
+        replace: whether to replace a file that was created meanwhile.
+        """
+        self._replace = replace
         self._path, self._source = path, source
         self._sound, self._selection = sound, selection
         self._writer: VideoWriter | None = None
@@ -81,6 +92,9 @@ class VideoSink(Sink):
     def close(self, interrupted: bool = False) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
+            if not self._replace and os.path.lexists(self._path):
+                writer.abort()
+                check_target(self._path, force=False)
             cut_off = interrupted or self._selection.max_frames is not None
             writer.close(self._end if cut_off else None)
             self.notes = writer.notes
@@ -93,20 +107,32 @@ class VideoSink(Sink):
 class ImageSink(Sink):
     """An image file for each frame."""
 
-    def __init__(self, targets: Mapping[Path, Path]) -> None:
-        """targets: from an input image's path to that of its result."""
-        self._targets = targets
+    def __init__(self, targets: Mapping[Path, Path], replace: bool = True) -> None:
+        """targets: from an input image's path to that of its result.
+
+        replace: whether to replace files that were created meanwhile.
+        """
+        self._targets, self._replace = targets, replace
         self.written: list[Path] = []
 
     def write(self, result: Result) -> None:
         assert result.frame.path is not None
         target = self._targets[result.frame.path]
-        write_image(target, result.rendered)
+        try:
+            content = encoded_image(target, result.rendered)
+        except OutputError as error:
+            raise SkippedFrameError(str(error)) from error
+        write_bytes(target, content, sync=False, replace=self._replace)
         self.written.append(target)
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Writes uint8 [h, w, 3] BGR or [h, w] in the format of the suffix, atomically. Raises OutputError."""
+def write_image(path: Path, image: NDArray[np.uint8], replace: bool = True) -> None:
+    """Writes an image as `encoded_image` does, atomically. Raises OutputError."""
+    write_bytes(path, encoded_image(path, image), sync=False, replace=replace)
+
+
+def encoded_image(path: Path, image: NDArray[np.uint8]) -> bytes:
+    """Encodes uint8 [h, w, 3] BGR or [h, w] in the format of the path's suffix. Raises OutputError."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise OutputError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}; choose one of these (-o FILE)")
     try:
@@ -114,19 +140,23 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     except cv2.error as error:
         raise OutputError(f"{path}: OpenCV cannot write this image as {path.suffix} ({error.err})") from error
     if not done:
-        raise OutputError(f"{path}: OpenCV cannot write this image as {path.suffix}; choose .png")
-    write_bytes(path, content.tobytes(), sync=False)
+        raise OutputError(
+            f"{path}: OpenCV cannot write {image.shape[1]}x{image.shape[0]} pixels as {path.suffix}; name a .png (-o), "
+            "with this image as the only input"
+        )
+    return content.tobytes()
 
 
 class LabelSink(Sink):
     """A PNG of class indices for each frame: FOLDER/NAME.png, 8 bits, shown in the palette's colours."""
 
-    def __init__(self, folder: Path, palette: Sequence[tuple[int, int, int]]) -> None:
-        self._folder, self._palette = folder, palette
+    def __init__(self, folder: Path, palette: Sequence[tuple[int, int, int]], replace: bool = True) -> None:
+        """replace: whether to replace files that were created meanwhile."""
+        self._folder, self._palette, self._replace = folder, palette, replace
 
     def write(self, result: Result) -> None:
         content = label_png.encode(result.labels, self._palette)
-        write_bytes(self._folder / f"{result.frame.name}.png", content, sync=False)
+        write_bytes(self._folder / f"{result.frame.name}.png", content, sync=False, replace=self._replace)
 
 
 class PolygonSink(Sink):

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg_runtime.names import as_unicode
 from hyperseg_runtime.output_files import Draft, write_error
 from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.video.sources import SourceFrame
@@ -23,12 +24,13 @@ STATS_SUFFIXES = (".jsonl", ".json", ".csv")
 class StatsFile:
     """Class shares of every frame, as JSON lines or CSV; the file gets its name on `close`."""
 
-    def __init__(self, path: Path, class_names: tuple[str, ...]) -> None:
-        """Raises OutputError, as all methods do."""
+    def __init__(self, path: Path, class_names: tuple[str, ...], force: bool = True) -> None:
+        """force: whether to replace a file that was created meanwhile. Raises OutputError, as all methods do."""
         self._path, self._draft, self._names = path, Draft(path), _distinguished(class_names)
+        self._force = force
         self._csv = path.suffix.lower() == ".csv"
         try:
-            # Names of files need not be valid UTF-8; they are written as they are.
+            # CSV has names that are not valid UTF-8 as they are; JSON cannot.
             self._file: TextIO = self._draft.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         except OSError as error:
             raise write_error(path, error) from error
@@ -42,7 +44,9 @@ class StatsFile:
             self._write_row([source, frame.index, seconds, *shares])
             return
         named = dict(zip(self._names, shares, strict=True))
-        self._write(json.dumps({"source": source, "frame": frame.index, "seconds": seconds, "shares": named}) + "\n")
+        self._write(
+            json.dumps({"source": as_unicode(source), "frame": frame.index, "seconds": seconds, "shares": named}) + "\n"
+        )
 
     def _write_row(self, row: list[object] | list[str]) -> None:
         line = io.StringIO()
@@ -58,7 +62,7 @@ class StatsFile:
     def close(self) -> None:
         try:
             self._file.close()
-            self._draft.publish()
+            self._draft.publish(replace=self._force)
         except OSError as error:
             self._draft.discard()
             raise write_error(self._path, error) from error

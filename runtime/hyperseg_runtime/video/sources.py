@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,9 +13,8 @@ import cv2
 import numpy as np
 
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.media import GIF, HEIF, PNG, media_type
+from hyperseg_runtime.image_files import read_image
 from hyperseg_runtime.preprocess import Frame, Size
-from hyperseg_runtime.video.heif import read_heif
 
 
 @dataclass(frozen=True)
@@ -131,60 +129,6 @@ class ImageReader:
 
     def close(self) -> None:
         pass
-
-
-def read_image(path: Path) -> Frame:
-    """uint8 [h, w, 3] BGR, upright by its EXIF rotation; grey, 16-bit and alpha are converted. Raises InputError."""
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    if content.size == 0:
-        raise InputError(f"{path} is empty (0 bytes)")
-    head = content[:16].tobytes()
-    if HEIF.signature.match(head):
-        return read_heif(path, content.tobytes())
-    if PNG.signature.match(head) and not _is_whole_png(content.data):
-        raise InputError(f"{path} is truncated or damaged")  # libpng would print lines of its own
-    try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise InputError(f"{path} is not an image that OpenCV can read ({error.err})") from error
-    if image is None and GIF.signature.match(head):
-        return _first_frame(path)
-    if image is None:
-        known = media_type(path)
-        if known is not None and not known.always_readable:
-            raise InputError(f"{path} is damaged, or this OpenCV does not read {known.name}; convert it to PNG or JPEG")
-        raise InputError(f"{path} is not an image, or it is damaged")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def _is_whole_png(content: memoryview) -> bool:
-    """Whether all chunks are there and have their checksums (PNG specification, third edition, section 5)."""
-    at = 8
-    while at + 12 <= len(content):
-        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
-        if int.from_bytes(content[end : end + 4], "big") != zlib.crc32(content[at + 4 : end]):
-            return False
-        if bytes(content[at + 4 : at + 8]) == b"IEND":
-            return True
-        at = end + 4
-    return False
-
-
-def _first_frame(path: Path) -> Frame:
-    """By FFmpeg; OpenCV reads GIF since 4.11."""
-    import av
-    from av.error import FFmpegError
-
-    av.logging.set_level(None)
-    try:
-        with av.open(f"file:{path.absolute()}") as container:
-            frame = next(container.decode(video=0))
-            return np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
-    except (FFmpegError, StopIteration, IndexError) as error:
-        raise InputError(f"{path} is not an image, or it is damaged") from error
 
 
 class Camera:
