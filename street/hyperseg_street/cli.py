@@ -70,8 +70,7 @@ def _interrupt_on_signals() -> None:
 @click.option("--clip", "clip_option", hidden=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a dataset to this folder.")
 @click.option(
-    "--pictures",
-    "images",
+    "--images",
     type=click.IntRange(min=1),
     default=_IMAGES,
     show_default=True,

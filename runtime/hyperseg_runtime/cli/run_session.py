@@ -248,7 +248,8 @@ def _report(summary: JobSummary, outputs: Sequence[Path]) -> None:
     )
     stopped = ", interrupted" if summary.interrupted else ""
     rate = f"{summary.frames_per_second:.2f} frames/s{stopped}"
-    common.say(f"{summary.frames} frames in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
+    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    common.say(f"{frames} in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
 
 
 class _RunProgress:
