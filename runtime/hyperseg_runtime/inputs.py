@@ -154,14 +154,14 @@ def _not_a_file(text: str, outputs: Sequence[Path]) -> list[Input]:
 
 def _proposal(text: str) -> str:
     """What to name instead of a missing file: a file beside where it would be, if one has a similar name."""
-    folder, name = os.path.split(text)
+    path = Path(text)
     try:
-        names = [entry for entry in os.listdir(folder or ".") if not entry.startswith(".")] if name else []
+        names = sorted(file.name for file in path.parent.iterdir() if file.name[0] != ".") if path.name else []
     except (OSError, ValueError):  # ValueError: a NUL in the name
         names = []
-    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.75)
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     if close:
-        return f"did you mean {os.path.join(folder, close[0])}?"
+        return f"did you mean {path.with_name(close[0])}?"
     return "name an image, a video or a folder (the result is named with -o)"
 
 

@@ -111,6 +111,7 @@ class RunSession:
             if self.as_json:
                 about = {"model": str(segmenter.path), "backend": segmenter.description, "notes": notes}
                 common.say(json.dumps({**about, "runs": records}, indent=2))
+        self._name_outputs()
         if interrupt.requested:
             return common.INTERRUPTED
         return common.FAILURE if failed else 0
@@ -162,6 +163,12 @@ class RunSession:
             common.note(NAME, note)
         if not self.as_json:
             _report(summary, outputs)
+
+    def _name_outputs(self) -> None:
+        """Names what was written besides the rendered images."""
+        for what, path in {"labels": self.labels, "statistics": self.stats, "polygons": self.polygons}.items():
+            if path is not None and path.exists():
+                self._say(f"-> {shown(path)} ({what})")
 
     def _say(self, text: str) -> None:
         if not self.as_json:
