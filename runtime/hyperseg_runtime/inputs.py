@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import stat
@@ -150,7 +151,20 @@ def _not_a_file(text: str, outputs: Sequence[Path]) -> list[Input]:
         return _glob(text, outputs if "**" in text else ())
     if text and os.path.lexists(text):
         raise InputError(f"{text} is a link to something that does not exist")
-    raise InputError(f"{text if text.strip() else repr(text)} does not exist")
+    raise InputError(f"{text if text.strip() else repr(text)} does not exist; {_proposal(text)}")
+
+
+def _proposal(text: str) -> str:
+    """What to name instead of a missing file: a file beside where it would be, if one has a similar name."""
+    path = Path(text)
+    try:
+        names = sorted(file.name for file in path.parent.iterdir() if file.name[0] != ".") if path.name else []
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        names = []
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    if close:
+        return f"did you mean {path.with_name(close[0])}?"
+    return "name an image, a video or a folder (the result is named with -o)"
 
 
 def _status(text: str) -> os.stat_result | None:

@@ -118,7 +118,9 @@ class RunRecord:
         before, now = _options(self._maker), _options(wanted)
         different = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         if different:
-            shown = ", ".join(f"{name}: {before.get(name)} there, {now.get(name)} now" for name in different)
+            shown = ", ".join(
+                f"{name}: {_value(before.get(name))} there, {_value(now.get(name))} now" for name in different
+            )
             raise OutputError(f"{self.folder} has results of other options ({shown}); repeat those, {remedy}")
 
     def begin(self, wanted: Maker, force: bool) -> None:
@@ -204,6 +206,17 @@ def _entry(target: Path, source: Path) -> dict[str, object] | None:
 def _options(made_with: Maker) -> Mapping[str, object]:
     options = made_with.get("options")
     return options if isinstance(options, dict) else {}
+
+
+def _value(value: object) -> str:
+    """An option's value as a user writes it."""
+    if value is None:
+        return "not given"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return ",".join(str(part) for part in value)
+    return str(value)
 
 
 def _same(one: Maker, other: Maker) -> bool:

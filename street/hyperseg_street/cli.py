@@ -87,8 +87,8 @@ class _Command(click.Command):
 @click.option("--clip", "clip_option", hidden=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Write a dataset to this folder.")
 @click.option(
-    "--pictures",
-    "images",
+    "--images",
+    "--pictures",  # its former name
     type=click.IntRange(min=1),
     default=_IMAGES,
     show_default=True,

@@ -96,6 +96,7 @@ def test_results_of_another_model_or_option_are_never_mixed(hyperseg_run: Run, p
     hyperseg_run("in", "--resume", "--model", other).failed_with("another model", "other.onnx", "-o", "--force")
     for option in (("--style", "mask"), ("--alpha", "0.25"), ("--every", "2"), ("--labels", "l"), ("--format", "mkv")):
         hyperseg_run("in", "--resume", *option).failed_with("other options", option[0].lstrip("-")[:5], "-o")
+    hyperseg_run("in", "--resume", "--labels", "l").failed_with("labels: not given there, l now")
     assert versions() == before
     assert hyperseg_run("in", "--model", other, "--force").code == 0
     hyperseg_run("in", "--resume").failed_with("another model (other.onnx)")

@@ -41,6 +41,26 @@ def test_missing_empty_and_foreign_files(hyperseg_run: Run, tmp_path: Path) -> N
     assert not list(tmp_path.glob("*segmented*"))
 
 
+def test_a_misspelt_input_is_proposed(hyperseg_run: Run) -> None:
+    Path("videos").mkdir()
+    (Path("videos") / "street.mp4").touch()
+    hyperseg_run("videos/stret.mp4").failed_with("videos/stret.mp4 does not exist", "did you mean videos/street.mp4?")
+    hyperseg_run("video/street.mp4").failed_with("does not exist", "-o")
+    hyperseg_run("vidoes").failed_with("did you mean videos?")
+    hyperseg_run("videos\0").failed_with("does not exist")
+    hyperseg_run("").failed_with("'' does not exist", "-o")
+
+
+def test_a_misspelt_place_of_the_legend_is_no_input(hyperseg_run: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    for place in ("bottomright", "Top-Left", "top_right", "bottom"):
+        done = hyperseg_run(clip, "--legend", place, "-o", "o.mp4")
+        assert done.code == 2 and len(done.err.splitlines()) == 1
+        assert place in done.err and "the places are top-left" in done.err
+    Path("bottomright").mkdir()
+    hyperseg_run("--legend", "bottomright").failed_with("has no image and no video")
+
+
 def test_sound_without_images(hyperseg_run: Run) -> None:
     with av.open("sound.mp4", "w") as container:
         stream = container.add_stream("aac", rate=16_000)

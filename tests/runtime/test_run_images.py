@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,17 @@ def test_one_image(hyperseg_run: Run, tmp_path: Path) -> None:
     again = hyperseg_run("a.png")
     again.failed_with("a.segmented.png exists", "--force")
     assert hyperseg_run("a.png", "--force").code == 0
+
+
+def test_the_output_names_every_file_that_was_written(hyperseg_run: Run, tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png")
+    options = ("--labels", "l", "--stats", "s.csv", "--polygons", "p.json")
+    done = hyperseg_run("a.png", *options)
+    assert done.code == 0, done
+    lines = done.out.splitlines()
+    assert lines[-4:] == ["-> a.segmented.png", "-> l (labels)", "-> s.csv (statistics)", "-> p.json (polygons)"]
+    assert lines[-5].startswith("1 frame in ")
+    json.loads(hyperseg_run("a.png", *options, "--force", "--json").out)  # and nothing else on stdout
 
 
 def test_a_folder_with_a_video_in_it(hyperseg_run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -40,6 +42,12 @@ def seconds(text: str) -> Fraction:
 LEGEND_PLACES = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 
+def _misspelt_place(text: str) -> bool:
+    """Whether the word after --legend, which may be an input, is more likely a place: no file, and nearly one."""
+    near = difflib.get_close_matches(text.lower(), LEGEND_PLACES, n=1, cutoff=0.7)
+    return bool(near) and not os.path.lexists(text)
+
+
 class _Command(click.Command):
     """Lets --legend stand without its value, also before an input, which click would take for the value."""
 
@@ -47,6 +55,13 @@ class _Command(click.Command):
         options = args[: args.index("--")] if "--" in args else args
         for place, (option, following) in enumerate(zip(options, [*options, ""][1:], strict=True)):
             if option == "--legend" and following not in (*LEGEND_PLACES, "off"):
+                if _misspelt_place(following):
+                    places = ", ".join(LEGEND_PLACES)
+                    raise click.BadOptionUsage(
+                        option,
+                        f"--legend {following}: no such place and no such file; the places are {places} and off",
+                        ctx,
+                    )
                 options[place] = f"--legend={LEGEND_PLACES[0]}"
         return super().parse_args(ctx, options + args[len(options) :])
 

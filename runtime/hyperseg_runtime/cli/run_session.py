@@ -110,6 +110,7 @@ class RunSession:
             if self.as_json:
                 about = {"model": as_unicode(segmenter.path), "backend": segmenter.description}
                 common.say(json.dumps({**about, "notes": [*map(as_unicode, notes)], "runs": records}, indent=2))
+        self._name_outputs()
         if interrupt.requested:
             return common.INTERRUPTED
         return common.FAILURE if failed else 0
@@ -166,6 +167,12 @@ class RunSession:
             common.note(NAME, note)
         if not self.as_json:
             _report(summary, outputs)
+
+    def _name_outputs(self) -> None:
+        """Names what was written besides the rendered images."""
+        for what, path in {"labels": self.labels, "statistics": self.stats, "polygons": self.polygons}.items():
+            if path is not None and path.exists():
+                self._say(f"-> {shown(path)} ({what})")
 
     def _say(self, text: str) -> None:
         if not self.as_json:
@@ -254,7 +261,8 @@ def _report(summary: JobSummary, outputs: Sequence[Path]) -> None:
     )
     stopped = ", interrupted" if summary.interrupted else ""
     rate = f"{summary.frames_per_second:.2f} frames/s{stopped}"
-    common.say(f"{summary.frames} frames in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
+    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    common.say(f"{frames} in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
 
 
 class _RunProgress:
