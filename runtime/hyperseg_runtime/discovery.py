@@ -175,7 +175,8 @@ def _knowledge(shipped: Path) -> str:
     """What the network can tell apart, from its metadata."""
     metadata = Metadata.from_properties(read_properties(shipped), str(shipped))
     dataset = str((metadata.config or {}).get("dataset", "") or metadata.preset or "its training set")
-    classes = ", ".join(metadata.class_names)
+    first = ", ".join(metadata.class_names[:3])
+    classes = first if metadata.num_classes <= 3 else f"{first}, ..."
     return f"it knows only the {metadata.num_classes} classes of {_DATASETS.get(dataset, dataset)}: {classes}"
 
 

@@ -140,7 +140,7 @@ def test_a_video_without_some_of_its_frames_is_done_again(
     frame = Path("labels/d_000001.png") if options[0] == "--labels" else Path("in.segmented/d/d_000001.png")
     frame.unlink()
     done = hyperseg_run("in", *options, "--resume")
-    assert done.code == 0 and "3 of 4" in done.out
+    assert done.code == 0 and "3 of 4" in done.err
     assert frame.is_file()
 
 
