@@ -119,8 +119,10 @@ def _by_ffmpeg(path: Path, known: MediaType) -> Frame:
     try:
         if not known.always_readable:
             with av.open(f"file:{path.absolute()}") as container:
-                frame = next(container.decode(video=0))
-                return np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
+                stream = container.streams.video[0]
+                if stream.codec_context is not None:  # decoding without one would crash PyAV 14
+                    frame = next(container.decode(stream))
+                    return np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
     except (FFmpegError, StopIteration, IndexError, ValueError):
         pass
     raise InputError(

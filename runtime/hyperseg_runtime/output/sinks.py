@@ -137,14 +137,15 @@ def encoded_image(path: Path, image: NDArray[np.uint8]) -> bytes:
         raise OutputError(f"{path}: images are written as {', '.join(IMAGE_SUFFIXES)}; choose one of these (-o FILE)")
     try:
         done, content = cv2.imencode(path.suffix.lower(), image)
+        if done:
+            return content.tobytes()
+        reason = ""
     except cv2.error as error:
-        raise OutputError(f"{path}: OpenCV cannot write this image as {path.suffix} ({error.err})") from error
-    if not done:
-        raise OutputError(
-            f"{path}: OpenCV cannot write {image.shape[1]}x{image.shape[0]} pixels as {path.suffix}; name a .png (-o), "
-            "with this image as the only input"
-        )
-    return content.tobytes()
+        reason = f" ({error.err})"
+    raise OutputError(
+        f"{path}: OpenCV cannot write {image.shape[1]}x{image.shape[0]} pixels as {path.suffix}{reason}; "
+        "name a .png (-o), with this image as the only input"
+    )
 
 
 class LabelSink(Sink):
