@@ -43,7 +43,7 @@ class ModelPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         shortened = isinstance(value, str) and os.sep in value and path.name == str(path) and not path.suffix
         return Path.cwd() / path if shortened else path
 
