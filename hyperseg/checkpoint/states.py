@@ -216,10 +216,11 @@ def choose(states: Sequence[State], name: str | None, note: Note, usual: frozens
         CheckpointError: several networks fit, or none; the message lists them.
     """
     if name is not None:
-        fitting = [s for s in states if s.name == name] or [s for s in states if s.name.endswith(f".{name}")]
+        # An empty name, as of a shell variable that is not set, would end "."
+        fitting = [s for s in states if s.name == name] or [s for s in states if name and s.name.endswith(f".{name}")]
         if len(fitting) != 1:
             some = "several of its state dicts are" if fitting else "none of its state dicts is"
-            raise CheckpointError(f"{some} named {name}; it has {_listed(fitting or states)}")
+            raise CheckpointError(f"{some} named {name or repr(name)}; it has {_listed(fitting or states)}")
         return fitting[0]
     distinct = _distinct(states)
     if len(distinct) == 1:

@@ -34,7 +34,7 @@ def memory_limit(root: Path = _ROOT) -> int | None:
 
 def stopped_seconds(root: Path = _ROOT) -> float | None:
     """Time for which the CPU quota of a group has stopped its processes so far, the largest of the groups; None without
-    quotas."""
+    quotas. The kernel adds up the CPUs (unthrottle_cfs_rq in kernel/sched/fair.c): it may exceed the time elapsed."""
     found = [1e-6 * value for folder in _folders(root, _UNIFIED) for value in _stat(folder, "throttled_usec")]
     found += [1e-9 * value for folder in _folders(root, "cpu") for value in _stat(folder, "throttled_time")]
     return max(found, default=None)

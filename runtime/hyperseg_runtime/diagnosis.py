@@ -153,8 +153,7 @@ def _model(folder: Path | None) -> Finding:
     except AmbiguousModelError as error:
         return Finding("model", Verdict.AMBIGUOUS, str(error))
     except Exception as error:  # of a half-installed GPU stack too
-        verdict = Verdict.BROKEN if isinstance(error, HyperSegError) else Verdict.MISSING
-        return Finding("model", verdict, str(error) if isinstance(error, HyperSegError) else _one_line(error))
+        return Finding("model", Verdict.BROKEN, str(error) if isinstance(error, HyperSegError) else _one_line(error))
     return Finding("model", Verdict.OK, f"{found.path} ({found.reason})")
 
 

@@ -127,7 +127,8 @@ def stale_export(model: Path, metadata: Metadata) -> str | None:
 def _options_of_export(model: Path, checkpoint: Path, metadata: Metadata) -> str:
     """The options that write an ONNX file of this name, precision and resolution again, as far as it records them."""
     spec, config = metadata.input, metadata.config or {}
-    usual = list(config.get("resolution") or ()) in ([], [spec.height, spec.width])
+    own = config.get("resolution")  # of any type, as everything in a file that may come from anywhere
+    usual = not isinstance(own, (list, tuple)) or list(own) in ([], [spec.height, spec.width])
     options = {
         quote(model.name): model.name != f"{without_suffix(checkpoint)}.onnx",
         "--fp16": metadata.precision is Precision.FLOAT16,

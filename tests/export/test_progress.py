@@ -36,6 +36,18 @@ def test_without_a_terminal_only_notes_are_written(capfd: pytest.CaptureFixture[
     assert capfd.readouterr() == ("", "[bold] a note\n")
 
 
+def test_a_stage_that_is_not_divided_is_not_shown_as_zero_percent() -> None:
+    with StageDisplay("loading") as display:
+        stages = Stages(2, display.show)
+        stages.begin("comparing")
+        stages.images(2, 2)
+        (task,) = display._bar.tasks
+        assert (task.total, task.completed) == (1, 0.5)
+        stages.begin("writing")
+        (task,) = display._bar.tasks
+        assert (task.total, task.completed) == (None, 0)
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals here")
 def test_a_terminal_without_a_cursor_gets_a_line_for_each_stage() -> None:
     parent, child = os.openpty()

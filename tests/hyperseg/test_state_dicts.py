@@ -139,6 +139,8 @@ def test_a_named_state_is_taken() -> None:
     assert chosen(NETWORK, ".")[0] == NETWORK
     with pytest.raises(CheckpointError, match=r"none of its state dicts is named pupil; it has state_dict\.teacher"):
         chosen(content, "pupil")
+    with pytest.raises(CheckpointError, match=r"none of its state dicts is named ''; it has \. \(3 entries\), ema"):
+        chosen({**NETWORK, "ema": OTHER}, "")
 
 
 def test_inner_wrappers_of_some_entries_only_stay() -> None:

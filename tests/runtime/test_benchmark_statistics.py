@@ -13,6 +13,7 @@ from hyperseg_runtime.benchmark.measure import Series, measure
 from hyperseg_runtime.benchmark.protocols import Protocol
 from hyperseg_runtime.benchmark.record import Record
 from hyperseg_runtime.benchmark.statistics import Distribution, Groups, ratios, two_groups
+from hyperseg_runtime.benchmark.tables import side_by_side
 from hyperseg_runtime.errors import ModelError
 
 
@@ -49,7 +50,8 @@ def test_a_batch_counts_all_its_images() -> None:
     ("ms", "groups"),
     [
         ([100, 101, 99] * 10 + [150, 151, 149] * 4, Groups(30, 100, 12, 150)),
-        ([150, 100] * 3, Groups(3, 100, 3, 150)),
+        ([150, 100] * 5, Groups(5, 100, 5, 150)),
+        ([150, 100] * 4, None),
         ([100.0] * 30, None),
         ([100, 101, 99] * 10 + [105, 106, 104] * 10, None),  # apart, but by less than 10 %
         ([100, 101, 99] * 10 + [900] * 2, None),  # outliers
@@ -57,7 +59,7 @@ def test_a_batch_counts_all_its_images() -> None:
         ([100.0, 200.0], None),
         ([100.0], None),
     ],
-    ids=["two", "six runs", "equal", "near", "outliers", "uniform", "two runs", "one run"],
+    ids=["two", "ten runs", "eight runs", "equal", "near", "outliers", "uniform", "two runs", "one run"],
 )
 def test_two_groups(ms: list[float], groups: Groups | None) -> None:
     assert two_groups(ms) == groups
@@ -66,12 +68,13 @@ def test_two_groups(ms: list[float], groups: Groups | None) -> None:
 
 def test_one_group_is_seldom_taken_for_two() -> None:
     rng = np.random.default_rng(0)
-    shapes: list[Callable[[], np.ndarray]] = [
-        lambda: rng.normal(100, 15, 50),
-        lambda: 100 * rng.lognormal(0, 0.2, 50),
-        lambda: 100 + rng.exponential(30, 50),
+    shapes: list[Callable[[int], np.ndarray]] = [
+        lambda runs: rng.normal(100, 15, runs),
+        lambda runs: 100 * rng.lognormal(0, 0.2, runs),
+        lambda runs: 100 + rng.exponential(30, runs),
     ]
-    assert sum(two_groups(shape()) is not None for shape in shapes for _ in range(100)) <= 6
+    for runs in (6, 10, 50):
+        assert sum(two_groups(shape(runs)) is not None for shape in shapes for _ in range(100)) <= 9
 
 
 def test_drift() -> None:
@@ -105,6 +108,16 @@ def test_ratios_compare_the_rounds_that_both_have_and_times_of_an_image() -> Non
     assert ratios([]) == []
 
 
+def test_a_table_of_ratios_names_each_baseline() -> None:
+    """After a failure of the first model, the others are compared with the second."""
+    a, b, c = (distribution([ms] * 5, name) for name, ms in (("a", 100.0), ("b", 50.0), ("c", 200.0)))
+    table = side_by_side(Record([], 0, 5, 1, ratios=ratios([a, b])))
+    assert table is not None and (table.title, table.rows[0][0]) == ("Relative to a", "b")
+    table = side_by_side(Record([], 0, 5, 1, ratios=[*ratios([a, b]), *ratios([b, c])]))
+    assert table is not None and "Relative to" not in table.title
+    assert [row[0] for row in table.rows] == ["b, relative to a", "c, relative to b"]
+
+
 GPU = GpuSummary(3, 1200, 900, 1980, 2600, 300, 350, 88, ("temperature",))
 
 
@@ -113,7 +126,7 @@ GPU = GpuSummary(3, 1200, 900, 1980, 2600, 300, 350, 88, ("temperature",))
     [
         (Conditions(9, other_cpus=1.25), "likely cause: other processes kept 1.2 CPUs busy"),
         (Conditions(9, stolen=0.2), "likely cause: other virtual machines took 20% of the CPUs"),
-        (Conditions(9, stopped=0.5), "likely cause: the container's CPU quota stopped the process for 50%"),
+        (Conditions(9, stopped=0.5), "likely cause: the container's CPU quota stopped the process for up to 50%"),
         (Conditions(9, gpu=GPU), "likely cause: the GPU lowered its clocks (temperature)"),
         (Conditions(9, 0.01, 0.001, 0.0), "no other load was seen, so perhaps"),
         (None, "no other load was seen, so perhaps"),
@@ -180,6 +193,8 @@ def test_other_load_is_what_this_process_did_not_use(monkeypatch: pytest.MonkeyP
     read = iter([Counters(100, 50, 1, 10, 0), Counters(110, 65, 3, 20, 1), None])
     conditions = Watch(counters=lambda: next(read)).end()
     assert (conditions.other_cpus, conditions.stolen, conditions.stopped) == (0.5, 0.1, 0.1)
+    read = iter([Counters(100, 50, 1, 10, 0), Counters(110, 65, 3, 20, 35)])
+    assert Watch(counters=lambda: next(read)).end().stopped == 1, "the kernel adds up the CPUs"
     read = iter([Counters(100, 50, 1, 10, 0), Counters(100.5, 65, 3, 20, 1)])
     assert Watch(counters=lambda: next(read)).end().other_cpus is None, "too short for the kernel's counters"
 

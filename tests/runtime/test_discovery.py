@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from hyperseg_runtime.metadata import KEY
 from .model_folders import (
     CHECKPOINT,
     MACHINE,
+    META,
     Make,
     damaged,
     data,
@@ -195,6 +198,17 @@ def test_a_named_model_of_another_checkpoint_is_a_warning(folder: Path, name: st
     assert locate(name).warning is None
     (folder / "m.pt").write_bytes(b"trained on")
     assert f"{name} " in (locate(name).warning or "") and "another checkpoint than m.pt" in (locate(name).warning or "")
+
+
+@pytest.mark.parametrize("resolution", [5, True, "576x768"])
+def test_a_stale_model_with_an_odd_configuration(folder: Path, resolution: object) -> None:
+    digest = hashlib.sha256(CHECKPOINT).hexdigest()
+    described = replace(META, checkpoint_sha256=digest, config={"resolution": resolution})
+    write_model(folder / "m.onnx", properties={KEY: described.to_json()})
+    (folder / "m.pt").write_bytes(b"trained on")
+    assert "another checkpoint than m.pt" in (locate("m.onnx").warning or "")
+    with pytest.raises(ModelError, match=r"another checkpoint than m\.pt"):
+        find_model()
 
 
 def test_what_was_passed_over_is_named(folder: Path) -> None:

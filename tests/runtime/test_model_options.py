@@ -66,6 +66,13 @@ def test_a_checkpoint_is_to_be_exported(folder: Path, call: Callable[[str], Fini
     assert sorted(path.name for path in folder.iterdir()) == ["f.png", "m.pt"]
 
 
+def test_a_path_is_no_name_of_a_shipped_model(folder: Path) -> None:
+    (name,) = shipped_models()
+    execute(run, "f.png", "--model", f"./{name}").failed_with(name, "does not exist")
+    execute(benchmark, f"./{name}").failed_with(name, "does not exist")
+    execute(benchmark, "--model", f"./{name}").failed_with(name, "does not exist")
+
+
 @pytest.mark.parametrize("command", [run, benchmark], ids=["run", "benchmark"])
 def test_an_engine_that_cannot_run_is_no_reason_for_another_model(folder: Path, command: click.Command) -> None:
     Path("m.fp16.engine").write_bytes(b"plan")

@@ -53,7 +53,7 @@ int nvmlDeviceGetTemperature(nvmlDevice_t found, int sensor, unsigned *celsius) 
 }
 int nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t found, unsigned long long *reasons) {
   *reasons = readings == 1 ? 0x1 : 0x4 | 0x20;  /* GpuIdle; SwPowerCap, SwThermalSlowdown */
-  return 0;
+  return getenv("FAKE_REASONS") ? 3 : 0;
 }
 """
 
@@ -96,6 +96,16 @@ def test_readings_of_a_measurement(gpu: pytest.MonkeyPatch) -> None:
         "graphics clock 1680 MHz (lowest 1380 MHz, of at most 1980 MHz), memory clock 2619 MHz, "
         "power 346 W of at most unknown, up to 73 °C, clocks lowered by: power limit, temperature"
     )
+
+
+def test_unknown_reasons_are_not_no_reasons(gpu: pytest.MonkeyPatch) -> None:
+    gpu.setenv("FAKE_REASONS", "1")
+    with nvml.open_gpu(1) as found:
+        watch = Watch(found, counters=lambda: None)
+        watch.between_runs()
+        summary = watch.end().gpu
+    assert summary is not None and summary.to_dict()["reasons"] is None
+    assert gpu_text(summary).endswith("clocks lowered by: unknown")
 
 
 def test_no_gpu_or_no_library(gpu: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -53,13 +53,13 @@ def _belongs(option: str, word: str) -> bool:
 
 
 @click.command(cls=_Command, epilog=_EXAMPLES, help="Build a TensorRT engine from an ONNX file of hyperseg-export.")
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=common.ModelPath(), required=False)
 @click.option(
     "--model",
     "named",
     multiple=True,
     callback=common.only_once,
-    type=click.Path(path_type=Path),
+    type=common.ModelPath(),
     metavar="FILE",
     help="The same as MODEL.",
 )

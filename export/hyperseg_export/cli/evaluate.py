@@ -19,7 +19,7 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("models", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("models", nargs=-1, type=common.ModelPath())
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--split", default="val", show_default=True, help="Split of the dataset; several joined by +.")
 @click.option(

@@ -52,7 +52,9 @@ class StageDisplay:
         if self._step is None or step.number != self._step.number:
             if self._lines:
                 self.note(_title(step))
-            self._bar.reset(self._task, total=None, description=escape(_title(step)), detail="")
+            # Progress.reset would keep the last stage's total, and show one that is not divided as 0 %.
+            self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(escape(_title(step)), total=None, detail="")
         total = None if step.share is None else 1.0
         detail = escape(f"{step.detail:.48}")
         self._bar.update(self._task, total=total, completed=step.share or 0.0, detail=detail)

@@ -39,8 +39,8 @@ class GpuState:
     memory_mhz: int | None
     watts: float | None
     celsius: int | None
-    reasons: tuple[str, ...]
-    """Why the clocks are lower than they could be."""
+    reasons: tuple[str, ...] | None
+    """Why the clocks are lower than they could be; empty if they are not."""
 
 
 class Gpu:
@@ -60,13 +60,13 @@ class Gpu:
 
     def state(self) -> GpuState:
         # Drivers since 535 call it nvmlDeviceGetCurrentClocksEventReasons, and keep this name.
-        bits = self._number("nvmlDeviceGetCurrentClocksThrottleReasons", kind=ctypes.c_ulonglong) or 0
+        bits = self._number("nvmlDeviceGetCurrentClocksThrottleReasons", kind=ctypes.c_ulonglong)
         return GpuState(
             self._number("nvmlDeviceGetClockInfo", _CLOCK_GRAPHICS),
             self._number("nvmlDeviceGetClockInfo", _CLOCK_MEM),
             _thousandth(self._number("nvmlDeviceGetPowerUsage")),
             self._number("nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
-            tuple(text for bit, text in _REASONS.items() if bits & bit),
+            None if bits is None else tuple(text for bit, text in _REASONS.items() if bits & bit),
         )
 
     def _number(self, function: str, *arguments: int, kind: Any = ctypes.c_uint) -> int | None:

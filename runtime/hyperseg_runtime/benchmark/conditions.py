@@ -34,7 +34,7 @@ class Counters:
     """By other virtual machines."""
     own: float
     stopped: float | None
-    """By the container's quota; None without one."""
+    """By the container's quota, added up over the CPUs; None without one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Conditions:
     stolen: float | None = None
     """Share of the CPUs' time that other virtual machines took."""
     stopped: float | None = None
-    """Share of the time in which the container's CPU quota stopped this process."""
+    """Upper bound of the share of the time in which the container's CPU quota stopped this process, at most 1: the
+    kernel adds up the CPUs."""
     gpu: GpuSummary | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -74,8 +75,8 @@ class GpuSummary:
     watts: float | None
     watts_limit: float | None
     highest_celsius: float | None
-    reasons: tuple[str, ...]
-    """Why the clocks were lower than they could be, in any reading."""
+    reasons: tuple[str, ...] | None
+    """Why the clocks were lower than they could be, in any reading; empty if they were not."""
 
     @staticmethod
     def of(states: list[GpuState], gpu: Gpu) -> GpuSummary:
@@ -85,6 +86,7 @@ class GpuSummary:
         def median(name: str) -> float | None:
             return statistics.median(known(name)) if known(name) else None
 
+        told = [state.reasons for state in states if state.reasons is not None]
         return GpuSummary(
             readings=len(states),
             graphics_mhz=median("graphics_mhz"),
@@ -94,11 +96,11 @@ class GpuSummary:
             watts=median("watts"),
             watts_limit=gpu.watts_limit,
             highest_celsius=max(known("celsius"), default=None),
-            reasons=tuple(dict.fromkeys(reason for state in states for reason in state.reasons)),
+            reasons=tuple(dict.fromkeys(reason for reasons in told for reason in reasons)) if told else None,
         )
 
     def to_dict(self) -> dict[str, object]:
-        return {**vars(self), "reasons": list(self.reasons)}
+        return {**vars(self), "reasons": None if self.reasons is None else list(self.reasons)}
 
 
 def read_counters(root: Path = Path("/")) -> Counters | None:
@@ -151,7 +153,7 @@ class Watch:
             round((after.stolen - before.stolen) / (wall * cpus), 4),
             None
             if after.stopped is None or before.stopped is None
-            else round((after.stopped - before.stopped) / wall, 4),
+            else round(min(1.0, (after.stopped - before.stopped) / wall), 4),
             gpu,
         )
 
@@ -186,7 +188,7 @@ def disturbances(conditions: Conditions) -> list[str]:
     """What else happened on the machine, as parts of a sentence; empty where nothing was seen."""
     found = []
     if (conditions.stopped or 0) > _MUCH_STOPPED:
-        found.append(f"the container's CPU quota stopped the process for {conditions.stopped:.0%} of the time")
+        found.append(f"the container's CPU quota stopped the process for up to {conditions.stopped:.0%} of the time")
     if (conditions.stolen or 0) > _MUCH_STOLEN:
         found.append(f"other virtual machines took {conditions.stolen:.0%} of the CPUs")
     if (conditions.other_cpus or 0) > _MUCH_OTHER:

@@ -41,7 +41,6 @@ class Protocol(Enum):
         }[self]
 
 
-LETTERS = tuple(protocol.value for protocol in Protocol)
 VIDEO_DEFINITIONS = {
     "frames/s": "frames / seconds; a mean, since the stages overlap and no frame has a time of its own",
     "wall / inference": "seconds / (frames x median inference): 1 means that all else overlaps with the network",

@@ -19,11 +19,13 @@ DEFINITIONS = {
     "variation": "standard deviation / mean",
 }
 """The columns of a table of times, for its note, --help and the record."""
-_SMALLEST_GROUP, _FEWEST_IN_GROUP = 0.1, 3
+_SMALLEST_GROUP, _FEWEST_IN_GROUP = 0.1, 5
+"""Share of the runs, and number of them. With three, one in ten small samples of a single group would look like two."""
 _LEAST_DISTANCE = 0.10
 _SEPARATION = 5.0
 """Ashman's D (Ashman, Bird, Zepf 1994) above which two groups are apart. Theirs is 2, for groups known beforehand; the
-best cut of a normal, log-normal or exponential distribution of 50 runs exceeds 5 in at most 2 % of the cases."""
+best cut of a normal, log-normal or exponential distribution exceeds 5 in at most 3 % of the cases, whatever the number
+of runs, that of a uniform one in up to 10 %."""
 _DRIFT = 0.05
 _FEWEST_FOR_DRIFT = 9
 _RESAMPLES = 2000
@@ -129,7 +131,7 @@ class Distribution:
 def two_groups(ms: Sequence[float]) -> Groups | None:
     """Splits the times where the variance within the two halves is smallest (Otsu), and tests the halves.
 
-    Both must hold 10 % of the runs and three of them, their medians must differ by 10 %, and their means must be
+    Both must hold 10 % of the runs and five of them, their medians must differ by 10 %, and their means must be
     far apart for their spread.
     """
     times = np.sort(np.asarray(ms, dtype=float))

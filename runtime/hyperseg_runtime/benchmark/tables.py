@@ -67,15 +67,24 @@ def latency(record: Record, protocol: Protocol) -> Table | None:
 
 
 def side_by_side(record: Record) -> Table | None:
+    # After a failure of the first model, the protocols that follow have another one as the first.
+    baselines = list(dict.fromkeys(one.baseline for one in record.ratios))
     rows = [
-        (one.name, one.protocol.value, f"{one.ratio:.3f}", f"{one.low:.3f} to {one.high:.3f}") for one in record.ratios
+        (
+            one.name if len(baselines) == 1 else f"{one.name}, relative to {one.baseline}",
+            one.protocol.value,
+            f"{one.ratio:.3f}",
+            f"{one.low:.3f} to {one.high:.3f}",
+        )
+        for one in record.ratios
     ]
     note = (
         "time ratio: median time of an image over the first model's in the same rounds, below 1 is faster; "
         "95 % CI: confidence interval by bootstrap over the rounds"
     )
     columns = ("model", "protocol", "time ratio", "95 % CI")
-    return Table(f"Relative to {record.ratios[0].baseline}", columns, rows, note) if rows else None
+    title = f"Relative to {baselines[0]}" if len(baselines) == 1 else "Models side by side"
+    return Table(title, columns, rows, note) if rows else None
 
 
 def videos(record: Record) -> Table | None:
@@ -202,7 +211,7 @@ def gpu_text(gpu: GpuSummary) -> str:
         f"memory clock {known(gpu.memory_mhz, 'MHz')}",
         f"power {known(gpu.watts, 'W')} of at most {known(gpu.watts_limit, 'W')}",
         f"up to {known(gpu.highest_celsius, '°C')}",
-        f"clocks lowered by: {', '.join(gpu.reasons) or 'nothing'}",
+        f"clocks lowered by: {UNKNOWN if gpu.reasons is None else ', '.join(gpu.reasons) or 'nothing'}",
     ]
     return ", ".join(parts)
 

@@ -39,7 +39,7 @@ Examples:
     "interleaved and compared with the first. All four take minutes on a CPU; --protocol A alone takes a "
     "fraction of that. Ctrl-C ends the measurement and keeps the results until then.",
 )
-@click.argument("models", metavar="[MODEL...]", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("models", metavar="[MODEL...]", nargs=-1, type=common.ModelPath())
 @click.option(
     "--protocol",
     "protocols",

@@ -36,11 +36,23 @@ def only_once(context: click.Context, parameter: click.Parameter, values: tuple[
     return values[0] if values else None
 
 
+class ModelPath(click.Path):
+    """A model's path. "./m" stays a file, which `Path` shortens to "m", the name of a shipped model."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        shortened = isinstance(value, str) and os.sep in value and path.name == str(path) and not path.suffix
+        return Path.cwd() / path if shortened else path
+
+
 model_option = click.option(
     "--model",
     multiple=True,
     callback=only_once,
-    type=click.Path(path_type=Path),
+    type=ModelPath(),
     metavar="FILE",
     help="ONNX file, engine, or the name of a shipped model (camvid-lite). Default: the model in the working folder; "
     "the shipped one if there is none of any kind.",
@@ -49,7 +61,7 @@ models_option = click.option(
     "--model",
     "named_models",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=ModelPath(),
     metavar="FILE",
     help="The same as MODEL; repeatable.",
 )
