@@ -142,7 +142,7 @@ def segmented(
     inferred = prefetch(_inferred(prepared, segmenter, clock), stop_asked=stop_asked)
     with contextlib.closing(inferred):
         try:
-            for frame in inferred:  # not `yield from`, which would close `inferred` first
+            for frame in inferred:  # noqa: UP028  # `yield from` would close `inferred` before the source stops
                 yield frame
         finally:
             source.stop()  # closing waits for the threads, and the first one may wait for a pipe
