@@ -133,14 +133,19 @@ def segmented(
     """The source's frames with their labels. The caller's work on each overlaps with the next frames' stages.
 
     With a live source and LATEST, frames that arrive while the network is busy are dropped; otherwise none is.
-    Errors of the source or the model are raised after the frames before them. Closing the generator stops the threads.
+    Errors of the source or the model are raised after the frames before them. Closing the generator stops the threads
+    and the source.
     stop_asked: polled while no frame comes; True ends the frames.
     """
     latest = source.live and policy is LivePolicy.LATEST
     prepared = prefetch(_prepared(source, segmenter, clock), latest=latest)
     inferred = prefetch(_inferred(prepared, segmenter, clock), stop_asked=stop_asked)
     with contextlib.closing(inferred):
-        yield from inferred
+        try:
+            for frame in inferred:  # noqa: UP028  # `yield from` would close `inferred` before the source stops
+                yield frame
+        finally:
+            source.stop()  # closing waits for the threads, and the first one may wait for a pipe
 
 
 def _prepared(source: FrameSource, segmenter: Segmenter, clock: StageClock) -> Iterator[tuple[SourceFrame, Images]]:

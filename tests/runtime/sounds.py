@@ -86,6 +86,8 @@ def write_sound_clip(
         for track in tracks:
             stream = container.add_stream(track.encoder, rate=track.rate, options=EXPERIMENTAL)
             stream.layout = track.layout
+            if track.encoder == "wmav2":  # has no default
+                stream.bit_rate = 128_000
             sources.append((stream, _converted(stream, track)))
         if cover:
             container.mux(image.encode(av.VideoFrame(32, 32, "yuvj420p")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.errors import InputError, OutputError
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import Result, Sink, VideoSink
+from hyperseg_runtime.output_files import Draft
 from hyperseg_runtime.pipeline import Job, LivePolicy, segmented
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import StageClock
@@ -19,6 +21,8 @@ from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.sources import Selection, SourceFrame
 
 from .clips import write_clip
+from .sounds import write_sound_clip
+from .test_sound_from_pipes import LIMIT_SECONDS, all_of, fifo
 
 
 def rest(seconds: float) -> float:
@@ -46,6 +50,9 @@ class Source:
                 raise InputError("the source broke")
             self.rested += rest(self._pause)
             yield SourceFrame(np.full((64, 96, 3), number % 256, np.uint8), number, Fraction(number, 30), f"{number}")
+
+    def stop(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -115,6 +122,55 @@ def test_a_source_that_is_far_ahead_waits(segmenter: Segmenter) -> None:
         time.sleep(0.002)
         # Two frames wait at each of two places, each of three threads holds one, and one is being made.
         assert seen[-1] - frame.source.index <= 8
+
+
+def test_a_failed_output_does_not_wait_for_a_silent_pipe(segmenter: Segmenter, tmp_path: Path) -> None:
+    # MPEG-2, which FFmpeg decodes without frames held back in threads.
+    content = write_sound_clip(tmp_path / "clip.mkv", count=30, codec="mpeg2video").read_bytes()
+    fed, silent, done, given_up = (threading.Event() for _ in range(4))
+
+    def feed(descriptor: int) -> None:
+        all_of(content)(descriptor)
+        fed.set()
+        if not done.wait(LIMIT_SECONDS):
+            given_up.set()
+
+    def polled() -> bool:
+        """Asked while the pipe has no data."""
+        if fed.is_set():
+            silent.set()
+        return False
+
+    class Failing(SlowSink):
+        def write(self, result: Result) -> None:
+            if result.frame.index >= 24:  # the others fit into the queues
+                assert silent.wait(LIMIT_SECONDS)
+                raise OutputError("the disk is full")
+
+    with fifo(tmp_path / "fifo.mkv", feed) as pipe:
+        source = VideoReader(str(pipe), stop_asked=polled)
+        with pytest.raises(OutputError, match="the disk is full"):
+            Job(source, segmenter, Renderer(segmenter.metadata, Style.MASK), [Failing()]).run()
+        done.set()
+        source.close()
+    assert not given_up.is_set()
+    assert source.problems == []
+
+
+def test_an_interrupted_close_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    reader = VideoReader(str(write_clip(tmp_path / "clip.mp4", count=3)))
+    sink = VideoSink(tmp_path / "out.mp4", reader, None, Selection())
+    for frame in reader.frames():
+        sink.write(Result(frame, np.zeros(frame.size, np.uint8), frame.image))
+    reader.close()
+    assert list(tmp_path.glob(".*.part"))
+    monkeypatch.setattr(Draft, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sink.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def resident_bytes() -> int:

@@ -254,6 +254,18 @@ def test_damaged_packets(tmp_path: Path, codec: str, container: str, output: str
     assert heard(out) is not None
 
 
+def test_frames_that_the_decoder_holds_back(tmp_path: Path) -> None:
+    """WMA's decoder gives its last frame only when asked for the rest."""
+    clip = write_sound_clip(tmp_path / "clip.wmv", Track("wmav2", rate=44_100))
+    with av.open(str(clip)) as container:
+        stream = container.streams.audio[0]
+        whole = sum(frame.samples for packet in container.demux(stream) for frame in packet.decode())
+    assert carried(clip, tmp_path / "out.mkv") == []
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        written = sum(frame.samples for frame in container.decode(audio=0))
+    assert written >= whole
+
+
 def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
     clip = write_sound_clip(tmp_path / "clip.mp4", Track(), cover=True)
     with av.open(str(clip)) as container:

@@ -72,7 +72,7 @@ class VideoReader:
         self._to_bgr = BgrConverter()
         self._orientations: dict[int, Orientation] = {}
         self._containers: list[InputContainer] = []
-        self._at_end = False
+        self._at_end = self._stopped = False
         self._pipe = open_pipe(source, stop_asked)
         try:
             self._open()
@@ -92,7 +92,7 @@ class VideoReader:
         self._step = 1 / self._source_rate
         self._rounding = min(self.time_base / 2, _GREATEST_ROUNDING)
         self.timeline = Timeline(self._start_time(), self._step, is_discontinuous(self._container))
-        """From source times to output times before --start is subtracted; for sound that is read separately."""
+        """From source times to output times before --start is subtracted."""
 
     @property
     def name(self) -> str:
@@ -311,6 +311,8 @@ class VideoReader:
 
     def _conclude(self, given: int, seen: int) -> None:
         """Raises InputError if no frame was given; adds what was missing to the problems."""
+        if self._stopped:  # what is missing was not wanted
+            return
         decoder = self._decoder
         if given == 0:
             if seen:
@@ -332,7 +334,8 @@ class VideoReader:
             )
 
     def stop(self) -> None:
-        """Ends a pipe that is being read, from any thread: `frames` ends there."""
+        """Ends a pipe that is being read, from any thread: `frames` ends there, even where it waits for data."""
+        self._stopped = True
         if isinstance(self._pipe, Pipe):
             self._pipe.stop()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from hyperseg_runtime.video.formats import VideoFormat
 from hyperseg_runtime.video.sound_encoder import SoundEncoder, add_encoder
+from hyperseg_runtime.video.sound_feed import RUN_UP
 from hyperseg_runtime.video.sound_track import SoundPacket, SoundTrack
 from hyperseg_runtime.video.sources import Selection
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 _LEAD_IN: Final = Fraction(13, 100)
 """Packets that begin up to these seconds before the video are kept: an encoder's first packet has up to 1024 samples
 without sound, which last 128 ms at 8 kHz. Players skip them."""
-_RUN_UP: Final = Fraction(1)
-"""Seconds before a cut from which on packets are decoded, since those after it may build on them."""
 _CHANGING: Final = frozenset({"mpegts"})
 """Containers whose AAC may change its rate and layout at any packet; a copy has one header for all of it."""
 
@@ -49,6 +48,7 @@ class Sound:
         self._reason: str | None = None
         self._stream: AudioStream | None = None
         self._decoded: AudioStream | None = None
+        """The stream whose packets were decoded; its decoder may hold back frames (WMA, Opus)."""
         self._rehearsal, self._rehearsed = self._prepare(file_format)
 
     @property
@@ -151,7 +151,7 @@ class Sound:
         if packet.is_corrupt:
             self._damaged += 1
         elif self._encoder is not None:
-            if begins >= -_RUN_UP:
+            if begins >= -RUN_UP:
                 yield from self._encoded(packet, item.origin, self._encoder)
         elif begins >= -self._lead_in:
             yield from self._copied(packet, begins)
@@ -162,8 +162,10 @@ class Sound:
             packet.pts = packet.dts = self._last = pts
             yield packet
 
-    @staticmethod
-    def _encoded(packet: Packet[AudioStream], origin: Fraction, encoder: SoundEncoder) -> Iterator[Packet[AudioStream]]:
+    def _encoded(
+        self, packet: Packet[AudioStream], origin: Fraction, encoder: SoundEncoder
+    ) -> Iterator[Packet[AudioStream]]:
+        self._decoded = packet.stream
         for frame in packet.decode():
             time = None if frame.pts is None else frame.pts * (frame.time_base or packet.time_base) - origin
             yield from encoder.encode(frame, time)

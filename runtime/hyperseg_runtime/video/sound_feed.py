@@ -26,7 +26,7 @@ class SoundTaker(Protocol):
 
     @property
     def streams(self) -> Sequence[AudioStream]:
-        """The streams to demux besides the video."""
+        """The streams whose packets it takes."""
 
     def takes(self, packet: AnyPacket, origin: Fraction) -> bool:
         """Takes a packet of the track; False for any other. origin: the source time, in seconds, of the output's 0."""
@@ -52,10 +52,6 @@ class SoundFeed:
         self._segment = 0
         self._last: Fraction | None = None
         self._index = {stream.index for stream in taker.streams}
-
-    @property
-    def streams(self) -> Sequence[AudioStream]:
-        return self._taker.streams
 
     def give(self, packet: AnyPacket) -> bool:
         """Takes a packet of the sound; False for any other."""

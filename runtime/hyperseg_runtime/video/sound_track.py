@@ -65,7 +65,7 @@ class SoundTrack:
 
     @property
     def streams(self) -> list[AudioStream]:
-        """What the reader has to demux besides its video: the track, or nothing."""
+        """Those whose packets `takes` takes: the track, or nothing."""
         return [] if self.stream is None else [self.stream]
 
     def takes(self, packet: Packet[Stream], origin: Fraction) -> bool:

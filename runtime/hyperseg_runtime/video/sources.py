@@ -77,6 +77,9 @@ class FrameSource(Protocol):
     def frames(self) -> Iterator[SourceFrame]:
         """Yields the frames. Raises InputError."""
 
+    def stop(self) -> None:
+        """Ends `frames` where it would wait for data without end. From any thread."""
+
     def close(self) -> None: ...
 
 
@@ -126,6 +129,9 @@ class ImageReader:
                 yield SourceFrame(read_image(path), index, Fraction(0), path.stem, path)
             except InputError as error:
                 self._problems.append(str(error))
+
+    def stop(self) -> None:
+        """Files do not wait."""
 
     def close(self) -> None:
         pass
@@ -190,6 +196,9 @@ class Camera:
                 yield SourceFrame(np.asarray(image, dtype=np.uint8), index, now - self._selection.start, name)
                 given += 1
             index += 1
+
+    def stop(self) -> None:
+        """OpenCV gives up by itself where a camera sends nothing."""
 
     def close(self) -> None:
         self._capture.release()

@@ -30,8 +30,8 @@ _KEPT_PACKETS: Final = 1024
 class Timeline:
     """Maps the times of a stream to continuous ones, which begin at `origin`.
 
-    The times of a new segment, after a jump of the timestamps, continue where the one before it ends. Sound that is
-    read separately finds the same jumps: its n-th segment belongs to `offsets[n]`.
+    The times of a new segment, after a jump of the timestamps, continue where the one before it ends. Sound has the
+    same jumps: its n-th segment belongs to `offsets[n]` (`sound_feed`).
     """
 
     origin: Fraction

@@ -155,6 +155,9 @@ class VideoWriter:
         except (FFmpegError, OSError) as error:
             self.abort()
             raise write_error(self._path, error) from error
+        except BaseException:  # a second Ctrl-C
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Discards what was written."""
