@@ -141,7 +141,9 @@ def letterboxed(image: Frame, size: Size, pixel_aspect: Fraction) -> Frame:
     fitted = max(1, round(image.shape[0] * scale)), max(1, round(shown * scale))
     if height - fitted[0] <= height * _NEARLY and width - fitted[1] <= width * _NEARLY:
         fitted = size
-    resized = np.asarray(cv2.resize(image, fitted[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    shrinks = fitted[0] <= image.shape[0] and fitted[1] <= image.shape[1]
+    by = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # by area, enlarged images are blocky
+    resized = np.asarray(cv2.resize(image, fitted[::-1], interpolation=by), dtype=np.uint8)
     if fitted == size:
         return resized
     canvas = np.zeros((height, width, 3), np.uint8)
