@@ -18,4 +18,4 @@ if [ $venv = .venv ]; then "$root/scripts/setup.sh"; else "$root/scripts/setup.s
 
 say "Tests"
 cd "$root"
-exec $venv/bin/python -m pytest -n auto --maxprocesses 4 "$@"
+exec $venv/bin/python -m pytest -n auto --maxprocesses 4 -o faulthandler_timeout=600 "$@"

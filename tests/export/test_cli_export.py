@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -209,6 +210,8 @@ def test_progress_on_a_terminal_and_an_interruption(folder: Path) -> None:
     )
     os.close(end)
     shown = b""
+    watchdog = threading.Timer(120, process.kill)  # ends the reading below, which waits for the process
+    watchdog.start()
     try:
         while b"[2/5] tracing the network at 64x128" not in shown:
             shown += os.read(terminal, 4096)
@@ -218,6 +221,7 @@ def test_progress_on_a_terminal_and_an_interruption(folder: Path) -> None:
                 shown += data
         assert process.wait(60) == 130
     finally:
+        watchdog.cancel()
         process.kill()
         os.close(terminal)
     assert b"loading PyTorch" in shown and b"[1/5] reading m.pt" in shown

@@ -8,6 +8,7 @@ import hashlib
 import multiprocessing
 import os
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,8 +142,8 @@ def test_a_subclass_is_copied_with_its_attributes(model: Path) -> None:
 
 
 def test_another_process_has_it(model: Path) -> None:
-    with Segmenter(model) as segment, multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert (pool.apply(segment, (FRAME,)) == segment(FRAME)).all()
+    with Segmenter(model) as segment, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert (pool.submit(segment, FRAME).result(120) == segment(FRAME)).all()
 
 
 def test_a_model_that_was_replaced_is_not_pickled(tmp_path: Path) -> None:

@@ -265,7 +265,9 @@ def test_the_cost_of_a_plan_grows_with_the_number_of_inputs(folder: Path, monkey
 def test_a_file_as_standard_input_is_not_replaced(model: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "hyperseg_runtime.cli.run", "-", "-o", "c.mp4", "--force", "--model", str(model)]
     with Path("c.mp4").open("rb") as file:
-        done = subprocess.run(command, stdin=file, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=file, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+        )
     assert done.returncode == 1 and "c.mp4 is the input itself" in done.stderr and Path("c.mp4").read_bytes() == MP4
 
 
