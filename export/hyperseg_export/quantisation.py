@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import onnx
 import onnx_ir as ir
+from hyperseg_runtime.media import IMAGE_SUFFIXES
 from hyperseg_runtime.metadata import InputType
 from numpy.typing import NDArray
 from onnx_ir.passes import common
@@ -28,7 +29,6 @@ from hyperseg_export.tracing import INPUT_NAME
 _OPERATORS = ["Conv", "Sigmoid", "Mul", "Add"]
 _ENCODER = "backbone."
 _IMAGES = 64
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def quantise(
@@ -110,9 +110,11 @@ def calibration_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a folder; name one with images (--calibrate DIR)")
     files = (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())  # ._a.jpg: macOS
-    found = sorted(path for path in files if path.suffix.lower() in _SUFFIXES)
+    found = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
-        raise ExportError(f"{folder} has no images ({', '.join(sorted(_SUFFIXES))}); name another (--calibrate DIR)")
+        raise ExportError(
+            f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}); name another (--calibrate DIR)"
+        )
     return found[:: max(1, len(found) // _IMAGES)][:_IMAGES]
 
 

@@ -7,15 +7,15 @@ first line describes the run; each further line is one complete result, appended
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from hyperseg_runtime.errors import ModelError, OutputError
+from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.folder_lock import FolderLock
 from hyperseg_runtime.output_files import write_bytes, write_error
+from hyperseg_runtime.provenance import digest
 
 RECORD_NAME = ".hyperseg-run.jsonl"
 INCOMPLETE_NAME = "INCOMPLETE.hyperseg-run.txt"
@@ -28,14 +28,7 @@ Maker = Mapping[str, object]
 
 def maker(model: Path, options: Mapping[str, object]) -> Maker:
     """Describes the model and the options of a run. Raises ModelError."""
-    digest = hashlib.sha256()
-    try:
-        with model.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise ModelError(f"cannot read {model}: {error.strerror or error}") from error
-    described = {"model": model.name, "sha256": digest.hexdigest(), "options": dict(options)}
+    described = {"model": model.name, "sha256": digest(model), "options": dict(options)}
     made: dict[str, object] = json.loads(json.dumps(described, default=str))
     return made
 
