@@ -6,6 +6,7 @@ A module's tests stay together, since they share its fixtures; long modules come
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,12 @@ INDEPENDENT = ("tests/cuda_kernels/test_sanitizers.py",)
 if "PYTEST_XDIST_WORKER" in os.environ:
     # PyTorch threads for all cores in each process would compete. Set before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+_KEYS = tempfile.TemporaryDirectory(prefix="hyperseg-test-keys-")
+# No test, nor a command that it starts, touches the keys of the user who runs it. Set here, since modules of tests copy
+# the environment when they are imported.
+os.environ["XDG_CONFIG_HOME"] = _KEYS.name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

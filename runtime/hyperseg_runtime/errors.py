@@ -19,6 +19,18 @@ class AmbiguousModelError(ModelError):
     """Several models of which none was named."""
 
 
+class UnknownKeyError(ModelError):
+    """A signature by a key that is neither this machine's nor a trusted one."""
+
+
+class BadSignatureError(ModelError):
+    """A signature that is not of this content: one of the two was changed."""
+
+
+class KeyFileError(ModelError):
+    """Files of keys that cannot be read or written, are damaged, or may be changed by other users."""
+
+
 class LibraryMissingError(HyperSegError):
     """One of our native libraries, or a Python package that a backend requires, is not installed or does not load."""
 
