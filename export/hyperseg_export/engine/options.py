@@ -75,6 +75,7 @@ class EngineOptions:
         optimization_level: 0 (fast build) to 5 (fast engine); None leaves it to TensorRT.
         verify: run the engine against ONNX Runtime where a GPU is present, and keep it only if they agree.
         force: replace an existing file.
+        allow_host_code: keep an engine although TensorRT put code for the host into it.
     """
 
     half: bool = False
@@ -90,6 +91,7 @@ class EngineOptions:
     optimization_level: int | None = None
     verify: bool = True
     force: bool = False
+    allow_host_code: bool = False
 
     def __post_init__(self) -> None:
         for capability in self.compute_capabilities:

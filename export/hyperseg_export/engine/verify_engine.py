@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import Images, Outputs, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, Precision
@@ -36,12 +35,16 @@ class EngineVerification:
 def verify_engine(
     model: onnx.ModelProto,
     metadata: Metadata,
-    plan: Path,
+    engine: Path,
+    plan: bytes,
+    plugin_library: Path | None,
     target: BuildTarget,
     options: EngineOptions,
     progress: Part | None = None,
 ) -> EngineVerification:
     """Runs the plan on a few inputs if this machine has the GPU that it was built for; `progress` receives each.
+
+    `engine` is the name for messages; `plan` is what TensorRT just built, and needs no signature yet.
 
     Raises EngineError where it disagrees with ONNX Runtime.
     """
@@ -57,14 +60,14 @@ def verify_engine(
         return EngineVerification(None, None, f"pycuda cannot be loaded ({error}); reinstall it on this machine")
     precision = Precision.FLOAT16 if options.half else metadata.precision
     session = TensorRTSession(
-        plan,
+        engine,
         replace(metadata, precision=precision),
-        plan.read_bytes(),
+        plan,
         gpu=target.gpu.name,
         tensorrt=target.tensorrt,
         cuda=cuda,
-        plugin_library=libraries.find(libraries.Library.TENSORRT),
-        options=SessionOptions(),
+        plugin_library=plugin_library,
+        options=SessionOptions(allow_host_code=options.allow_host_code),
     )
     try:
         # By default TensorRT multiplies float32 as TF32, whose factors have 11 bits, like float16's.

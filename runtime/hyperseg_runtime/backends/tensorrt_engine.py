@@ -34,12 +34,21 @@ class EngineTensor:
 class Engine:
     """An engine in the current CUDA context. `close` it while that context is current."""
 
-    def __init__(self, path: Path, tensorrt: TensorRT, plan: bytes, plugin_library: Path | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tensorrt: TensorRT,
+        plan: bytes,
+        plugin_library: Path | None,
+        *,
+        allow_host_code: bool = False,
+    ) -> None:
         self._trt = trt = tensorrt.module
         self._path = path
         self._messages: list[str] = []
         self._logger = _make_logger(trt, self._messages)
         self._runtime = self._made(trt.Runtime(self._logger), "runtime")
+        self._runtime.engine_host_code_allowed = allow_host_code
         self._plugins = None
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))

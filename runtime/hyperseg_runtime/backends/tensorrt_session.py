@@ -61,13 +61,13 @@ class TensorRTSession:
         self._context = context
         try:
             with context.current():
-                self._open(plan, plugin_library)
+                self._open(plan, plugin_library, options.allow_host_code)
         except BaseException:
             self._release()
             raise
 
-    def _open(self, plan: bytes, plugin_library: Path | None) -> None:
-        self._engine = Engine(self._path, self._tensorrt, plan, plugin_library)
+    def _open(self, plan: bytes, plugin_library: Path | None, allow_host_code: bool) -> None:
+        self._engine = Engine(self._path, self._tensorrt, plan, plugin_library, allow_host_code=allow_host_code)
         self._own(self._engine.close)
         self._engine.check(self.metadata)
         self._stream = self._cuda.Stream()

@@ -117,8 +117,12 @@ class Registry:
 
 
 class Runtime:
+    """IRuntime. `deserialized` of the module keeps every plan that was given to it."""
+
     def __init__(self, module: FakeTensorRT, logger: ILogger) -> None:
         module.device.require_context()
+        # NvInferRuntime.h 11.1, IRuntime::setEngineHostCodeAllowed: "The default value is false".
+        self.engine_host_code_allowed = False
         self._module = module
         self._logger = logger
         self._registry = Registry(module.loads_plugins)
@@ -127,6 +131,7 @@ class Runtime:
         return self._registry
 
     def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+        self._module.deserialized.append((plan, self.engine_host_code_allowed))
         header, problem = read_plan(plan)
         if problem is None and header["version"] != self._module.__version__:
             problem = f"The engine plan file is not compatible with this version of TensorRT, got {header['version']}"
@@ -176,6 +181,7 @@ class FakeTensorRT:
         self.device = device
         self.loads_plugins = loads_plugins
         self.failures: set[str] = set()
+        self.deserialized: list[tuple[bytes, bool]] = []
         modern = int(version.split(".", maxsplit=1)[0]) >= 11
         self.NetworkDefinitionCreationFlag: Any = Flags11 if modern else Flags10
         self.BuilderFlag: Any = BuilderFlag11 if modern else BuilderFlag10
