@@ -22,6 +22,7 @@ from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.run import run
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import HyperSegError
+from hyperseg_runtime.sidecar import EngineFacts
 from hyperseg_runtime.signing import Purpose
 from onnx import numpy_helper
 
@@ -394,6 +395,18 @@ def test_files_that_are_replaced_after_the_check_are_not_loaded(place: Place, mo
     Segmenter(place.engine).close()
     assert place.plugins.read_bytes() == b"the attacker's library"
     assert loaded == [library, library]
+
+
+def test_a_library_that_is_exchanged_after_the_first_look(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_look = tensorrt.misfit
+
+    def exchange(engine: Path, facts: EngineFacts, machine: tensorrt.Machine) -> str | None:
+        problem = first_look(engine, facts, machine)
+        another_plugin_library(place)
+        return problem
+
+    monkeypatch.setattr(tensorrt, "misfit", exchange)
+    assert "was built with another plugin library" in refused(place)
 
 
 @pytest.mark.parametrize("code", [elf(62), pe()], ids=["ELF", "PE"])

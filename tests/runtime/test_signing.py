@@ -170,7 +170,9 @@ def test_a_public_key_that_is_not_of_the_private_one(config: Path) -> None:
     with pytest.raises(KeyFileError, match=r"signing_key.pub is not the public key of signing_key; remove it"):
         sign(MESSAGE)
     (config / "signing_key.pub").unlink()
-    assert verify(MESSAGE, sign(MESSAGE)).own
+    signature = sign(MESSAGE)
+    (config / "signing_key.pub").unlink()
+    assert verify(MESSAGE, signature).own and (config / "signing_key.pub").is_file()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")

@@ -45,8 +45,6 @@ class BuildRequest:
     """Where to write the plan."""
     flavour: Flavour
     plugin_library: str | None
-    plugin_sha256: str | None = None
-    """What the plugin library has to be, since its hash goes into the engine's sidecar."""
     compute_capabilities: tuple[str, ...] = ()
     """Empty: the GPU of this machine."""
     profile: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
@@ -55,6 +53,8 @@ class BuildRequest:
     workspace: int | None = None
     """MiB."""
     optimization_level: int | None = None
+    plugin_sha256: str | None = None
+    """Of the plugin library, which must not change during the build, since the engine's sidecar names it; None: any."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

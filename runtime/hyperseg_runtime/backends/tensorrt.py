@@ -100,7 +100,10 @@ def _plugins_of(engine: Path, facts: EngineFacts) -> SealedLibrary | None:
 
 
 def _another_plugin_library(engine: Path, library: Path) -> str:
-    return f"{engine} was built with another plugin library than {library} (its SHA-256 differs); {_REBUILD}"
+    return (
+        f"{engine} was built with another plugin library than {library} (its SHA-256 differs); {_REBUILD}, or install "
+        "the wheel of hyperseg here that is installed there"
+    )
 
 
 @dataclass(frozen=True)
