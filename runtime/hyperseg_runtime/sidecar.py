@@ -135,7 +135,8 @@ class Sidecar:
 
     def to_signed_json(self) -> str:
         """The file's text, signed with this machine's key. Raises KeyFileError, LibraryMissingError."""
-        content = {**self.metadata.to_dict(), "engine": self.engine.to_dict()}
+        # As it will be read: keys are texts by then, and tuples lists.
+        content = json.loads(json.dumps({**self.metadata.to_dict(), "engine": self.engine.to_dict()}))
         signature = signing.sign(signing.statement(Purpose.ENGINE, content))
         return json.dumps({**content, _SIGNATURE: signature.to_dict()}, ensure_ascii=False, indent=1) + "\n"
 

@@ -177,12 +177,11 @@ def _load() -> Ed25519PrivateKey | None:
     modules = _cryptography()
     try:
         private: Any = modules.serialization.load_ssh_private_key(content, password=None)
-    except Exception as error:  # ValueError, TypeError, UnsupportedAlgorithm: it differs between releases
-        # Without the error's own text, which might quote the file.
+    except Exception:  # ValueError, TypeError, UnsupportedAlgorithm: it differs between releases
         raise KeyFileError(
             f"{path} is not an OpenSSH private key without a passphrase; restore it, or remove it: the next build "
             "makes another, and engines that were signed with the old one are built again"
-        ) from error
+        ) from None  # the error's own text might quote the file
     if not isinstance(private, modules.ed25519.Ed25519PrivateKey):
         raise KeyFileError(f"{path} is a private key of another kind than Ed25519; remove it: the next build makes one")
     return cast("Ed25519PrivateKey", private)

@@ -15,8 +15,8 @@ from hyperseg_export.engine import build as building
 from hyperseg_export.errors import EngineError
 from hyperseg_runtime import host_code, libraries, sidecar
 
+from .forgeries import elf, pe
 from .graphs import miniature, save
-from .test_forged_engines import elf, pe
 
 CUDA = 190
 WEIGHTS = np.random.default_rng(0).integers(0, 256, 1 << 24, np.uint8).tobytes()
