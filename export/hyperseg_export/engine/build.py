@@ -117,7 +117,7 @@ def build_engine(
         replacing(target, options.force) as plan,
     ):
         stages.begin(f"building with {chosen.tensorrt.flavour.label}")
-        layers = _build(prepared.proto, source.metadata.input, plan, options, chosen, listener)
+        layers = build_plan(prepared.proto, source.metadata.input, plan, options, chosen, listener)
         if options.verify:
             stages.begin("comparing with ONNX Runtime")
         verified = verify_engine(source.proto, source.metadata, plan, chosen, options, stages.images)
@@ -195,7 +195,7 @@ def prepare(
     return PreparedModel(to_onnx(graph, source.proto.ir_version, properties), conversion)
 
 
-def _build(
+def build_plan(
     model: onnx.ModelProto,
     spec: InputSpec,
     plan: Path,
@@ -203,7 +203,7 @@ def _build(
     target: BuildTarget,
     listener: BuildListener,
 ) -> str:
-    """Returns the builder's list of layers."""
+    """Builds a plan from a prepared graph; returns the builder's list of layers. Raises HyperSegError of one line."""
     ours = any(node.domain == DOMAIN for node in model.graph.node)
     library = str(libraries.require(libraries.Library.TENSORRT)) if ours else None
     try:
