@@ -63,7 +63,7 @@ def make_server(
 
     def run_build(request: BuildRequest, listener: BuildListener) -> str:
         requests.append(request)
-        worker.build(TensorRT(Flavour.TENSORRT, module), request, lambda event: None)
+        worker.build(TensorRT(Flavour.TENSORRT, module), request, lambda _: None)
         return LAYERS
 
     library = folder / "lib"

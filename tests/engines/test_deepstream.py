@@ -13,12 +13,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine.build import read_model
+from hyperseg_export.engine.build import prepare, read_model
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer, preprocessing
 from hyperseg_export.options import Resolution
 from hyperseg_runtime import libraries
+from hyperseg_runtime.discovery import PACKAGED_MODELS
 from hyperseg_runtime.metadata import KEY, InputSpec, InputType, OutputKind
-from hyperseg_runtime.preprocess import prepare
+from hyperseg_runtime.preprocess import prepare as prepare_frame
 from onnx import helper
 
 from .doubles.tensorrt import read_plan
@@ -26,29 +27,10 @@ from .graphs import CLASSES, HEIGHT, WIDTH, metadata, miniature, save
 from .server import Server, make_server
 from .sessions import labels_of, random_images
 
-KEYS = frozenset(
-    [
-        "gpu-id",
-        "gie-unique-id",
-        "process-mode",
-        "network-type",
-        "num-detected-classes",
-        "labelfile-path",
-        "model-engine-file",
-        "batch-size",
-        "network-mode",
-        "infer-dims",
-        "network-input-order",
-        "model-color-format",
-        "net-scale-factor",
-        "offsets",
-        "maintain-aspect-ratio",
-        "scaling-filter",
-        "output-blob-names",
-        "custom-lib-path",
-        "parse-segmentation-func-name",
-        "segmentation-threshold",
-    ]
+KEYS = (
+    "gpu-id gie-unique-id process-mode network-type num-detected-classes labelfile-path model-engine-file batch-size "
+    "network-mode infer-dims network-input-order model-color-format net-scale-factor offsets maintain-aspect-ratio "
+    "scaling-filter output-blob-names custom-lib-path parse-segmentation-func-name segmentation-threshold"
 )
 """Of the group [property] in the tables of Gst-nvinfer's documentation, DeepStream 9.2."""
 
@@ -74,14 +56,18 @@ def nvinfer(frame: Any, scale: float, offsets: list[float]) -> Any:
     return (np.float32(scale) * centred).transpose(2, 0, 1)[None]
 
 
+def run(model: onnx.ModelProto, images: Any) -> Any:
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(str(libraries.require(libraries.Library.ONNXRUNTIME)))
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (labels,) = session.run(None, {"image": images})
+    return labels
+
+
 def run_plan(plan: bytes, images: Any) -> Any:
     """The plan of the double is the graph that TensorRT would have parsed."""
     header, _ = read_plan(plan)
-    options = ort.SessionOptions()
-    options.register_custom_ops_library(str(libraries.require(libraries.Library.ONNXRUNTIME)))
-    session = ort.InferenceSession(plan[-header["size"] :], options, providers=["CPUExecutionProvider"])
-    (labels,) = session.run(None, {"image": images})
-    return labels
+    return run(onnx.load_model_from_string(plan[-header["size"] :]), images)
 
 
 def floats(text: str) -> list[float]:
@@ -98,7 +84,7 @@ def test_nvinfer_gets_the_labels_of_the_model(server: Server, half: bool) -> Non
     assert f"apps/{name}: for DeepStream (config_infer.txt, labels.txt, model.plan)" in done.out
     folder = server.folder / "apps" / name
     config = properties(folder / "config_infer.txt")
-    assert set(config) <= KEYS
+    assert set(config) <= set(KEYS.split())
     assert config["network-type"] == "2" and config["model-color-format"] == "0" and config["batch-size"] == "1"
     assert config["infer-dims"] == f"3;{HEIGHT};{WIDTH}" and config["network-mode"] == ("2" if half else "0")
     assert config["num-detected-classes"] == str(CLASSES) and config["output-blob-names"] == "labels"
@@ -135,6 +121,17 @@ def test_nvinfers_size_is_fixed_and_its_batch_is_the_profiles(server: Server) ->
     np.testing.assert_array_equal(run_plan(plan, given), labels_of(model, images))
 
 
+def test_the_shipped_model(tmp_path: Path) -> None:
+    """A whole network, exported with open sizes: its graph reads the image's extents."""
+    source = read_model(PACKAGED_MODELS / "camvid-lite.onnx")
+    edited = prepare(for_nvinfer(source, Resolution(128, 192)), EngineOptions()).proto
+    images = random_images(128, 192, batch=2)
+    planes = images.transpose(0, 3, 1, 2).astype(np.float32)
+    unedited = prepare(source, EngineOptions()).proto  # sums in the same order
+    np.testing.assert_array_equal(run(edited, planes), run(unedited, images))
+    assert [extent.dim_value for extent in edited.graph.input[0].type.tensor_type.shape.dim] == [0, 3, 128, 192]
+
+
 SPECS = {
     "pixels": InputSpec(64, 96, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), InputType.FLOAT),
     "halves": InputSpec(64, 96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), InputType.FLOAT),
@@ -146,7 +143,7 @@ SPECS = {
 def test_nvinfers_formula_is_our_preprocessing(spec: InputSpec) -> None:
     """Both compute (x/255 - mean)/std in float32, with three roundings of values of at most (1 + mean)/std."""
     frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    ours = prepare(frame[..., ::-1], spec, (64, 96))
+    ours = prepare_frame(frame[..., ::-1], spec, (64, 96))
     computed = preprocessing(spec)
     theirs = nvinfer(frame, computed.scale, list(computed.offsets))
     # nvinfer: offset, difference, scale, product. Ours: scale, product, shift, sum. Each rounds by half an ulp of a
@@ -163,7 +160,7 @@ def test_the_edited_models_metadata_describe_its_input(tmp_path: Path) -> None:
     frame = random_images(HEIGHT, WIDTH)[0]
     computed = preprocessing(edited.metadata.input)
     assert (computed.scale, computed.offsets) == (1.0, (0.0, 0.0, 0.0))
-    given = prepare(frame[..., ::-1], edited.metadata.input, (HEIGHT, WIDTH))
+    given = prepare_frame(frame[..., ::-1], edited.metadata.input, (HEIGHT, WIDTH))
     np.testing.assert_array_equal(given, nvinfer(frame, computed.scale, list(computed.offsets)))
 
 

@@ -47,8 +47,8 @@ def refuse_rtx(host: str, target: BuildTarget) -> None:
     """Raises EngineError where the build is by TensorRT for RTX: these hosts link the full TensorRT."""
     if target.tensorrt.flavour is Flavour.RTX:
         raise EngineError(
-            f"--{host.lower()}: {host} runs plans of TensorRT, not of TensorRT for RTX; build on the GPU that it runs on, "
-            f"with --flavour {Flavour.TENSORRT.value} ({Flavour.TENSORRT.extra})"
+            f"--{host.lower()}: {host} runs plans of TensorRT, not of TensorRT for RTX; "
+            f"build on the GPU that it runs on, with --flavour {Flavour.TENSORRT.value} ({Flavour.TENSORRT.extra})"
         )
 
 

@@ -12,6 +12,7 @@ Its outputs have type FLOAT, HALF, INT8 or INT32 (nvdsinfer.h, NvDsInferDataType
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import onnx
 from hyperseg_runtime.metadata import InputSpec, InputType, OutputKind
@@ -76,14 +77,20 @@ def for_nvinfer(source: ModelFile, resolution: Resolution) -> ModelFile:
 def _take_planes(model: onnx.ModelProto, name: str) -> None:
     """Removes the Transpose and the Cast that uint8 images go through, in either order."""
     graph = model.graph
-    image, tensor, missing = graph.input[0], graph.input[0].name, {"Transpose", "Cast"}
+    image = graph.input[0]
+    tensor, missing = image.name, {"Transpose", "Cast"}
     while missing:
         readers = [node for node in graph.node if tensor in node.input]
+        if tensor == image.name:  # those of a dynamic model read its extents
+            extents = [node for node in readers if node.op_type == "Shape"]
+            readers = [node for node in readers if node.op_type != "Shape"]
         if len(readers) != 1 or readers[0].op_type not in missing or not _is_expected(readers[0]):
             raise _unexpected(name, f"the image's {' and '.join(sorted(missing))}")
         missing.remove(readers[0].op_type)
         tensor = readers[0].output[0]
         graph.node.remove(readers[0])
+    for node in extents:
+        _read_extent_of_planes(node, name)
     for node in graph.node:
         node.input[:] = [image.name if given == tensor else given for given in node.input]
     batch, height, width, channels = image.type.tensor_type.shape.dim
@@ -93,10 +100,25 @@ def _take_planes(model: onnx.ModelProto, name: str) -> None:
 
 
 def _is_expected(node: onnx.NodeProto) -> bool:
-    values = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    values = _attributes(node)
     if node.op_type == "Transpose":
         return list(values.get("perm", ())) == _TO_PLANES
     return values.get("to") == TensorProto.FLOAT
+
+
+def _read_extent_of_planes(node: onnx.NodeProto, name: str) -> None:
+    """Changes a Shape of one extent of [N, H, W, 3] to the same extent of [N, 3, H, W]."""
+    values = _attributes(node)
+    start, end = values.get("start", 0), values.get("end")
+    if end != start + 1 or start not in _TO_PLANES:
+        raise _unexpected(name, "a Shape of one extent of the image")
+    axis = _TO_PLANES.index(start)
+    del node.attribute[:]
+    node.attribute.extend([onnx.helper.make_attribute("start", axis), onnx.helper.make_attribute("end", axis + 1)])
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _fix_size(model: onnx.ModelProto, resolution: Resolution) -> None:
