@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hyperseg_export.errors import DisagreementError, ExportError, OptionError
     from hyperseg_export.onnx_export import export_onnx
-    from hyperseg_export.options import ExportOptions, Resolution
+    from hyperseg_export.options import ExportOptions, Resolution, Target
     from hyperseg_export.report import ExportReport
 
 _HOMES = {
@@ -21,6 +21,7 @@ _HOMES = {
     "ExportReport": "report",
     "OptionError": "errors",
     "Resolution": "options",
+    "Target": "options",
     "build_engine": "engine",
     "export_onnx": "onnx_export",
 }
@@ -32,6 +33,7 @@ __all__ = [
     "ExportReport",
     "OptionError",
     "Resolution",
+    "Target",
     "build_engine",
     "export_onnx",
 ]

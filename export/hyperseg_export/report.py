@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperseg_runtime.metadata import Precision, Verification
+from hyperseg_runtime.metadata import Precision, Target, Verification
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class ExportReport:
         nodes: number of operators in the graph.
         own_nodes: how many of them are ours (domain `hyperseg`).
         precision: of the network's arithmetic.
+        target: that the graph was made for.
         seconds: that the export took, verification included.
         verification: None where it was not asked for.
     """
@@ -30,6 +31,7 @@ class ExportReport:
     nodes: int
     own_nodes: int
     precision: Precision
+    target: Target
     seconds: float
     verification: Verification | None = None
 
@@ -41,6 +43,7 @@ class ExportReport:
             "nodes": self.nodes,
             "own_nodes": self.own_nodes,
             "precision": self.precision.value,
+            "target": self.target.value,
             "seconds": round(self.seconds, 3),
             "verification": None if self.verification is None else self.verification.to_dict(),
         }

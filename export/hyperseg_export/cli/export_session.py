@@ -78,7 +78,7 @@ class ExportSession:
             return
         ours = f"{report.own_nodes} of them ours" if report.own_nodes else "all standard"
         say(
-            f"{report.path}: {report.precision.value}, {report.file_bytes / 1e6:.1f} MB, "
+            f"{report.path}: {report.precision.value} for {report.target.value}, {report.file_bytes / 1e6:.1f} MB, "
             f"{report.nodes} operators ({ours}), {report.seconds:.1f} s"
         )
         measured = report.verification

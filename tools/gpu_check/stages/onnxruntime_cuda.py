@@ -72,12 +72,13 @@ def _one_preset(preset: str, provider: str, library: Path, context: Context, rep
     from hyperseg_export.options import Resolution
     from hyperseg_export.reference import LabelCheck
     from hyperseg_export.samples import sample_images
-    from hyperseg_runtime.metadata import Precision
+    from hyperseg_runtime.metadata import Precision, Target
 
     model = network(preset, context)
     height, width = (2 * model.config.unit, 2 * model.config.unit) if context.host else model.config.resolution
     path = Path(context.work) / f"{preset}.onnx"
-    export_onnx(model, path, ExportOptions(verify=False, fuse=False, resolution=Resolution(height, width)))
+    resolution = Resolution(height, width)
+    export_onnx(model, path, ExportOptions(verify=False, target=Target.CUDA, resolution=resolution))
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(str(library))
     options.log_severity_level = 3
