@@ -129,11 +129,14 @@ def test_what_is_there_is_kept(server: Server) -> None:
 
 
 def test_a_failed_copy_leaves_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(path: Path, content: bytes) -> int:
+        if path.name.endswith(".part") and "models" in path.parts:
+            raise OSError(28, "No space left on device")
+        return write(path, content)
 
+    write = Path.write_bytes
     save(miniature(), server.folder / "m.onnx")
-    monkeypatch.setattr("hyperseg_export.hosts.triton.shutil.copyfile", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     done = server.run("m.onnx --triton models")
     assert done.code == 1 and "the disk is full" in done.err
     assert sorted(path.name for path in server.folder.iterdir()) == ["m.engine", "m.engine.json", "m.onnx"]

@@ -117,11 +117,12 @@ def build_engine(
         replacing(target, options.force) as plan,
     ):
         stages.begin(f"building with {chosen.tensorrt.flavour.label}")
-        layers = build_plan(prepared.proto, source.metadata.input, plan, options, chosen, listener)
+        built = build_plan(prepared.proto, source.metadata.input, options, chosen, listener)
+        plan.write_bytes(built.plan)
         if options.verify:
             stages.begin("comparing with ONNX Runtime")
         verified = verify_engine(source.proto, source.metadata, plan, chosen, options, stages.images)
-        counted, auditor = _audit(layers, verified, options)
+        counted, auditor = _audit(built.layers, verified, options)
         facts = _facts(source, plan, chosen, counted, verified.execution is not None)
         precision = Precision.FLOAT16 if options.half else source.metadata.precision
         text = Sidecar(replace(source.metadata, precision=precision), facts).to_json()
@@ -195,24 +196,28 @@ def prepare(
     return PreparedModel(to_onnx(graph, source.proto.ir_version, properties), conversion)
 
 
+@dataclass(frozen=True)
+class BuiltPlan:
+    """What TensorRT built, in memory."""
+
+    plan: bytes
+    layers: str
+    """The builder's list of layers."""
+
+
 def build_plan(
-    model: onnx.ModelProto,
-    spec: InputSpec,
-    plan: Path,
-    options: EngineOptions,
-    target: BuildTarget,
-    listener: BuildListener,
-) -> str:
-    """Builds a plan from a prepared graph; returns the builder's list of layers. Raises HyperSegError of one line."""
+    model: onnx.ModelProto, spec: InputSpec, options: EngineOptions, target: BuildTarget, listener: BuildListener
+) -> BuiltPlan:
+    """Builds a plan from a prepared graph, in a process of its own. Raises HyperSegError."""
     ours = any(node.domain == DOMAIN for node in model.graph.node)
     library = str(libraries.require(libraries.Library.TENSORRT)) if ours else None
     try:
         with tempfile.TemporaryDirectory(prefix="hyperseg-model-") as folder:
-            prepared = Path(folder) / "model.onnx"
+            prepared, plan = Path(folder) / "model.onnx", Path(folder) / "model.plan"
             prepared.write_bytes(model.SerializeToString())
             request = BuildRequest(
                 model=str(prepared),
-                plan=str(plan.absolute()),
+                plan=str(plan),
                 flavour=target.tensorrt.flavour,
                 plugin_library=library,
                 compute_capabilities=target.compute_capabilities if target.ahead_of_time else (),
@@ -221,7 +226,8 @@ def build_plan(
                 workspace=options.workspace,
                 optimization_level=options.optimization_level,
             )
-            return run_build(request, listener)
+            layers = run_build(request, listener)
+            return BuiltPlan(plan.read_bytes(), layers)
     except OSError as error:
         raise OutputError(f"the model could not be passed to TensorRT: {reason(error)}") from error
 

@@ -59,7 +59,8 @@ class DeepStreamModel:
         with self.files.drafts(self.options.force) as files:
             files.config.write_text(config_text(self), encoding="utf-8")
             files.labels.write_text(labels_text(self.source.metadata.class_names), encoding="utf-8")
-            build_plan(prepared.proto, self.source.metadata.input, files.plan, self.options, self.target, listener)
+            built = build_plan(prepared.proto, self.source.metadata.input, self.options, self.target, listener)
+            files.plan.write_bytes(built.plan)
         return self.files
 
 

@@ -10,7 +10,6 @@ model_configuration.md, release 2.73): text format of inference.ModelConfig, dim
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +54,12 @@ class TritonModel:
         return Files("Triton", folder, folder / "config.pbtxt", folder / LABELS, folder / "1" / "model.plan")
 
     def write(self, report: EngineReport) -> Files:
-        """Writes the model with a copy of the built engine. Raises OutputError."""
-        described = sidecar.read(report.engine)
+        """Writes the model with a copy of the built engine. Raises OutputError, or ModelError if the engine changed."""
+        described, plan = sidecar.read_plan(report.engine)
         with self.files.drafts(self.force) as files:
             files.config.write_text(config_text(self, described), encoding="utf-8")
             files.labels.write_text(labels_text(described.metadata.class_names), encoding="utf-8")
-            shutil.copyfile(report.engine, files.plan)
+            files.plan.write_bytes(plan)
         return self.files
 
 
