@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperseg_runtime.metadata import Target
+
     from hyperseg_export.errors import DisagreementError, ExportError, OptionError
     from hyperseg_export.onnx_export import export_onnx
-    from hyperseg_export.options import ExportOptions, Resolution, Target
+    from hyperseg_export.options import ExportOptions, Resolution
     from hyperseg_export.report import ExportReport
 
 _HOMES = {

@@ -159,7 +159,7 @@ class Metadata:
     """The tools and libraries that wrote the file: name to version."""
     verification: Verification | None = None
     target: Target | None = None
-    """None in files of earlier versions, which do not say it; `graph_target.found_target` infers it."""
+    """None in files of earlier versions, which do not say it; `graph_target` infers it."""
     external: Mapping[str, str] = field(default_factory=dict)
     """The files that the model loads weights from: name to SHA-256. Empty for a model that has its weights itself."""
 

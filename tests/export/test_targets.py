@@ -15,7 +15,7 @@ from hyperseg_export.engine import EngineOptions
 from hyperseg_export.engine.build import prepare, read_model
 from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.operators import DOMAIN
-from hyperseg_export.options import ExportOptions, Resolution, Target
+from hyperseg_export.options import ExportOptions, Resolution
 from hyperseg_export.passes import targets
 from hyperseg_export.passes.cleanup import name_nodes, simplify
 from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
@@ -28,7 +28,7 @@ from hyperseg_export.reference import LabelCheck, open_reference
 from hyperseg_export.samples import random_network, sample_images
 from hyperseg_export.tracing import trace
 from hyperseg_runtime.libraries import Library, find
-from hyperseg_runtime.metadata import Precision
+from hyperseg_runtime.metadata import Precision, Target
 from torch import nn
 
 import hyperseg

@@ -94,7 +94,11 @@ class EvaluateSession:
             raise ModelError(f"{model} {problem}; name a checkpoint, an ONNX file or an engine (--model FILE)")
         try:
             return open_predictor(
-                model, self.backend, self.threads, self.size, lambda text: display.note(f"{model}: {text}")
+                model,
+                self.backend,
+                self.threads,
+                self.size,
+                lambda text: display.note(text if text.startswith(str(model)) else f"{model}: {text}"),
             )
         except CheckpointError as error:
             raise ModelError(str(error)) from error
