@@ -70,7 +70,7 @@ def check_shapes(schema: Any, config: Any, plan: bytes) -> None:
 def test_a_fixed_model(server: Server, schema: Any) -> None:
     save(miniature(), server.folder / "m.onnx")
     done = server.run("m.onnx --fp16 --triton models")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0, done.err
     assert "models/m.fp16: for Triton (config.pbtxt, labels.txt, 1/model.plan)" in done.out
     folder = server.folder / "models/m.fp16"
     plan = (folder / "1/model.plan").read_bytes()
@@ -113,6 +113,12 @@ def test_a_dynamic_model(server: Server, schema: Any, input_type: InputType, bat
     zeros = warm_up.inputs["image"]
     assert warm_up.batch_size == 1 and zeros.zero_data and zeros.data_type == config.input[0].data_type
     assert sorted(zeros.dims) == [3, 64, 96]
+
+
+def test_json_has_the_folders(server: Server) -> None:
+    save(miniature(), server.folder / "m.onnx")
+    report = json.loads(server.run("m.onnx --triton models --deepstream apps --json").out)
+    assert (report["triton"], report["deepstream"]) == ("models/m", "apps/m")
 
 
 def test_what_is_there_is_kept(server: Server) -> None:
