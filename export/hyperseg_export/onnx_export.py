@@ -19,6 +19,7 @@ from hyperseg_runtime.output_files import check_target, replacing
 import hyperseg
 from hyperseg.data.classes import class_set
 from hyperseg.presets import preset, presets
+from hyperseg_export.device_verification import verify_on_device
 from hyperseg_export.errors import ExportError
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
@@ -83,13 +84,14 @@ def export_onnx(
     if images:
         stages.begin(f"calibrating on {len(images)} images")
         model = quantise(model, network.config, options, resolution, images, stages.images)
-    verification = None
+    verification, not_run = None, None
     stages.begin(f"writing {target.name}")
     with replacing(target, options.force) as draft:
         onnx.save_model(model, draft)
         if options.verify:
             stages.begin("comparing with PyTorch")
             verification = verify(draft, network, options, resolution, note, stages.images)
+            not_run = verify_on_device(draft, model, network.config, options, resolution)
             _write_property(model, described.verified(verification).to_json())
             onnx.save_model(model, draft)
         file_bytes = draft.stat().st_size
@@ -103,6 +105,7 @@ def export_onnx(
         target=options.target,
         seconds=time.perf_counter() - started,
         verification=verification,
+        not_run=not_run,
     )
 
 

@@ -22,7 +22,8 @@ class ExportReport:
         precision: of the network's arithmetic.
         target: that the graph was made for.
         seconds: that the export took, verification included.
-        verification: None where it was not asked for.
+        verification: None where it was not asked for. It ran in ONNX Runtime on the CPU, whatever the target.
+        not_run: why the target's device was not run besides; None where it was, or where it is the CPU.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class ExportReport:
     target: Target
     seconds: float
     verification: Verification | None = None
+    not_run: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -46,4 +48,5 @@ class ExportReport:
             "target": self.target.value,
             "seconds": round(self.seconds, 3),
             "verification": None if self.verification is None else self.verification.to_dict(),
+            "not_run": self.not_run,
         }

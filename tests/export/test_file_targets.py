@@ -15,20 +15,34 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hyperseg_export import ExportOptions, OptionError, Resolution, Target, export_onnx
+from hyperseg_export import (
+    DisagreementError,
+    ExportOptions,
+    ExportReport,
+    OptionError,
+    Resolution,
+    Target,
+    export_onnx,
+)
 from hyperseg_export.cli import export as command
 from hyperseg_export.engine import EngineOptions
 from hyperseg_export.engine.build import prepare, read_model
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 from hyperseg_export.samples import random_network
+from hyperseg_runtime.backends.onnxruntime import OnnxRuntimeSession
+from hyperseg_runtime.backends.protocol import Availability, BackendName, Images, Outputs
+from hyperseg_runtime.backends.selection import availability
 from hyperseg_runtime.cli import common
+from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import Metadata, Precision
+
+from runtime import cuda_session
 
 from .structure import structure
 
 SIZE = Resolution(64, 128)
-PRESETS = ("camvid-lite", "voc-l")
-"""One without and one with meta blocks of v0_1, which are other operators on the CPU."""
+PRESETS = ("camvid-lite", "camvid-s")
+"""One whose encoder's blocks stay as they are, and one whose become MBConv on the CPU."""
 
 Exported = Callable[..., Path]
 
@@ -40,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     @cache
     def made(target: Target, preset: str, precision: Precision) -> Path:
         path = folder / f"{preset}-{precision.value}-{target.value}.onnx"
-        resolution = SIZE if preset == "camvid-lite" else Resolution(256, 256)
+        resolution = SIZE if preset == "camvid-lite" else Resolution(128, 256)
         options = ExportOptions(resolution=resolution, target=target, precision=precision, verify=False)
         return export_onnx(random_network(preset), path, options).path
 
@@ -107,6 +121,57 @@ def test_the_file_for_tensorrt_can_be_parsed_with_the_plugins_alone(exported: Ex
 
 def _parsed(path: Path) -> list[bytes]:
     return structure(ir.from_proto(prepare(read_model(path), EngineOptions()).proto))
+
+
+def export_here(path: Path, target: Target) -> ExportReport:
+    return export_onnx(random_network("camvid-lite"), path, ExportOptions(resolution=SIZE, target=target))
+
+
+@pytest.mark.parametrize("target", Target)
+def test_the_report_says_which_device_was_not_run(target: Target, tmp_path: Path) -> None:
+    report = export_here(tmp_path / "m.onnx", target)
+    assert report.verification is not None
+    said = {Target.CUDA: "CUDA was not run: ", Target.TENSORRT: "TensorRT was not run; hyperseg-build-engine"}.get(
+        target
+    )
+    if said is not None and not (target is Target.CUDA and availability(BackendName.ONNXRUNTIME_CUDA).available):
+        assert report.not_run is not None and report.not_run.startswith(said)
+    else:
+        assert report.not_run is None
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine with ONNX Runtime's CUDA provider, as a double that computes on the CPU."""
+    if find(Library.ONNXRUNTIME) is None:
+        pytest.skip("libhyperseg_ort.so is not built")
+    monkeypatch.setattr("hyperseg_runtime.backends.selection.availability", lambda name: Availability(True, name.value))
+    return monkeypatch
+
+
+def test_a_file_for_cuda_is_run_there_where_it_can(cuda: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cuda_session.install(cuda)
+    assert export_here(tmp_path / "m.onnx", Target.CUDA).not_run is None
+
+
+def test_a_file_whose_labels_differ_on_cuda_is_not_kept(cuda: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cuda_session.install(cuda)
+    run = OnnxRuntimeSession.run
+
+    def wrong(self: OnnxRuntimeSession, images: Images) -> Outputs:
+        labels = run(self, images).labels
+        assert labels is not None
+        return Outputs((labels + 1) % 11, None)
+
+    cuda.setattr(OnnxRuntimeSession, "run", wrong)
+    with pytest.raises(DisagreementError, match="disagrees with itself on CUDA"):
+        export_here(tmp_path / "m.onnx", Target.CUDA)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_library_without_cuda_kernels_does_not_stop_an_export(cuda: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cuda_session.install(cuda, without_kernel=cuda_operators.registered_for_cuda())
+    assert "has no CUDA kernels here" in str(export_here(tmp_path / "m.onnx", Target.CUDA).not_run)
 
 
 @pytest.mark.parametrize("target", [Target.CUDA, Target.TENSORRT])

@@ -46,10 +46,14 @@ def install(
         return CPU if operator in without_kernel or name in shape_nodes else CUDA
 
     class Session:
-        def __init__(self, path: str, settings: Any, providers: Sequence[Any], enable_fallback: bool) -> None:
-            assert not enable_fallback
+        def __new__(cls, path: Any, settings: Any, providers: Sequence[Any], **named: Any) -> Any:
+            if list(providers) == [CPU]:
+                return _Session(path, settings, providers=[CPU])
             assert [entry[0] if isinstance(entry, tuple) else entry for entry in providers] == [CUDA, CPU]
-            self._session = _Session(path, settings, providers=[CPU])
+            assert named == {"enable_fallback": False}
+            session = super().__new__(cls)
+            session._session = _Session(path, settings, providers=[CPU])
+            return session
 
         def get_providers(self) -> list[str]:
             return [CUDA, CPU]

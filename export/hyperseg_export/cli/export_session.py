@@ -93,6 +93,8 @@ class ExportSession:
             f"{allowed}, mean {measured.mean_abs_error:.2g}; labels equal on {measured.label_agreement:.4%} of the "
             f"pixels{ties}"
         )
+        if report.not_run is not None:
+            say(f"compared on the CPU; {report.not_run}")
 
 
 def _require_checkpoint(source: Path) -> None:

@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from hyperseg_runtime.graph_target import CUDA_OPERATORS
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
 from gpu_check.torch_device import PRESETS, network
 
-_OURS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 _TABLE = "labels against the CPU provider's"
 _SECONDS_EACH = 12.0
 
@@ -108,7 +108,7 @@ def nodes_elsewhere(profile: str, provider: str) -> list[str]:
     on the CPU, and says so in its log only."""
     nodes = [event["args"] for event in json.loads(profile) if event.get("cat") == "Node"]
     ran = {(node.get("op_name", ""), node.get("provider", "")) for node in nodes}
-    ours = {(operator, where) for operator, where in ran if operator in _OURS}
+    ours = {(operator, where) for operator, where in ran if operator in CUDA_OPERATORS}
     if not ours:
         return ["none of ours ran"]
     return sorted(f"{operator} on {where or 'an unnamed provider'}" for operator, where in ours if where != provider)
