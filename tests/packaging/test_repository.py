@@ -36,6 +36,16 @@ def test_versions_agree(root: Path) -> None:
     assert f"VERSION {version[1]} " in (root / "CMakeLists.txt").read_text()
 
 
+def test_the_oldest_python_is_the_one_that_is_checked(root: Path) -> None:
+    """mypy and ruff check for the oldest Python that pip installs for: JetPack 6 has it."""
+    metadata = (root / "pyproject.toml").read_text()
+    found = re.search(r'^requires-python = ">=3\.(\d+)"', metadata, re.MULTILINE)
+    assert found is not None
+    assert f'\npython_version = "3.{found[1]}"\n' in metadata
+    assert f'\ntarget-version = "py3{found[1]}"\n' in metadata
+    assert f"(3, {found[1]}) <= sys.version_info" in (root / "scripts/common.sh").read_text()
+
+
 def test_pinned_versions_lie_in_the_ranges_of_the_package(root: Path) -> None:
     from packaging.requirements import Requirement
 

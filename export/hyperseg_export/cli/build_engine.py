@@ -18,6 +18,8 @@ Examples:
   hyperseg-build-engine m.onnx --fp16 --keep-fp32 Resize Sigmoid
   hyperseg-build-engine m.onnx --flavour tensorrt-rtx --compute-capability 8.6 8.9
   hyperseg-build-engine dynamic.onnx --min 256x512 --opt 512x1024 --max 1024x2048
+  hyperseg-build-engine m.onnx --fp16 --triton models/      # ... and models/m.fp16/ for Triton
+  hyperseg-build-engine m.onnx --fp16 --deepstream apps/    # ... and apps/m.fp16/ for DeepStream
   hyperseg-build-engine --trust builder.pub       # accept the engines of another machine
 """
 
@@ -92,6 +94,15 @@ def _belongs(option: str, word: str) -> bool:
 )
 @click.option("--workspace", type=int, metavar="MIB", help="Limit of a layer's scratch memory.")
 @click.option("--optimization-level", type=int, metavar="0..5", help="0: fast build, 5: fast engine.")
+@click.option(
+    "--triton", type=common.FilePath(), metavar="DIR", help="Also add the engine to a model repository of Triton."
+)
+@click.option(
+    "--deepstream",
+    type=common.FilePath(),
+    metavar="DIR",
+    help="Also build a plan for DeepStream, with nvinfer's files.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not compare the engine with ONNX Runtime on a GPU.")
 @click.option("--verbose", is_flag=True, help="Print TensorRT's messages on stderr.")
 @click.option(
@@ -122,6 +133,8 @@ def build(
     timing_cache: Path | None,
     workspace: int | None,
     optimization_level: int | None,
+    triton: Path | None,
+    deepstream: Path | None,
     no_verify: bool,
     verbose: bool,
     trust: str | None,
@@ -146,6 +159,7 @@ def build(
     from hyperseg_export.cli.build_engine_session import BuildEngineSession
     from hyperseg_export.engine.options import EngineOptions
     from hyperseg_export.errors import OptionError
+    from hyperseg_export.hosts.selection import HostFolders
     from hyperseg_export.options import Resolution
 
     try:
@@ -167,9 +181,10 @@ def build(
         )
     except OptionError as error:
         raise click.UsageError(str(error)) from error
-    return BuildEngineSession(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(
-        model or named, output
+    session = BuildEngineSession(
+        options, HostFolders(triton, deepstream), as_json=as_json, verbose=verbose, list_kept="" in keep
     )
+    return session.run(model or named, output)
 
 
 def _refuse_other_options(context: click.Context) -> None:

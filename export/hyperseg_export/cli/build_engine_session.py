@@ -17,6 +17,7 @@ from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.engine.build import build_engine, default_output
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.report import EngineReport
+from hyperseg_export.hosts.selection import HostFolders
 from hyperseg_export.passes.float16 import Conversion
 from hyperseg_export.progress import Step
 
@@ -28,6 +29,7 @@ class BuildEngineSession:
     """One run of the command."""
 
     options: EngineOptions
+    folders: HostFolders
     as_json: bool
     verbose: bool
     list_kept: bool
@@ -41,11 +43,18 @@ class BuildEngineSession:
             note(NAME, f"made this machine's key {key.path}, which signs its engines ({key.public.fingerprint})")
         interrupt_on_signals()
         with StageDisplay("starting") as display:
-            report = build_engine(source, output, self.options, BuildProgress(display, self.verbose))
+            progress = BuildProgress(display, self.verbose)
+            hosts = self.folders.plan(source, output or default_output(source, self.options.half), self.options)
+            report = build_engine(source, output, self.options, progress)
+            written = hosts.write(report, progress)
         if self.as_json:
-            say(json.dumps(report.to_dict(), indent=1))
+            folders = {files.host.lower(): str(files.folder) for files in written}
+            say(json.dumps({**report.to_dict(), **folders}, indent=1))
         else:
             self._print(report)
+            for files in written:
+                names = (str(path.relative_to(files.folder)) for path in (files.config, files.labels, files.plan))
+                say(f"{files.folder}: for {files.host} ({', '.join(names)})")
         return 0
 
     def _locate(self, model: Path | None) -> Path:

@@ -121,7 +121,6 @@ def build_engine(
     ):
         stages.begin(f"building with {chosen.tensorrt.flavour.label}")
         built = build_plan(prepared.proto, source.metadata.input, options, chosen, listener)
-        _refuse_host_code(built.plan, options, chosen)
         if options.verify:
             stages.begin("comparing with ONNX Runtime")
         library = None if built.plugins is None else built.plugins.path
@@ -237,9 +236,11 @@ def build_plan(
                 optimization_level=options.optimization_level,
             )
             layers = run_build(request, listener)
-            return BuiltPlan(plan.read_bytes(), layers, plugins)
+            built = BuiltPlan(plan.read_bytes(), layers, plugins)
     except OSError as error:
         raise OutputError(f"the model could not be passed to TensorRT: {reason(error)}") from error
+    _refuse_host_code(built.plan, options, target)
+    return built
 
 
 def _profile(model: onnx.ModelProto, spec: InputSpec, options: EngineOptions) -> dict[str, tuple[tuple[int, ...], ...]]:

@@ -77,7 +77,7 @@ class OnnxParser:
             self.num_errors = 1
             return False
         self._network.model = bytes(content)
-        kinds = {1: self._module.float32, 2: self._module.uint8}
+        kinds = {1: self._module.float32, 2: self._module.uint8, 6: self._module.int32}
         for value in onnx.load_model_from_string(content).graph.output:
             shape = tuple(dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim)
             kind = kinds[value.type.tensor_type.elem_type]
