@@ -30,6 +30,24 @@ def test_executables_of_every_machine(machine: int, size: int, order: int) -> No
     assert str(found) == f"an ELF file of machine {machine} at byte 1001"
 
 
+@pytest.mark.parametrize("machine", [3, 6, 40, 62, 183, 243])
+@pytest.mark.parametrize("ident", [bytes(12), b"\xff" * 12, b"\0\1\1", b"\2\0\1", b"\2\1\0"])
+def test_programs_that_only_the_kernel_takes(machine: int, ident: bytes) -> None:
+    plan = WEIGHTS[:77] + b"\x7fELF" + ident + elf(machine)[4 + len(ident) :]
+    assert str(host_code.find(plan)) == f"an ELF file of machine {machine} at byte 77"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel is not Linux")
+def test_the_kernel_runs_what_lacks_the_rest_of_the_header(tmp_path: Path) -> None:
+    """Why the search does not ask for it (glibc's loader does, but a program needs no loader of libraries)."""
+    program = tmp_path / "true"
+    content = Path(shutil.which("true") or "").resolve().read_bytes()
+    program.write_bytes(content[:4] + b"\xff" * 12 + content[16:])
+    program.chmod(0o700)
+    ran = subprocess.run([program], check=False, timeout=60).returncode == 0
+    assert ran and host_code.find(program.read_bytes()) is not None
+
+
 def test_one_after_many_cubins() -> None:
     cubins = (elf(CUDA) + bytes(40)) * 100
     assert host_code.find(cubins) is None
@@ -49,9 +67,9 @@ def test_a_program_of_windows() -> None:
         b"",
         b"\x7fELF",
         elf(62)[:19],
-        elf(62, size=0),
-        elf(62, size=3),
-        elf(62, order=3),
+        elf(CUDA, size=0),
+        elf(9999, size=3),
+        elf(9999, order=3),
         b"\x7fELF and so on, in a text",
         b"MZ",
         pe()[:128],
