@@ -36,12 +36,17 @@ class Draft:
         replace: False raises FileExistsError where a target was created meanwhile; True replaces it, and keeps its
         permissions.
         """
-        if sync:
-            with self.path.open("rb+") as file:
-                os.fsync(file.fileno())
+        # Not through a link: whoever may write to the folder could lead it to a file of ours.
+        descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            if sync:
+                os.fsync(descriptor)
+            if replace:
+                with contextlib.suppress(FileNotFoundError):
+                    _set_mode(self.path, descriptor, self.target.stat().st_mode & 0o777)
+        finally:
+            os.close(descriptor)
         if replace:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.chmod(self.target.stat().st_mode & 0o777)
             self.path.replace(self.target)
             return
         try:
@@ -56,6 +61,13 @@ class Draft:
     def discard(self) -> None:
         """Deletes the draft; does nothing once it is published."""
         self.path.unlink(missing_ok=True)
+
+
+def _set_mode(path: Path, descriptor: int, mode: int) -> None:
+    if os.chmod in os.supports_fd:
+        os.chmod(descriptor, mode)  # of the file that is open, whatever has its name by now
+    else:
+        path.chmod(mode)  # Windows
 
 
 def discard_abandoned_drafts(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,17 @@ def test_a_working_folder_that_was_deleted(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "gone").rmdir()
     with pytest.raises(OutputError, match=r"m\.onnx cannot be written: No such file"):
         check_target(Path("m.onnx"), force=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes")
+def test_a_draft_that_was_exchanged_for_a_link_changes_no_other_file(tmp_path: Path) -> None:
+    """Whoever may write to the folder could otherwise give a file of this user's the mode of the target."""
+    target, private = tmp_path / "m.engine", tmp_path / "private"
+    target.write_bytes(b"old")
+    target.chmod(0o666)
+    private.write_bytes(b"mine")
+    private.chmod(0o600)
+    with pytest.raises(OutputError), replacing(target, force=True) as draft:
+        draft.symlink_to(private)
+    assert private.stat().st_mode & 0o777 == 0o600 and private.read_bytes() == b"mine"
+    assert target.read_bytes() == b"old" and not target.is_symlink()
