@@ -7,6 +7,7 @@ something new adds a Purpose, so that a signature under one kind of statement is
 from __future__ import annotations
 
 import base64
+import contextlib
 import getpass
 import json
 import os
@@ -27,6 +28,7 @@ from hyperseg_runtime.errors import (
     UnknownKeyError,
 )
 from hyperseg_runtime.json_fields import Fields
+from hyperseg_runtime.names import shown
 from hyperseg_runtime.output_files import Draft
 from hyperseg_runtime.trusted_keys import Key
 
@@ -65,6 +67,9 @@ class Signature:
     @staticmethod
     def read(fields: Fields) -> Signature:
         """Raises MetadataError, which names the field that is missing or wrong."""
+        unknown = set(fields.content) - {"algorithm", "key", "value"}
+        if unknown:
+            raise fields.error(repr(min(unknown))[:40], "is not known, and would not be signed")
         algorithm = fields.choice("algorithm", Algorithm)
         text = fields.text("value")
         try:
@@ -73,6 +78,8 @@ class Signature:
             raise fields.error("value", "is not base64") from None
         if len(value) != _SIGNATURE_BYTES:
             raise fields.error("value", f"has {len(value)} bytes, not {_SIGNATURE_BYTES}")
+        if base64.b64encode(value).decode() != text:  # bits behind the last byte, of which nobody made a statement
+            raise fields.error("value", "is not base64 as it is written")
         return Signature(fields.text("key"), value, algorithm)
 
 
@@ -149,7 +156,7 @@ def _restored() -> Key | None:
     """This machine's key where the file of the public one was lost; None before the first build."""
     private = _load()
     if private is not None:
-        _write_public(private)
+        _copy_public(private)
     return None if private is None else _public(private)
 
 
@@ -157,8 +164,9 @@ def _load_or_make() -> tuple[Ed25519PrivateKey, bool]:
     """The private key and whether it was made now."""
     private = _load()
     if private is not None:
-        _write_public(private)
+        _copy_public(private)
         return private, False
+    _refuse_to_replace_a_lost_key()
     modules = _cryptography()
     made = modules.ed25519.Ed25519PrivateKey.generate()
     created = _publish(trusted_keys.private_path(), _openssh(made), replace=False)
@@ -167,6 +175,16 @@ def _load_or_make() -> tuple[Ed25519PrivateKey, bool]:
         raise KeyFileError(f"{trusted_keys.private_path()} was removed while it was made; run the command again")
     _write_public(private)
     return private, created
+
+
+def _refuse_to_replace_a_lost_key() -> None:
+    """Raises KeyFileError where the public key is there: its private one was lost, and may be in a backup."""
+    private, public = trusted_keys.private_path(), trusted_keys.public_path()
+    if trusted_keys.own_key() is not None and not os.path.lexists(private):  # it is written first, perhaps just now
+        raise KeyFileError(
+            f"{private} is missing, while its public key {public} is there; restore it, or remove {public}: the next "
+            "build makes both anew, and engines that were signed with the lost one are built again"
+        )
 
 
 def _load() -> Ed25519PrivateKey | None:
@@ -194,6 +212,16 @@ def _write_public(private: Ed25519PrivateKey) -> None:
         _publish(path, f"{_public(private).line}\n".encode(), replace=True)
     elif present.raw != _public(private).raw:
         raise KeyFileError(f"{path} is not the public key of {secret.name}; remove it: the next build writes it again")
+
+
+def _copy_public(private: Ed25519PrivateKey) -> None:
+    """Writes the public key of one that was there before, where it is lost and can be written: the private key may lie
+    in a read-only volume of secrets, and needs no file of its public one to sign and verify."""
+    if trusted_keys.own_key() is not None:
+        _write_public(private)
+        return
+    with contextlib.suppress(KeyFileError):
+        _write_public(private)
 
 
 def _public(private: Ed25519PrivateKey) -> Key:
@@ -230,7 +258,7 @@ def _user_at_host() -> str:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user without a name, as in containers
         user = f"uid{os.getuid()}"
-    return "".join(f"{user}@{socket.gethostname()}".split())
+    return shown("".join(f"{user}@{socket.gethostname()}".split()))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ a file or folder that other users may change is not used. Needs no package but P
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import re
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperseg_runtime.errors import KeyFileError
+from hyperseg_runtime.file_owners import check_folder_of, check_not_sudo, check_owner_and_mode
 from hyperseg_runtime.names import shown
 from hyperseg_runtime.regular_files import open_regular, read_bounded
 
@@ -62,8 +64,7 @@ class Key:
     @staticmethod
     def parse(line: str) -> Key:
         """Reads the line of a public key file. Raises ValueError, whose text says what it is instead."""
-        algorithm, _, rest = line.strip().partition(" ")
-        encoded, _, comment = rest.strip().partition(" ")
+        algorithm, encoded, comment = [*line.split(maxsplit=2), "", "", ""][:3]
         if algorithm != ALGORITHM:
             kind = algorithm if _OTHER_KIND.fullmatch(algorithm) else "other text"  # which might be secret
             raise ValueError(f"it begins with {kind}, not with {ALGORITHM}")
@@ -77,16 +78,23 @@ class Key:
 
 
 def key_folder() -> Path:
-    """The folder of the key files; it need not exist. Raises KeyFileError where there is no home."""
+    """The folder of the key files; it need not exist.
+
+    Raises KeyFileError where there is no home, or one that is another folder in every working folder: the keys would be
+    those beside the models.
+    """
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen:
         if not Path(chosen).is_absolute():
             raise KeyFileError(f"{HOME_VARIABLE} is {shown(chosen)}, not an absolute path; set it to one, or unset it")
         return Path(chosen) / "hyperseg"
     try:
-        return Path.home() / ".config" / "hyperseg"
+        home = Path.home()
     except RuntimeError:
         raise KeyFileError(f"this user has no home folder for keys; set {HOME_VARIABLE} to a folder") from None
+    if not home.is_absolute():
+        raise KeyFileError(f"HOME is {shown(home)}, not an absolute path; set it to one, or set {HOME_VARIABLE}")
+    return home / ".config" / "hyperseg"
 
 
 def private_path() -> Path:
@@ -118,12 +126,12 @@ def listed_keys() -> tuple[Key, ...]:
     path = list_path()
     content = read_guarded(path, "write it again with hyperseg-build-engine --trust KEY")
     try:
-        lines = enumerate(_text(content or b"").splitlines(), 1)
+        lines = enumerate(lines_of(_text(content or b"")), 1)
     except ValueError as error:
         raise KeyFileError(f"{path} is not a list of public keys ({error}); mend or remove it") from None
     found = []
     for number, line in lines:
-        if line.strip() and not line.lstrip().startswith("#"):
+        if is_entry(line):
             try:
                 found.append(Key.parse(line))
             except ValueError as error:
@@ -131,6 +139,17 @@ def listed_keys() -> tuple[Key, ...]:
                     f"{path}, line {number} is not a public key ({error}); mend or delete that line"
                 ) from None
     return tuple(found)
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines as OpenSSH and every editor see them. str.splitlines knows more ends, so that a key could lie hidden in a
+    comment, behind a form feed."""
+    return text.removeprefix("\ufeff").split("\n")
+
+
+def is_entry(line: str) -> bool:
+    """Whether a line is neither empty nor a comment."""
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def add(key: Key) -> bool:
@@ -146,7 +165,10 @@ def add(key: Key) -> bool:
         try:
             size = os.fstat(descriptor).st_size
             separate = b"" if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n" else b"\n"
-            os.write(descriptor, separate + key.line.encode() + b"\n")
+            line = separate + key.line.encode() + b"\n"
+            if os.write(descriptor, line) != len(line):  # half a line would make the list unreadable
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -160,9 +182,11 @@ def make_folder() -> None:
     folder = key_folder()
     try:
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        if missing:
+            check_not_sudo(missing[-1].parent, HOME_VARIABLE)
         for path in reversed(missing):
             path.mkdir(mode=0o700, exist_ok=True)
-        _guard(folder, folder.stat(), 0o022, "700")
+        check_folder_of(private_path(), HOME_VARIABLE)
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -170,13 +194,13 @@ def make_folder() -> None:
 def read_guarded(path: Path, remedy: str, *, secret: bool = False) -> bytes | None:
     """The content of a key file; None if it does not exist.
 
-    Raises KeyFileError where it cannot be read, or where other users may change it or its folder; with `secret`, also
-    where they may read it. `remedy` is for a file that cannot be read.
+    Raises KeyFileError where it cannot be read, or where other users may change or exchange it (`file_owners`); with
+    `secret`, also where they may read it. `remedy` is for a file that cannot be read.
     """
     try:
         with open_regular(path) as file:
-            _guard(path.parent, path.parent.stat(), 0o022, "700")
-            _guard(path, os.fstat(file.fileno()), 0o077 if secret else 0o022, "600")
+            check_folder_of(path, HOME_VARIABLE)
+            check_owner_and_mode(path, os.fstat(file.fileno()), HOME_VARIABLE, secret=secret)
             return read_bounded(file, _LIMIT)
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_symlink():
@@ -193,23 +217,6 @@ def unwritable(path: Path, error: OSError) -> KeyFileError:
         f"{path} cannot be written ({error.strerror or error}); make its folder writable, or set {HOME_VARIABLE} to a "
         "folder that is and lasts"
     )
-
-
-def _guard(path: Path, status: os.stat_result, forbidden: int, mode: str) -> None:
-    if os.name != "posix":
-        return
-    user = os.geteuid()
-    if status.st_uid not in (user, 0):
-        raise KeyFileError(
-            f"{path} belongs to another user (uid {status.st_uid}), so its keys are not used; chown {user} {path}, if "
-            f"its content is yours, or set {HOME_VARIABLE} to a folder of your own"
-        )
-    if status.st_mode & forbidden:
-        verb = "read or change" if forbidden & 0o044 else "change"
-        raise KeyFileError(
-            f"other users may {verb} {path} (mode {status.st_mode & 0o777:o}), so its keys are not used; see that "
-            f"they did not, then chmod {mode} {path}"
-        )
 
 
 def _text(content: bytes) -> str:

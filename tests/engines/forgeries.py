@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
+import string
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -194,6 +196,46 @@ def signature(**changes: Any) -> Callable[[Place], None]:
     return change
 
 
+def signature_text(change: Callable[[str], str]) -> Callable[[Place], None]:
+    return lambda place: signature(value=change(place.content()["signature"]["value"]))(place)
+
+
+def signature_with_bits_to_spare(place: Place) -> None:
+    """The last letter of base64 has four bits of the signature's last byte, and two that no byte takes."""
+    text = place.content()["signature"]["value"]
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    changed = f"{text[:-3]}{letters[letters.index(text[-3]) + 1]}=="
+    assert base64.b64decode(changed) == base64.b64decode(text)
+    signature(value=changed)(place)
+
+
+def field(**changes: Any) -> Callable[[Place], None]:
+    def change(place: Place) -> None:
+        content = {**place.content(), **changes}
+        place.write({key: value for key, value in content.items() if value is not None})
+
+    return change
+
+
+def name_as(change: Callable[[str], str]) -> Callable[[Place], None]:
+    def rename(place: Place) -> None:
+        content = place.content()
+        content["class_names"][0] = change(content["class_names"][0])
+        place.write(content)
+
+    return rename
+
+
+def sidecar_bytes(before: bytes) -> Callable[[Place], None]:
+    return lambda place: place.sidecar.write_bytes(before + place.sidecar.read_bytes()) and None
+
+
+def sidecar_encoded(encoding: str, behind: str = "") -> Callable[[Place], None]:
+    return lambda place: (
+        place.sidecar.write_bytes((place.sidecar.read_text(encoding="utf-8") + behind).encode(encoding)) and None
+    )
+
+
 def no_signature(value: Any) -> Callable[[Place], None]:
     return lambda place: place.write({**place.content(), "signature": value})
 
@@ -265,6 +307,20 @@ FORGED: dict[str, tuple[Callable[[Place], object], str]] = {
     "a signature of numbers": (signature(value=[0] * 64), r"signature\.value is \[0, 0.*, not a text"),
     "a short signature": (signature(value="AAAA"), r"signature\.value has 3 bytes, not 64"),
     "a signature that is not base64": (signature(value="\u00e4" * 86), r"signature\.value is not base64"),
+    "a signature with spare bits": (signature_with_bits_to_spare, r"signature\.value is not base64 as it is written"),
+    "a signature with line ends": (signature_text(lambda text: text + "\r\n"), r"signature\.value is not base64"),
+    "a signature with spaces": (signature_text(lambda text: f" {text}"), r"signature\.value is not base64"),
+    "a signature twice": (signature_text(lambda text: text * 2), r"signature\.value is not base64"),
+    "a field in the signature": (signature(comment="harmless"), r"signature\.'comment' is not known"),
+    "a field that was added": (field(comment="harmless"), r"is not of this content"),
+    "a field that was removed": (field(class_names=None), r"is not of this content"),
+    "an equal number": (text_replaced('"layers": 100,', '"layers": 100.0,'), r"is not of this content"),
+    "minus zero": (text_replaced('"half_share": 0.9', '"half_share": -0.0'), r"is not of this content"),
+    "another spelling of a name": (name_as(lambda name: f"{name}\u0301"), r"is not of this content"),
+    "half a letter": (name_as(lambda name: f"{name}\ud800"), r"is not of this content"),
+    "a mark before the text": (sidecar_bytes(b"\xef\xbb\xbf"), r"cannot be read as JSON"),
+    "another encoding": (sidecar_encoded("utf-16"), r"cannot be read as JSON"),
+    "text behind the end": (sidecar_encoded("utf-8", behind="{}"), r"cannot be read as JSON"),
     "a signature of zeros": (signature(value="A" * 86 + "=="), r"is not of this content"),
     "another algorithm": (signature(algorithm="none"), r"signature\.algorithm is 'none', not one of ed25519"),
     "another key": (signature(key="SHA256:" + "A" * 43), r"signed with key 'SHA256:AAAA"),

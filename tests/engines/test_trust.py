@@ -115,6 +115,10 @@ def test_files_that_are_no_key(home: Path, content: bytes, message: str, capsys:
         ("", "what was given with --trust"),
         (".", "cannot be read (it is a folder)"),
         ("ssh-ed25519 AAAA", "the line given with --trust is not a public key of hyperseg"),
+        ("ssh-ed25519", "the line given with --trust is not a public key of hyperseg"),
+        (f"{KEY.line}\n{Key(bytes(32)).line}", "the line given with --trust has 2 lines, of which --trust takes one"),
+        ("-", "what was given with --trust is neither a file nor a line"),
+        ("https://example.com/builder.pub", "builder.pub is neither a file nor a line"),
     ],
 )
 def test_words_that_are_no_key(given: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -60,10 +61,9 @@ def test_the_files_are_those_of_openssh(config: Path) -> None:
 
 def test_two_first_signatures_at_once_get_one_key(config: Path) -> None:
     script = "from hyperseg_runtime.signing import sign; print(sign(b'').key)"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     started = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
-        for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=_environment())
+        for _ in range(8)
     ]
     assert len({process.communicate(timeout=LIMIT)[0] for process in started}) == 1
     assert all(process.returncode == 0 for process in started)
@@ -234,3 +234,93 @@ def test_without_the_package(config: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(LibraryMissingError, match="pip install cryptography"):
         verify(MESSAGE, signature)
     assert trusted_keys.own_key() is not None  # needs it not
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\r"])
+def test_a_comment_ends_where_openssh_sees_its_end(config: Path, end: str) -> None:
+    """Only a line feed ends a line; else a key lies hidden in what every editor and ssh take for a comment."""
+    sign(MESSAGE)
+    good, hidden = Key(bytes(range(32)), "good"), Key(bytes(32), "hidden")
+    trusted_keys.list_path().write_bytes(f"# old keys:{end}{hidden.line}\n{good.line}{end}{hidden.line}\n".encode())
+    trusted_keys.list_path().chmod(0o600)
+    assert [key.raw for key in trusted_keys.listed_keys()] == [good.raw]
+
+
+@pytest.mark.parametrize(
+    "content", ["\ufeff{0} a\n{1} b\n", "{0} a\r\n{1} b\r\n", "{0} a\n\n \t# c\n{1} b", "  {0}\ta\n{1} b"]
+)
+def test_lists_of_other_editors(config: Path, content: str) -> None:
+    first, second = Key(bytes(range(32)), "a"), Key(bytes(32), "b")
+    sign(MESSAGE)
+    lines = (Key(first.raw).line.replace(" ", "\t"), Key(second.raw).line)
+    trusted_keys.list_path().write_bytes(content.format(*lines).encode())
+    trusted_keys.list_path().chmod(0o600)
+    assert trusted_keys.listed_keys() == (first, second)
+
+
+@pytest.mark.parametrize("home", [".", "home", "./"])
+def test_a_home_that_is_another_one_in_every_folder(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(trusted_keys.HOME_VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyFileError, match=r"HOME is .*, not an absolute path; set it to one, or set XDG_CONFIG_HOME"):
+        sign(MESSAGE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_volume_with_the_private_key_alone(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container or a CI job gets its secrets."""
+    signature = sign(MESSAGE)
+    (config / "signing_key.pub").unlink()
+
+    def read_only(*_: object, **__: object) -> None:
+        raise trusted_keys.unwritable(config, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+
+    monkeypatch.setattr(signing, "_publish", read_only)
+    assert verify(MESSAGE, signature).own
+    assert sign(MESSAGE) == signature
+    (config / "signing_key").unlink()
+    with pytest.raises(KeyFileError, match="Read-only file system"):
+        sign(MESSAGE)
+
+
+def test_a_lost_private_key_is_not_replaced_without_a_word(config: Path) -> None:
+    signature = sign(MESSAGE)
+    public, private = config / "signing_key.pub", (config / "signing_key").read_bytes()
+    (config / "signing_key").unlink()
+    assert verify(MESSAGE, signature).own  # its engines still run
+    with pytest.raises(KeyFileError, match=r"signing_key is missing, while .*; restore it, or remove .*\.pub: .* anew"):
+        sign(MESSAGE)
+    assert [path.name for path in config.iterdir()] == [public.name]
+    (config / "signing_key").write_bytes(private)
+    (config / "signing_key").chmod(0o600)
+    assert sign(MESSAGE) == signature
+
+
+@pytest.mark.parametrize("user", ["\udcff", "\x1b[31m", "a\nb"])
+def test_users_of_strange_names(config: Path, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER"):
+        monkeypatch.setenv(variable, user)
+    assert verify(MESSAGE, sign(MESSAGE)).own
+    assert (config / "signing_key.pub").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_a_disk_that_is_full_leaves_the_list_as_it_was(config: Path) -> None:
+    """A write may be cut off (write(2)), here by a limit of the process."""
+    key = Key(bytes(range(32)), "builder@factory")
+    assert trusted_keys.add(key)
+    before = trusted_keys.list_path().read_bytes()
+    script = (
+        "import resource, signal; from hyperseg_runtime import trusted_keys; signal.signal(signal.SIGXFSZ, "
+        f"signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 9},) * 2); "
+        "trusted_keys.add(trusted_keys.Key(bytes(32), 'x@y'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=LIMIT, env=_environment()
+    )
+    assert "cannot be written" in done.stderr
+    assert trusted_keys.list_path().read_bytes() == before
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}

@@ -39,24 +39,20 @@ def read_key(given: str) -> Key:
     """The public key in a file, or of a line. Raises InputError; what might be secret is never part of its text."""
     _refuse_private(given.encode("utf-8", "surrogateescape"), "what was given with --trust")
     line = given.strip()
-    if line.startswith(f"{ALGORITHM} "):
+    if line.partition(" ")[0].partition("\t")[0] == ALGORITHM:
         return _parse(line, "the line given with --trust")
     content, name = _read(given), shown(given)
     _refuse_private(content, name)
-    lines = [line for line in content.decode("utf-8", "replace").splitlines() if _is_entry(line)]
+    return _parse(content.decode("utf-8", "replace"), name)
+
+
+def _parse(text: str, name: str) -> Key:
+    lines = [line for line in trusted_keys.lines_of(text) if trusted_keys.is_entry(line)]
     if len(lines) != 1:
         held = "no key" if not lines else f"{len(lines)} lines, of which --trust takes one at a time"
         raise InputError(f"{name} has {held}; name the signing_key.pub of the machine that built the engines")
-    return _parse(lines[0], name)
-
-
-def _is_entry(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def _parse(line: str, name: str) -> Key:
     try:
-        return Key.parse(line)
+        return Key.parse(lines[0])
     except ValueError as error:
         raise InputError(
             f"{name} is not a public key of hyperseg ({error}); name the signing_key.pub of the machine that built the "
