@@ -42,11 +42,19 @@ def search_path() -> tuple[Path, ...]:
 
 
 def find(library: Library) -> Path | None:
-    """The library's file, or None if it was not built. Raises LibraryMissingError as `search_path`."""
+    """The library's file, or None if it was not built. Raises LibraryMissingError as `search_path`, and where a folder
+    cannot be looked into: another folder's library may not be the one that was meant."""
     for folder in search_path():
         path = folder / library.value
-        if path.is_file():
-            return path.resolve()
+        try:
+            if path.is_file():
+                return path.resolve()
+        except (OSError, RuntimeError) as error:
+            problem = getattr(error, "strerror", None) or error
+            raise LibraryMissingError(
+                f"{shown(folder)[:200]} cannot be read ({problem}); set {ENVIRONMENT_VARIABLE} to the libraries' "
+                "folder, or unset it"
+            ) from error
     return None
 
 

@@ -17,11 +17,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperseg_runtime.errors import LibraryMissingError
-from hyperseg_runtime.output_files import reason
 from hyperseg_runtime.regular_files import read_regular
 
 _LIMIT = 1 << 30
 """Bytes of a library."""
+
+
+@dataclass(frozen=True)
+class _Copy:
+    descriptor: int
+    file: tuple[int, int]
+    """Device and inode."""
+
+    def is_open(self) -> bool:
+        """False where somebody closed all descriptors, as daemons do: the number may be another file's by now."""
+        try:
+            return _identity(self.descriptor) == self.file
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -34,10 +47,11 @@ class SealedLibrary:
     sha256: str
 
 
+_FOLDER = Path("/proc/self/fd")
 _lock = threading.Lock()
-_descriptors: dict[str, int] = {}
-"""SHA-256 to the descriptor of the copy. Never closed, like loaded libraries, which belong to the process: the linker
-knows a library by its name, and would return the former one for a number that is used again."""
+_copies: dict[str, _Copy] = {}
+"""By SHA-256. Never closed, like loaded libraries, which belong to the process: the linker knows a library by its name,
+and would return the former one for a number that is used again."""
 
 
 def seal(source: Path) -> SealedLibrary:
@@ -51,15 +65,24 @@ def seal(source: Path) -> SealedLibrary:
     digest = hashlib.sha256(content).hexdigest()
     try:
         with _lock:
-            if digest not in _descriptors:
-                _descriptors[digest] = _copy(source.name, content)
-            descriptor = _descriptors[digest]
+            if digest not in _copies or not _copies[digest].is_open():
+                _copies[digest] = _copy(source.name, content)
+            path = _FOLDER / str(_copies[digest].descriptor)
+        path.stat()
     except OSError as error:
-        raise LibraryMissingError(f"{source} cannot be copied into memory to load it: {reason(error)}") from error
-    return SealedLibrary(Path(f"/proc/self/fd/{descriptor}"), source, digest)
+        raise LibraryMissingError(
+            f"{source} cannot be copied into memory to load it ({error.strerror or error}); allow memfd_create and "
+            f"{_FOLDER} in this container or sandbox, or run outside of it"
+        ) from error
+    return SealedLibrary(path, source, digest)
 
 
-def _copy(name: str, content: bytes) -> int:
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _copy(name: str, content: bytes) -> _Copy:
     if not hasattr(os, "memfd_create"):
         raise OSError(errno.ENOSYS, "only Linux loads engines")
     import fcntl  # which Windows does not have
@@ -73,4 +96,4 @@ def _copy(name: str, content: bytes) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return _Copy(descriptor, _identity(descriptor))

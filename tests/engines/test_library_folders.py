@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib.machinery import ModuleSpec
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from hyperseg_export.engine import build_engine, process
-from hyperseg_runtime import libraries, sidecar
+from hyperseg_runtime import libraries, sealed_library, sidecar
+from hyperseg_runtime.backends import tensorrt_flavour
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import LibraryMissingError
 from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, Library
@@ -128,6 +130,55 @@ def test_what_is_signed_is_what_was_built(folder: Path, monkeypatch: pytest.Monk
     report = build_engine(save(miniature(), folder / "m.onnx"))
     _, plan = sidecar.read_plan(report.engine)
     assert len(plan) == report.bytes and b"of the attacker" not in plan
+
+
+def test_a_folder_named_like_tensorrt_is_no_tensorrt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script in a folder of engines has that folder on sys.path."""
+    for name in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        (folder / name).mkdir()
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [str(folder)])
+    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if "PathFinder" in str(finder)])
+    assert tensorrt_flavour.installed() == ()
+
+
+def test_a_folder_that_cannot_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, f"/{'a' * 300}")  # as one without permission, which root always has
+    with pytest.raises(LibraryMissingError, match=r"cannot be read .*; set HYPERSEG_LIBRARY_DIR"):
+        libraries.find(Library.TENSORRT)
+
+
+def test_descriptors_that_somebody_closed(tmp_path: Path) -> None:
+    """As daemons do. The number then is another file's, whose bytes nobody hashed."""
+    source, attackers = tmp_path / "lib.so", tmp_path / "other.so"
+    source.write_bytes(os.urandom(32))
+    attackers.write_bytes(b"of the attacker")
+    number = int(seal(source).path.name)
+    taken = os.open(attackers, os.O_RDONLY)
+    try:
+        os.dup2(taken, number)  # which closes the library's copy
+        assert seal(source).path.read_bytes() == source.read_bytes()
+    finally:
+        os.close(taken)
+        os.close(number)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM, errno.EACCES])
+def test_a_sandbox_without_memory_files(tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, flags: int) -> int:
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "lib.so").write_bytes(os.urandom(32))
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with pytest.raises(LibraryMissingError, match=r"lib\.so cannot be copied into memory .*; allow memfd_create"):
+        seal(tmp_path / "lib.so")
+
+
+def test_a_sandbox_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib.so").write_bytes(os.urandom(32))
+    monkeypatch.setattr(sealed_library, "_FOLDER", tmp_path / "proc")
+    with pytest.raises(LibraryMissingError, match=r"lib\.so cannot be copied into memory .*; allow memfd_create"):
+        seal(tmp_path / "lib.so")
 
 
 def test_a_sealed_library_cannot_be_changed(tmp_path: Path) -> None:

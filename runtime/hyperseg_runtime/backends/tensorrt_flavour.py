@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from hyperseg_runtime.errors import LibraryMissingError
+from hyperseg_runtime.extras import is_installed
 
 OLDEST_MAJOR = 10
 """The first TensorRT with IPluginV3 and `getCreators`; every TensorRT for RTX (from 1.0 on) has both."""
@@ -59,7 +58,7 @@ class TensorRT:
 def module_name(flavour: Flavour) -> str | None:
     """The Python module of an installed flavour; None if it is not installed."""
     for name in _MODULES[flavour]:
-        if name in sys.modules or find_spec(name) is not None:
+        if is_installed(name):
             return name
     return None
 
