@@ -18,6 +18,7 @@ from hyperseg_runtime.graph_target import read_target
 from hyperseg_runtime.key_report import KeyReport
 from hyperseg_runtime.libraries import Library
 from hyperseg_runtime.model_kinds import is_engine
+from hyperseg_runtime.names import as_unicode
 
 
 class Verdict(str, Enum):
@@ -38,7 +39,7 @@ class Finding:
     detail: str
 
     def to_dict(self) -> dict[str, str]:
-        return {"subject": self.subject, "verdict": self.verdict.value, "detail": self.detail}
+        return {"subject": self.subject, "verdict": self.verdict.value, "detail": as_unicode(self.detail)}
 
 
 @dataclass(frozen=True)

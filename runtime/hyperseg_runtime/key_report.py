@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hyperseg_runtime import trusted_keys
 from hyperseg_runtime.errors import KeyFileError
+from hyperseg_runtime.names import as_unicode
 from hyperseg_runtime.trusted_keys import Key
 
 
@@ -23,12 +24,12 @@ class KeyReport:
     """One line each, with its remedy."""
 
     def to_dict(self) -> dict[str, object]:
-        own = None if self.own is None else {**_described(self.own), "file": str(self.own_file)}
+        own = None if self.own is None else {**_described(self.own), "file": as_unicode(str(self.own_file))}
         return {
             "own": own,
             "trusted": [_described(key) for key in self.trusted],
-            "trusted_file": None if self.trusted_file is None else str(self.trusted_file),
-            "problems": list(self.problems),
+            "trusted_file": None if self.trusted_file is None else as_unicode(self.trusted_file),
+            "problems": [as_unicode(problem) for problem in self.problems],
         }
 
 

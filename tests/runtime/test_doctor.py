@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from hyperseg_runtime import diagnosis, extras, libraries, machine
+from hyperseg_runtime import diagnosis, extras, libraries, machine, trusted_keys
 from hyperseg_runtime.backends import cuda, tensorrt, tensorrt_flavour
 from hyperseg_runtime.backends import onnxruntime as ort_backend
 from hyperseg_runtime.backends.cuda import Driver
@@ -23,7 +23,9 @@ from hyperseg_runtime.cli.doctor import doctor
 from hyperseg_runtime.diagnosis import Finding, Verdict, examine
 from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError
 from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, Library, load_error, require
+from hyperseg_runtime.names import shown
 from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.trusted_keys import Key
 
 from .conftest import Finished
 from .stand_in import write_model
@@ -45,10 +47,10 @@ def test_every_backend_is_judged() -> None:
     assert all(
         one["detail"] and "\n" not in one["detail"] for chapter in ("backends", "packages") for one in found[chapter]
     )
-    shown = run_doctor().out
+    told = run_doctor().out
     for words in ("Machine", "Packages", "Our libraries", "Backends", "onnxruntime-cuda", "Default model", "Tasks"):
-        assert words in shown
-    assert shown.startswith(f"hyperseg {found['version']}\n")
+        assert words in told
+    assert told.startswith(f"hyperseg {found['version']}\n")
 
 
 def task(name: str) -> Task:
@@ -215,9 +217,6 @@ def test_nothing_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_keys_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package cryptography: a device without TensorRT does not have it."""
-    from hyperseg_runtime import trusted_keys
-    from hyperseg_runtime.trusted_keys import Key
-
     for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"] or ["cryptography"]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setenv(trusted_keys.HOME_VARIABLE, str(tmp_path))
@@ -227,10 +226,10 @@ def test_the_keys_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert trusted_keys.add(other)
     trusted_keys.public_path().write_text(f"{own.line}\n", encoding="utf-8")
     trusted_keys.public_path().chmod(0o644)
-    shown = run_doctor().out
+    told = run_doctor().out
     for words in (own.line, own.fingerprint, str(trusted_keys.public_path()), f"{other.fingerprint} builder@factory"):
-        assert words in shown
-    assert f"to remove it, delete its line in {trusted_keys.list_path()}" in shown
+        assert words in told
+    assert f"to remove it, delete its line in {trusted_keys.list_path()}" in told
     keys = json.loads(run_doctor("--json").out)["keys"]
     assert keys["own"]["line"] == own.line and keys["own"]["file"] == str(trusted_keys.public_path())
     assert [one["comment"] for one in keys["trusted"]] == ["builder@factory"] and keys["problems"] == []
@@ -238,6 +237,31 @@ def test_the_keys_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "chmod 600" in json.loads(run_doctor("--json").out)["keys"]["problems"][0]
     assert "broken    problem" in run_doctor().out
     assert run_doctor().code == 0
+
+
+@pytest.mark.parametrize("home", ["a\nb", "\x1b[2J", "\udcff"])
+def test_keys_and_engines_of_strange_names(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can write to the working folder names files in it; a terminal obeys what is in a name."""
+    (tmp_path / home / "hyperseg").mkdir(parents=True, mode=0o700)
+    (tmp_path / f"{home}.engine").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(trusted_keys.HOME_VARIABLE, str(tmp_path / home))
+    for file in (trusted_keys.public_path(), trusted_keys.list_path()):
+        file.write_text(f"{Key(bytes(32)).line}\n", encoding="utf-8")
+        file.chmod(0o600)
+    told = run_doctor().out
+    for name in (f"{home}/hyperseg/signing_key.pub", f"{home}/hyperseg/trusted_keys", f"{home}.engine"):
+        assert shown(name) in told and name not in told
+    assert "\\udc" not in run_doctor("--json").out  # lone surrogates, which many parsers refuse
+
+
+@pytest.mark.parametrize("variable", ["HOME", ENVIRONMENT_VARIABLE, "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("value", ["", ".", "/", f"/{'a' * 300}", "/dev/null", "a\nb", "\udcff"])
+def test_variables_that_name_no_folder(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv(variable, value)
+    examine()
+    assert json.loads(run_doctor("--json").out)["keys"].keys() == {"own", "trusted", "trusted_file", "problems"}
 
 
 def test_a_library_folder_that_is_no_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:

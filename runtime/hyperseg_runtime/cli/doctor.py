@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperseg_runtime.cli import common
+from hyperseg_runtime.names import shown
 
 if TYPE_CHECKING:
     from hyperseg_runtime.diagnosis import Diagnosis
@@ -55,7 +56,7 @@ def _print(diagnosis: Diagnosis) -> None:
         common.say(click.style(chapter, bold=True))
         for finding in findings:
             verdict = click.style(f"{finding.verdict.value:<9}", fg=colours[finding.verdict])
-            common.say(f"  {verdict} {finding.subject:<22} {finding.detail}")
+            common.say(f"  {verdict} {finding.subject:<22} {shown(finding.detail)}")  # with names of any file
     common.say(click.style("Tasks", bold=True))
     for task in diagnosis.tasks:
         verdict = click.style(f"{'can' if task.can else 'cannot':<9}", fg="green" if task.can else "yellow")
