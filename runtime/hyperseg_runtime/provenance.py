@@ -16,7 +16,7 @@ from hyperseg_runtime.graph_target import read_target
 from hyperseg_runtime.metadata import InputType, Metadata, OutputKind, Precision, Target
 from hyperseg_runtime.model_kinds import Kind, is_engine, kind_of, without_suffix
 from hyperseg_runtime.onnx_file import read_external_files, read_properties
-from hyperseg_runtime.sidecar import Sidecar
+from hyperseg_runtime.sidecar import Sidecar, path_of
 
 _CHUNK = 1 << 20
 
@@ -60,11 +60,14 @@ class FileState:
 
 
 def opened_files(model: Path) -> tuple[FileState, ...]:
-    """A model file and those that it loads weights from, as they are now; empty for what is no model file."""
+    """A model file, those that it loads weights from and an engine's description, as they are now; empty for what is no
+    model file."""
     if not model.is_file():
         return ()
     model = model.absolute()  # the working folder may be another one by then
     names = sorted(read_external_files(model)) if kind_of(model) is Kind.ONNX else []
+    if is_engine(model):
+        names = [path_of(model).name]  # which has the classes and the palette
     return tuple(FileState.of(file) for file in (model, *(model.parent / name for name in names)) if file.is_file())
 
 

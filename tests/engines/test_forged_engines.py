@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
-from hyperseg_runtime import Segmenter, libraries, sidecar
+from hyperseg_runtime import Segmenter, libraries, sidecar, signing
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.run import run
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import HyperSegError
 from hyperseg_runtime.sidecar import EngineFacts
+from hyperseg_runtime.signing import Purpose
 from onnx import numpy_helper
 
 from .doubles.tensorrt import Registry
@@ -180,3 +182,31 @@ def test_code_needs_a_signature_even_if_it_is_allowed(place: Place) -> None:
     with pytest.raises(HyperSegError, match="is not of this content"):
         Segmenter(place.engine, allow_host_code=True)
     assert place.machine.module.deserialized == []
+
+
+@pytest.mark.parametrize("forge", [swapped_plan, swapped_sidecar, edited_metadata, FORGED["no signature"][0]])
+def test_a_copy_of_a_segmenter_checks_again(place: Place, forge: Callable[[Place], object]) -> None:
+    """Pickled and copied ones open the files anew."""
+    with Segmenter(place.engine) as segment:
+        pickled = pickle.dumps(segment)
+        pickle.loads(pickled).close()
+        place.machine.module.deserialized.clear()
+        forge(place)
+        with pytest.raises(HyperSegError):
+            pickle.dumps(segment)
+        with pytest.raises(HyperSegError):
+            pickle.loads(pickled)
+    assert place.machine.module.deserialized == []
+
+
+def test_a_copy_of_a_segmenter_is_of_the_same_description(place: Place) -> None:
+    """Other classes of the same plan, signed by this machine, are another model."""
+    with Segmenter(place.engine) as segment:
+        pickled = pickle.dumps(segment)
+        content = {key: value for key, value in place.content().items() if key != "signature"}
+        content["class_names"][0] = "another"
+        signed = signing.sign(signing.statement(Purpose.ENGINE, content))
+        place.write({**content, "signature": signed.to_dict()})
+        for again in (lambda: pickle.dumps(segment), lambda: pickle.loads(pickled)):
+            with pytest.raises(HyperSegError, match=r"open the model again"):
+                again()
