@@ -14,7 +14,7 @@ from hyperseg_export.errors import EngineError, UnsupportedOperatorError
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from onnx import helper
 
-from .doubles.cuda import Device
+from .doubles.device import Device
 from .doubles.tensorrt import FakeTensorRT, read_plan
 from .graphs import miniature, save
 

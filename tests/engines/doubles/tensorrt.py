@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .cuda import Device
+from .device import Device
 from .engine import Engine
+from .rtx import Strategy, lives_in_context
 
 MAGIC = b"DOUBLE01"
 
@@ -122,6 +123,7 @@ class Runtime:
         self._module = module
         self._logger = logger
         self._registry = Registry(module.loads_plugins)
+        lives_in_context(self, module.device)
 
     def get_plugin_registry(self) -> Registry:
         return self._registry
@@ -135,11 +137,20 @@ class Runtime:
         if problem is not None:
             self._logger.log(Severity.ERROR, problem)
             return None
-        return Engine(self._module, header, plan[-header["size"] :], self._logger)
+        return Engine(self._module, self, header, plan[-header["size"] :], self._logger)
 
 
-def make_plan(version: str, model: bytes, profile: dict[str, Any] | None = None) -> bytes:
-    header = {"version": version, "size": len(model), "sha256": hashlib.sha256(model).hexdigest(), "profile": profile}
+def make_plan(
+    version: str, model: bytes, profile: dict[str, Any] | None = None, *, user_allocation: bool = False
+) -> bytes:
+    """`user_allocation`: built with BuilderFlag.REQUIRE_USER_ALLOCATION."""
+    header = {
+        "version": version,
+        "size": len(model),
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "profile": profile,
+        "user_allocation": user_allocation,
+    }
     text = json.dumps(header).encode()
     return MAGIC + len(text).to_bytes(4, "little") + text + model
 
@@ -165,6 +176,7 @@ class FakeTensorRT:
     LayerInformationFormat = SimpleNamespace(ONELINE=0, JSON=1)
     ProfilingVerbosity = SimpleNamespace(LAYER_NAMES_ONLY=0, NONE=1, DETAILED=2)
     MemoryPoolType = SimpleNamespace(WORKSPACE=0)
+    ExecutionContextAllocationStrategy = Strategy
     float32, float16, uint8, int32, int64 = (
         DataType.FLOAT, DataType.HALF, DataType.UINT8, DataType.INT32, DataType.INT64,
     )  # fmt: skip
@@ -176,6 +188,10 @@ class FakeTensorRT:
         self.device = device
         self.loads_plugins = loads_plugins
         self.failures: set[str] = set()
+        self.compiled: list[str] = []
+        """Kernels that TensorRT for RTX compiled at run time."""
+        self.loaded_caches: list[bytes] = []
+        """What was given to IRuntimeCache.deserialize."""
         modern = int(version.split(".", maxsplit=1)[0]) >= 11
         self.NetworkDefinitionCreationFlag: Any = Flags11 if modern else Flags10
         self.BuilderFlag: Any = BuilderFlag11 if modern else BuilderFlag10
