@@ -32,6 +32,8 @@ class Machine:
     device: Device = field(default_factory=Device)
     loads_plugins: bool = True
     records_graphs: bool = True
+    gpu: str = "Double"
+    keeps_cache: bool = True
 
     def __post_init__(self) -> None:
         self.cuda = FakeCuda(self.device)
@@ -53,12 +55,13 @@ class Machine:
             path,
             metadata or Metadata.from_json(properties[KEY]),
             plan,
-            gpu="Double",
+            gpu=self.gpu,
             tensorrt=self.tensorrt,
             cuda=self.cuda,
             plugin_library=Path(__file__),  # any file: the double only checks that it exists
             options=SessionOptions(),
             driver=self.driver,
+            keeps_cache=self.keeps_cache,
         )
 
     def assert_all_released(self, pushed: int = 0) -> None:

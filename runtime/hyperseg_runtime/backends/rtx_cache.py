@@ -23,7 +23,7 @@ from hyperseg_runtime import signing
 from hyperseg_runtime.errors import HyperSegError, ModelError, OutputError
 from hyperseg_runtime.json_fields import Fields
 from hyperseg_runtime.output_files import reason, write_bytes
-from hyperseg_runtime.regular_files import read_regular
+from hyperseg_runtime.regular_files import open_regular, read_regular
 from hyperseg_runtime.signing import Purpose, Signature
 
 SUFFIX = ".cache"
@@ -69,7 +69,7 @@ class RuntimeCacheFile:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                problems.append(f"{path} cannot be read ({reason(error)})")
+                problems.append(f"{path} cannot be read ({error.strerror or error})")
             except HyperSegError as error:
                 problems.append(f"{path} is not used: {error}")
         for problem in problems:
@@ -152,13 +152,13 @@ class RuntimeCacheFile:
         """Raises OutputError, also where the name is taken by a file that is none of ours."""
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 present = file.read(len(_MAGIC))
         except FileNotFoundError:
             present = b""
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {reason(error)}") from error
-        if not _MAGIC.startswith(present[: len(_MAGIC)]):
+        if not _MAGIC.startswith(present):
             raise OutputError(f"{path} exists, is no runtime cache and was kept; move it to another name")
         write_bytes(path, content, sync=False)
 

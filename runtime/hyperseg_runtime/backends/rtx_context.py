@@ -34,7 +34,8 @@ class RtxContext:
                 made(None, "runtime configuration with a runtime cache")
             self.context = made(engine.create_execution_context(self._config), "execution context")
         except BaseException:
-            self.close()  # else they would live as long as the traceback, and beyond the engine
+            self.close()
+            del engine  # else these would live as long as the traceback, and beyond the CUDA context
             raise
 
     def capturable(self, stream: int) -> bool:

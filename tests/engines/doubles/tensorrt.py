@@ -77,18 +77,53 @@ class Flags11(IntEnum):
     PREFER_JIT_PYTHON_PLUGINS = 2
 
 
+class FlagsRtx(IntEnum):
+    """Of TensorRT for RTX 1.7."""
+
+    STRONGLY_TYPED = 0
+
+
 class BuilderFlag10(IntEnum):
+    """Of TensorRT 10 (NvInfer.h 10.14.1); TF32 is set by default in every release."""
+
     FP16 = 0
     INT8 = 1
     DEBUG = 2
     GPU_FALLBACK = 3
     REFIT = 4
+    TF32 = 6
 
 
 class BuilderFlag11(IntEnum):
-    DEBUG = 0
-    GPU_FALLBACK = 1
-    REFIT = 2
+    """Of TensorRT 11, without the flags of weak typing."""
+
+    DEBUG = 2
+    GPU_FALLBACK = 3
+    REFIT = 4
+    TF32 = 6
+
+
+class BuilderFlagRtx(IntEnum):
+    """Of TensorRT for RTX 1.7."""
+
+    DEBUG = 2
+    GPU_FALLBACK = 3
+    REFIT = 4
+    TF32 = 6
+    REQUIRE_USER_ALLOCATION = 28
+
+
+class ComputeCapability(IntEnum):
+    """Of TensorRT for RTX 1.7."""
+
+    NONE = 0
+    CURRENT = 1
+    SM75 = 75
+    SM80 = 80
+    SM86 = 86
+    SM89 = 89
+    SM120 = 120
+    SM121 = 121
 
 
 _PLUGINS = {
@@ -192,9 +227,11 @@ class FakeTensorRT:
         """Kernels that TensorRT for RTX compiled at run time."""
         self.loaded_caches: list[bytes] = []
         """What was given to IRuntimeCache.deserialize."""
-        modern = int(version.split(".", maxsplit=1)[0]) >= 11
-        self.NetworkDefinitionCreationFlag: Any = Flags11 if modern else Flags10
-        self.BuilderFlag: Any = BuilderFlag11 if modern else BuilderFlag10
+        major = int(version.split(".", maxsplit=1)[0])
+        self.NetworkDefinitionCreationFlag: Any = FlagsRtx if major < 10 else Flags10 if major < 11 else Flags11
+        self.BuilderFlag: Any = BuilderFlagRtx if major < 10 else BuilderFlag10 if major < 11 else BuilderFlag11
+        if major < 10:  # TensorRT for RTX
+            self.ComputeCapability = ComputeCapability
         self.Runtime = lambda logger: Runtime(self, logger)
         self.Builder = lambda logger: Builder(self, logger)
         self.OnnxParser = lambda network, logger: OnnxParser(self, network, logger)
