@@ -220,6 +220,7 @@ def _build(
                 timing_cache=None if options.timing_cache is None else str(options.timing_cache.absolute()),
                 workspace=options.workspace,
                 optimization_level=options.optimization_level,
+                tf32=options.tf32,
             )
             return run_build(request, listener)
     except OSError as error:

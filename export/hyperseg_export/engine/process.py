@@ -53,6 +53,7 @@ class BuildRequest:
     workspace: int | None = None
     """MiB."""
     optimization_level: int | None = None
+    tf32: bool = True
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
