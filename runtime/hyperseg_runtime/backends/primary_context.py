@@ -6,10 +6,10 @@ pycuda makes the contexts, streams, events and memory, within the rules of its s
   `context::detach` forgets it and its reference is lost. There, it pushes a context that is not current and leaves it
   pushed (`cuDevicePrimaryCtxRelease` pops nothing). So one thread retains, releases and then ends, and no other
   thread's stack is touched.
-- Streams, events and memory can be destroyed in any thread, but only while their context is on top of pycuda's own stack
-  (`scoped_context_activation`); elsewhere they are lost. So they are destroyed within `current`.
-- `push` takes off the driver's stack what pycuda believes to be there, its own context, and `pop` puts that one back. So
-  where another library has set another context since, it is put back through the driver.
+- Streams, events and memory can be destroyed in any thread, but only while their context is on top of pycuda's own
+  stack (`scoped_context_activation`); elsewhere they are lost. So they are destroyed within `current`.
+- `push` takes off the driver's stack what pycuda believes to be there, its own context, and `pop` puts that one back.
+  So where another library has set another context since, it is put back through the driver.
 """
 
 from __future__ import annotations
@@ -68,8 +68,11 @@ class PrimaryContext:
 
 
 class ContextScope:
-    """What a session has in a context. `close` destroys it in reverse order, with the context current, then releases the
-    context: from any thread, and whatever fails."""
+    """What a session has in a context.
+
+    `close` destroys it in reverse order, with the context current, then releases the context: from any thread, and
+    whatever fails.
+    """
 
     def __init__(self, cuda: Any, context: PrimaryContext) -> None:
         self._cuda = cuda

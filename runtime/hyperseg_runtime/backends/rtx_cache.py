@@ -1,8 +1,9 @@
-"""The runtime cache of TensorRT for RTX on disk: kernels that it compiled for an engine on this GPU, kept between starts.
+"""The runtime cache of TensorRT for RTX on disk: kernels that it compiled for an engine here, kept between starts.
 
-`m.engine` has `m.engine.cache`, or, where its folder cannot be written, a file in `$XDG_CACHE_HOME/hyperseg` (by default
-`~/.cache/hyperseg`). It holds machine code that TensorRT runs, so that only a file that this machine's own key signed is
-loaded, and only for the same plan, TensorRT, GPU and driver. Everything else is ignored with a note and written anew.
+`m.engine` has `m.engine.cache`, or, where its folder cannot be written, a file in `$XDG_CACHE_HOME/hyperseg` (by
+default `~/.cache/hyperseg`). It holds machine code that TensorRT runs, so that only a file that this machine's own key
+signed is loaded, and only for the same plan, TensorRT, GPU and driver. Everything else is ignored with a note and
+written anew.
 
     hyperseg runtime cache 1
     {"facts": {"plan_sha256": ..., "tensorrt": ..., "gpu": ..., "driver": ..., "sha256": ...}, "signature": {...}}
@@ -87,8 +88,8 @@ class RuntimeCacheFile:
             return
         if len(content) > LIMIT:
             self._note(
-                f"the runtime cache of {self._engine} was not written: its {len(content) >> 20} MiB exceed the limit of "
-                f"{LIMIT >> 20} MiB; its kernels are compiled at each start"
+                f"the runtime cache of {self._engine} was not written: its {len(content) >> 20} MiB exceed the limit "
+                f"of {LIMIT >> 20} MiB; its kernels are compiled at each start"
             )
             return
         problem = "the home folder is not known"

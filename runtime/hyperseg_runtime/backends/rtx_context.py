@@ -1,8 +1,8 @@
 """Execution context of TensorRT for RTX: device memory of our own, and the runtime cache.
 
 TensorRT for RTX compiles an engine's kernels when its context is made and when it first runs; the runtime cache keeps
-them. A stream may be captured only where the context says so (IExecutionContext::isStreamCapturable), which needs memory
-that the application allocates (release notes of 1.2; BuilderFlag::kREQUIRE_USER_ALLOCATION).
+them. A stream may be captured only where the context says so (IExecutionContext::isStreamCapturable), which needs
+memory that the application allocates (release notes of 1.2; BuilderFlag::kREQUIRE_USER_ALLOCATION).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A CUDA stream, the time of what it does, and graphs captured from it. Used and destroyed while their context is current.
+"""A CUDA stream, the time of what it does, and graphs captured from it.
 
-pycuda destroys a stream or an event with its last reference, so that the classes here keep the only one: an exception's
-traceback would keep a local variable alive beyond the context.
+They are used and destroyed while their context is current. pycuda destroys a stream or an event with its last
+reference, so that the classes here keep the only one: an exception's traceback would keep a local variable alive beyond
+the context.
 """
 
 from __future__ import annotations

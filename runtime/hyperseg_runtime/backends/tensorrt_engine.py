@@ -15,6 +15,8 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import Metadata
 
+Shape = tuple[int, ...]
+
 _OPEN = -1
 _ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
 _KEPT_MESSAGES = 20
@@ -28,7 +30,7 @@ class EngineTensor:
     name: str
     is_input: bool
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    shape: Shape
     """-1 for dynamic dimensions."""
 
 
@@ -110,17 +112,17 @@ class Engine:
         """Raises MetadataError if the engine's tensors are not those that its sidecar declares."""
         check_signature(metadata, _signature(self.inputs), _signature(self.outputs), str(self._path))
 
-    def shape_range(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Minimum and maximum shape of an input."""
-        least, _, most = self._engine.get_tensor_profile_shape(name, 0)
-        return tuple(least), tuple(most)
+    def profile(self, name: str) -> tuple[Shape, Shape, Shape]:
+        """Least, best and most shape of an input; of a static engine, three times the same."""
+        least, best, most = self._engine.get_tensor_profile_shape(name, 0)
+        return tuple(least), tuple(best), tuple(most)
 
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+    def set_input_shape(self, name: str, shape: Shape) -> None:
         """Raises ModelError if the engine does not accept the shape."""
         if not self._context.set_input_shape(name, shape):
             raise self.failure(f"it does not accept {name} of shape {list(shape)}")
 
-    def output_shape(self, name: str) -> tuple[int, ...]:
+    def output_shape(self, name: str) -> Shape:
         """The shape of an output for the current input shapes. Raises ModelError if they do not determine it."""
         shape = tuple(self._context.get_tensor_shape(name))
         if _OPEN in shape:

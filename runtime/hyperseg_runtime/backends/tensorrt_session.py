@@ -27,7 +27,7 @@ from hyperseg_runtime.backends.protocol import (
 )
 from hyperseg_runtime.backends.rtx_cache import CacheKey, RuntimeCacheFile
 from hyperseg_runtime.backends.stream import CudaGraph, Stopwatch, Stream
-from hyperseg_runtime.backends.tensorrt_engine import Engine
+from hyperseg_runtime.backends.tensorrt_engine import Engine, Shape
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.metadata import Metadata
@@ -52,8 +52,10 @@ class TensorRTSession:
         driver: Any = None,
         keeps_cache: bool = True,
     ) -> None:
-        """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda; `keeps_cache`: of an
-        engine of TensorRT for RTX, keep the compiled kernels on the disk (see `rtx_cache`)."""
+        """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda.
+
+        keeps_cache: of an engine of TensorRT for RTX, keep the compiled kernels on the disk (see `rtx_cache`).
+        """
         self._path = path
         self._metadata = metadata
         self._gpu = gpu
@@ -62,7 +64,7 @@ class TensorRTSession:
         self._driver = driver or nvidia.load_driver()
         self._lock = threading.Lock()
         self._graph: CudaGraph | None = None
-        self._shape: tuple[int, ...] | None = None
+        self._shape: Shape | None = None
         self._ran = False
         self._context = PrimaryContext(cuda, options.device, self._driver)
         self._resources = ContextScope(cuda, self._context)
@@ -94,7 +96,7 @@ class TensorRTSession:
         self._stopwatch = Stopwatch(self._cuda)
         own(self._stopwatch.destroy)
         self._buffers: dict[str, Buffer] = {}
-        smallest, largest = self._engine.shape_range(_INPUT)
+        smallest, _, largest = self._engine.profile(_INPUT)
         self._batch_range = smallest[0], largest[0]
         self._engine.set_input_shape(_INPUT, largest)
         for tensor in self._engine.tensors:
@@ -138,6 +140,11 @@ class TensorRTSession:
     @property
     def batch_range(self) -> BatchRange:
         return self._batch_range
+
+    @property
+    def input_shapes(self) -> tuple[Shape, Shape, Shape]:
+        """The least, best and most shape of `image` that the engine was built for."""
+        return self._engine.profile(_INPUT)
 
     def layers(self) -> str:
         """The engine inspector's list of layers, as JSON."""
@@ -199,17 +206,15 @@ class TensorRTSession:
         return Outputs(labels=results.get("labels"), logits=results.get("logits")), seconds
 
     def _enqueue(self) -> None:
-        if self._graph is None:
-            done = self._engine.enqueue(self._stream.handle)
-        else:
-            done = self._graph.launch(self._stream)
+        engine, graph, stream = self._engine, self._graph, self._stream
+        done = engine.enqueue(stream.handle) if graph is None else graph.launch(stream)
         if not done:
             raise self._engine.failure("TensorRT did not execute it")
 
-    def _set_shape(self, shape: tuple[int, ...]) -> None:
+    def _set_shape(self, shape: Shape) -> None:
         if shape == self._shape:
             return
-        least, most = self._engine.shape_range(_INPUT)
+        least, _, most = self._engine.profile(_INPUT)
         if any(not low <= size <= high for low, size, high in zip(least, shape, most, strict=True)):
             raise InputError(
                 f"the engine takes {_INPUT} from {list(least)} to {list(most)}, not {list(shape)}; "
