@@ -44,7 +44,9 @@ class Machine:
     def tensorrt(self) -> TensorRT:
         return TensorRT(self.flavour, self.module)
 
-    def plan(self, model: onnx.ModelProto, profile: dict[str, Any] | None = None, user_allocation: bool = True) -> bytes:
+    def plan(
+        self, model: onnx.ModelProto, profile: dict[str, Any] | None = None, user_allocation: bool = True
+    ) -> bytes:
         return make_plan(self.version, model.SerializeToString(), profile, user_allocation=user_allocation)
 
     def open(

@@ -1,7 +1,7 @@
 """What sessions leave behind in the process: nothing, in whichever threads they are opened, used, closed or forgotten.
 
-The doubles keep pycuda's and the driver's rules (`doubles/cuda.py`, `doubles/device.py`), which the real suite repeats on
-a GPU (tests/gpu/test_contexts.py).
+The doubles keep pycuda's and the driver's rules (`doubles/cuda.py`, `doubles/device.py`); tests/gpu/test_contexts.py
+repeats this on a GPU.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -46,20 +46,10 @@ def engine(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def notes(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+def notes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What was noted so far."""
     caplog.set_level(logging.WARNING, "hyperseg_runtime")
-
-    class Messages(list[str]):
-        def __iter__(self) -> Iterator[str]:
-            return iter(caplog.messages)
-
-        def __len__(self) -> int:
-            return len(caplog.messages)
-
-        def __eq__(self, other: object) -> bool:
-            return caplog.messages == other
-
-    yield Messages()
+    return lambda: list(caplog.messages)
 
 
 def _machine(version: str = VERSION) -> Machine:
@@ -129,12 +119,12 @@ def test_a_context_that_is_not_made(failure: str, engine: Path) -> None:
     assert not _cache(engine).exists()
 
 
-def test_the_second_start_compiles_nothing(engine: Path, notes: list[str]) -> None:
+def test_the_second_start_compiles_nothing(engine: Path, notes: Callable[[], list[str]]) -> None:
     assert _start(_machine(), engine) != []
     written = _cache(engine).read_bytes()
     assert _start(_machine(), engine) == []
     assert _cache(engine).read_bytes() == written
-    assert notes == []
+    assert notes() == []
     assert [path.name for path in engine.parent.iterdir()] == ["m.engine.cache"]
 
 
@@ -175,7 +165,7 @@ def test_a_session_that_was_only_opened_writes_nothing(engine: Path) -> None:
 
 
 DAMAGE = {
-    "empty": lambda content: b"",
+    "empty": lambda _: b"",
     "cut": lambda content: content[:-1],
     "header only": lambda content: content[: content.index(b"\n") + 1],
     "flipped": lambda content: content[:-3] + bytes([content[-3] ^ 1]) + content[-2:],
@@ -189,19 +179,21 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", list(DAMAGE))
-def test_a_damaged_cache_is_never_loaded_and_written_anew(damage: str, engine: Path, notes: list[str]) -> None:
+def test_a_damaged_cache_is_never_loaded_and_written_anew(
+    damage: str, engine: Path, notes: Callable[[], list[str]]
+) -> None:
     _start(_machine(), engine)
     good = _cache(engine).read_bytes()
     _cache(engine).write_bytes(DAMAGE[damage](good))
     machine = _machine()
     assert _start(machine, engine) != []
     assert machine.module.loaded_caches == []
-    assert len(notes) == 1 and "m.engine.cache" in next(iter(notes)) and "compiled again" in next(iter(notes))
+    assert len(notes()) == 1 and "m.engine.cache" in notes()[0] and "compiled again" in notes()[0]
     assert _start(_machine(), engine) == []
 
 
 def test_a_cache_of_another_machine_is_not_loaded(
-    engine: Path, notes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Path, notes: Callable[[], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even where engines of that machine are trusted."""
     _start(_machine(), engine)
@@ -213,18 +205,18 @@ def test_a_cache_of_another_machine_is_not_loaded(
     machine = _machine()
     assert _start(machine, engine) != []
     assert machine.module.loaded_caches == []
-    assert any("another machine wrote it" in note for note in notes)
+    assert any("another machine wrote it" in note for note in notes())
     assert _start(_machine(), engine) == []
 
 
 def test_a_cache_by_an_unknown_key_is_not_loaded(
-    engine: Path, notes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Path, notes: Callable[[], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _start(_machine(), engine)
     monkeypatch.setenv(trusted_keys.HOME_VARIABLE, str(tmp_path / "other-machine"))
     machine = _machine()
     assert _start(machine, engine) != []
-    assert machine.module.loaded_caches == [] and len(notes) == 1
+    assert machine.module.loaded_caches == [] and len(notes()) == 1
 
 
 def test_a_signature_of_something_else_is_none(engine: Path) -> None:
@@ -239,30 +231,30 @@ def test_a_signature_of_something_else_is_none(engine: Path) -> None:
     assert _start(machine, engine) != [] and machine.module.loaded_caches == []
 
 
-def test_a_cache_is_used_for_the_same_plan_and_machine_only(engine: Path, notes: list[str]) -> None:
+def test_a_cache_is_used_for_the_same_plan_and_machine_only(engine: Path, notes: Callable[[], list[str]]) -> None:
     key = CacheKey("0" * 64, VERSION, "Double", "580.65.06, CUDA 13000")
     RuntimeCacheFile(engine, key).write(b"kernels")
-    assert RuntimeCacheFile(engine, key).read() == b"kernels" and notes == []
+    assert RuntimeCacheFile(engine, key).read() == b"kernels" and notes() == []
     for number, field in enumerate(fields(CacheKey), 1):
         other = RuntimeCacheFile(engine, replace(key, **{field.name: "another"}))
-        assert other.read() is None and len(notes) == number
-        assert "it is of another " in list(notes)[-1]
+        assert other.read() is None and len(notes()) == number
+        assert "it is of another " in notes()[-1]
 
 
-def test_a_new_driver_compiles_anew(engine: Path, notes: list[str]) -> None:
+def test_a_new_driver_compiles_anew(engine: Path, notes: Callable[[], list[str]]) -> None:
     _start(_machine(), engine)
     machine = _machine()
     machine.driver.version += 10
     assert _start(machine, engine) != [] and machine.module.loaded_caches == []
-    assert any("it is of another NVIDIA driver" in note for note in notes)
+    assert any("it is of another NVIDIA driver" in note for note in notes())
 
 
-def test_a_cache_that_tensorrt_refuses(engine: Path, notes: list[str]) -> None:
+def test_a_cache_that_tensorrt_refuses(engine: Path, notes: Callable[[], list[str]]) -> None:
     _start(_machine(), engine)
     machine = _machine()
     machine.module.failures.add("cache")
     assert _start(machine, engine) != []
-    assert any("TensorRT did not accept it" in note for note in notes)
+    assert any("TensorRT did not accept it" in note for note in notes())
 
 
 def test_a_cache_that_tensorrt_does_not_give(engine: Path) -> None:
@@ -273,7 +265,7 @@ def test_a_cache_that_tensorrt_does_not_give(engine: Path) -> None:
 
 
 def test_the_home_folder_where_the_engines_folder_cannot_be_written(
-    engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[str]
+    engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: Callable[[], list[str]]
 ) -> None:
     real = rtx_cache.write_bytes
 
@@ -288,22 +280,22 @@ def test_the_home_folder_where_the_engines_folder_cannot_be_written(
     assert _start(_machine(), engine) != []
     (kept,) = (tmp_path / "home-cache" / "hyperseg").iterdir()
     assert kept.suffix == ".cache" and stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
-    assert _start(_machine(), engine) == [] and notes == []
+    assert _start(_machine(), engine) == [] and notes() == []
 
 
-def test_nowhere_to_write(engine: Path, tmp_path: Path, notes: list[str]) -> None:
+def test_nowhere_to_write(engine: Path, tmp_path: Path, notes: Callable[[], list[str]]) -> None:
     (tmp_path / "home-cache").write_text("a file, not a folder", encoding="utf-8")
     engine = tmp_path / "home-cache" / "m.engine"
     assert _start(_machine(), engine) != []
-    assert any("was not written" in note for note in notes)
+    assert any("was not written" in note for note in notes())
 
 
-def test_a_file_of_somebody_elses_is_kept(engine: Path, notes: list[str]) -> None:
+def test_a_file_of_somebody_elses_is_kept(engine: Path, notes: Callable[[], list[str]]) -> None:
     _cache(engine).write_bytes(b"holiday pictures")
     assert _start(_machine(), engine) != []
     assert _cache(engine).read_bytes() == b"holiday pictures"
     assert _start(_machine(), engine) == []  # there is a second place
-    assert len(notes) > 0
+    assert len(notes()) > 0
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -316,7 +308,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(engine: Path) -> None:
 
 
 def test_a_cache_beyond_the_limit_is_neither_written_nor_read(
-    engine: Path, monkeypatch: pytest.MonkeyPatch, notes: list[str]
+    engine: Path, monkeypatch: pytest.MonkeyPatch, notes: Callable[[], list[str]]
 ) -> None:
     _start(_machine(), engine)
     monkeypatch.setattr(rtx_cache, "LIMIT", 8)
@@ -324,10 +316,10 @@ def test_a_cache_beyond_the_limit_is_neither_written_nor_read(
     machine = _machine()
     assert _start(machine, engine) != []
     assert machine.module.loaded_caches == []
-    assert sum("exceed the limit" in note for note in notes) >= 1
+    assert sum("exceed the limit" in note for note in notes()) >= 1
 
 
-def test_two_sessions_at_once(engine: Path, notes: list[str]) -> None:
+def test_two_sessions_at_once(engine: Path, notes: Callable[[], list[str]]) -> None:
     threads = [threading.Thread(target=_start, args=(_machine(), engine)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -339,7 +331,7 @@ def test_two_sessions_at_once(engine: Path, notes: list[str]) -> None:
 
 
 def test_without_cryptography_there_is_no_cache(
-    engine: Path, monkeypatch: pytest.MonkeyPatch, notes: list[str]
+    engine: Path, monkeypatch: pytest.MonkeyPatch, notes: Callable[[], list[str]]
 ) -> None:
     from hyperseg_runtime.errors import LibraryMissingError
 
@@ -349,7 +341,7 @@ def test_without_cryptography_there_is_no_cache(
     monkeypatch.setattr(signing, "sign", missing)
     _start(_machine(), engine)
     assert not _cache(engine).exists()
-    assert any("pip install cryptography" in note for note in notes)
+    assert any("pip install cryptography" in note for note in notes())
 
 
 def test_a_trial_run_keeps_no_cache(engine: Path) -> None:

@@ -16,8 +16,17 @@ from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from .vector_model import Tensors
 
 
-def run_plan(plan: bytes, inputs: Tensors, *, tensorrt: TensorRT, cuda: Any, plugin_library: Path | None) -> Tensors:
-    context = PrimaryContext(cuda, 0, load_driver())
+def run_plan(
+    plan: bytes,
+    inputs: Tensors,
+    *,
+    tensorrt: TensorRT,
+    cuda: Any,
+    plugin_library: Path | None,
+    driver: Any = None,
+) -> Tensors:
+    """`cuda` is pycuda.driver; `driver` replaces libcuda."""
+    context = PrimaryContext(cuda, 0, driver or load_driver())
     scope = ContextScope(cuda, context)
     try:
         with context.current():

@@ -78,7 +78,9 @@ def test_another_content_and_another_key(config: Path, tmp_path: Path, monkeypat
     assert public is not None
     new_machine(tmp_path / "there", monkeypatch)
     for _ in range(2):  # without a key of its own, and with one
-        with pytest.raises(UnknownKeyError, match=rf"{re.escape(public.fingerprint)}.*hyperseg-build-engine --trust KEY"):
+        with pytest.raises(
+            UnknownKeyError, match=rf"{re.escape(public.fingerprint)}.*hyperseg-build-engine --trust KEY"
+        ):
             verify(MESSAGE, signature)
         signing.machine_key()
     assert trusted_keys.add(public) and not trusted_keys.add(public)

@@ -1,7 +1,7 @@
 """Test double of pycuda.driver (2026.1), with the rules of its src/cpp/cuda.hpp.
 
-- `context_stack`: pycuda has a stack of its own in every thread, and keeps only its top on the driver's: `push` and `pop`
-  take that top off and put the new one on.
+- `context_stack`: pycuda has a stack of its own in every thread, and keeps only its top on the driver's: `push` and
+  `pop` take that top off and put the new one on.
 - `context::detach`: of a context that is not current, in the thread that made it: pushes it, releases it and leaves it
   pushed; in any other thread: does nothing but forget it, so that its reference is lost.
 - `explicit_context_dependent`: streams, events and memory are made in the context on top of pycuda's stack.
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from .device import Device, Error, LogicError
 
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -41,7 +40,7 @@ def _native(function: Function) -> Function:
     return call  # type: ignore[return-value]
 
 
-class _CannotActivate(Exception):
+class _CannotActivateError(Exception):
     """pycuda::cannot_activate_dead_context and cannot_activate_out_of_thread_context."""
 
 
@@ -109,10 +108,10 @@ class Context:
     def activation(self) -> Iterator[None]:
         """scoped_context_activation."""
         if not self.valid:
-            raise _CannotActivate
+            raise _CannotActivateError
         switched = self._stack.current() is not self
         if switched and threading.get_ident() != self.thread:
-            raise _CannotActivate
+            raise _CannotActivateError
         if switched:
             self.push()
         try:
@@ -155,7 +154,7 @@ class _Dependent:
         try:
             with context.activation():
                 self._destroy()
-        except _CannotActivate:
+        except _CannotActivateError:
             self._device.leaked.append(type(self).__name__)
 
     def __del__(self) -> None:

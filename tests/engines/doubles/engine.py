@@ -1,10 +1,11 @@
 """Test doubles of ICudaEngine, IExecutionContext and EngineInspector.
 
 Rules, of NvInferRuntime.h (10.14.1, 11.1.0) where nothing else is said:
-- setTensorAddress: "The pointer must have at least 256-byte alignment"; every input and output needs one before enqueueV3.
+- setTensorAddress: "The pointer must have at least 256-byte alignment"; all inputs and outputs need one before
+  enqueueV3.
 - getTensorShape: -1 until setInputShape has been called for every dynamic input.
-- enqueueV3: asynchronous; False where it was not enqueued. The first call after setInputShape updates internal state and
-  cannot be captured (developer guide, "CUDA graphs").
+- enqueueV3: asynchronous; False where it was not enqueued. The first call after setInputShape updates internal state
+  and cannot be captured (developer guide, "CUDA graphs").
 - An execution context is for one thread at a time (developer guide, "Thread safety").
 - IRuntime must outlive ICudaEngine, and that its contexts; Python's bindings keep runtime and engine alive.
 """
@@ -153,9 +154,12 @@ class ExecutionContext:
 
     def is_stream_capturable(self, stream: int) -> bool:
         """Release notes of TensorRT for RTX 1.2: it takes memory of the application's, and an engine built for it."""
-        engine = self._engine
-        assert stream in engine.module.device.streams
-        return bool(engine.header["user_allocation"]) and self._has_memory
+        assert stream in self._engine.module.device.streams
+        return self._capturable
+
+    @property
+    def _capturable(self) -> bool:
+        return bool(self._engine.header["user_allocation"]) and self._has_memory
 
     @property
     def _has_memory(self) -> bool:
@@ -167,25 +171,31 @@ class ExecutionContext:
 
     def _execute(self, stream_handle: int) -> bool:
         engine, device = self._engine, self._engine.module.device
-        if "execute" in engine.module.failures:
-            return self._refuse("enqueueV3: Error Code 1: Cuda Runtime (an illegal memory access)")
-        if not device.stack or stream_handle not in device.streams:
-            return self._refuse("enqueueV3: Error Code 1: Cuda Runtime (invalid resource handle)")
-        if set(self._addresses) != set(engine.tensors):
-            return self._refuse("enqueueV3: Error Code 3: API Usage Error (an address is missing)")
-        if self._user_managed and not self._has_memory:
-            return self._refuse("enqueueV3: Error Code 3: API Usage Error (no device memory, or too little)")
         shapes = {name: tuple(self.get_tensor_shape(name)) for name in engine.tensors}
-        if any(-1 in shape for shape in shapes.values()):
-            return self._refuse("enqueueV3: Error Code 3: API Usage Error (an input shape is missing)")
-        captured = device.streams[stream_handle].capture is not None
-        if captured and (self._stale or (self._config is not None and not self.is_stream_capturable(stream_handle))):
-            return self._refuse("enqueueV3: Error Code 1: Cuda Runtime (operation not permitted when stream is capturing)")
+        problem = self._problem(stream_handle, shapes)
+        if problem is not None:
+            return self._refuse(f"enqueueV3: Error Code {problem}")
         self._stale = False
         if self._config is not None:
             self._config.compile(json.dumps(shapes))
         device.streams[stream_handle].put(lambda: self._compute(shapes))
         return True
+
+    def _problem(self, stream_handle: int, shapes: dict[str, tuple[int, ...]]) -> str | None:
+        engine, device = self._engine, self._engine.module.device
+        if "execute" in engine.module.failures:
+            return "1: Cuda Runtime (an illegal memory access)"
+        if not device.stack or stream_handle not in device.streams:
+            return "1: Cuda Runtime (invalid resource handle)"
+        captured = device.streams[stream_handle].capture is not None
+        refused = self._config is not None and not self._capturable
+        problems = {
+            "3: API Usage Error (an address is missing)": set(self._addresses) != set(engine.tensors),
+            "3: API Usage Error (no device memory, or too little)": self._user_managed and not self._has_memory,
+            "3: API Usage Error (an input shape is missing)": any(-1 in shape for shape in shapes.values()),
+            "1: Cuda Runtime (operation not permitted when stream is capturing)": captured and (self._stale or refused),
+        }
+        return next((text for text, applies in problems.items() if applies), None)
 
     def _compute(self, shapes: dict[str, tuple[int, ...]]) -> None:
         engine, device = self._engine, self._engine.module.device
