@@ -166,11 +166,18 @@ class CudaLibrary:
 
 def search_path() -> tuple[Path, ...]:
     """Folders to search, in order: HYPERSEG_LIBRARY_DIR if set, then the one in which the distribution installs its
-    native libraries."""
-    folders = [Path(chosen)] if (chosen := os.environ.get(ENVIRONMENT_VARIABLE)) else []
+    native libraries. Never the working folder: raises CudaLibraryError where the variable is not an absolute path."""
+    folders = []
+    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
+        if not Path(chosen).is_absolute():
+            raise CudaLibraryError(
+                f"{ENVIRONMENT_VARIABLE} is {chosen!r}, not an absolute path; set it to the libraries' folder, or "
+                "unset it"
+            )
+        folders.append(Path(chosen))
     runtime = find_spec("hyperseg_runtime")
-    if runtime is not None and runtime.submodule_search_locations:
-        folders += [Path(folder) / "lib" for folder in runtime.submodule_search_locations]
+    if runtime is not None and runtime.origin is not None:  # without an origin: any folder of that name
+        folders.append(Path(runtime.origin).resolve().parent / "lib")
     return tuple(folders)
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from hyperseg_runtime import libraries, machine
+from hyperseg_runtime import key_report, libraries, machine
 from hyperseg_runtime.backends import cuda
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.backends.selection import availability
 from hyperseg_runtime.capabilities import Task, tasks
 from hyperseg_runtime.discovery import find_model
-from hyperseg_runtime.errors import AmbiguousModelError, HyperSegError
+from hyperseg_runtime.errors import AmbiguousModelError, HyperSegError, LibraryMissingError
+from hyperseg_runtime.key_report import KeyReport
 from hyperseg_runtime.libraries import Library
 
 
@@ -49,6 +50,7 @@ class Diagnosis:
     libraries: tuple[Finding, ...]
     backends: tuple[Finding, ...]
     tasks: tuple[Task, ...]
+    keys: KeyReport
     model: Finding
 
     @property
@@ -66,6 +68,7 @@ class Diagnosis:
             "libraries": [finding.to_dict() for finding in self.libraries],
             "backends": [finding.to_dict() for finding in self.backends],
             "tasks": [task.to_dict() for task in self.tasks],
+            "keys": self.keys.to_dict(),
             "model": self.model.to_dict(),
         }
 
@@ -81,6 +84,7 @@ def examine(folder: Path | None = None) -> Diagnosis:
         libraries=tuple(_library(library) for library in Library),
         backends=tuple(_backend(name) for name in BackendName),
         tasks=tasks(broken),
+        keys=key_report.report(),
         model=_model(folder),
     )
 
@@ -126,8 +130,31 @@ def _import_remedy(error: Exception) -> str:
     return ""
 
 
+def key_findings(keys: KeyReport) -> tuple[Finding, ...]:
+    """The report on the keys, line by line."""
+    found = [Finding("problem", Verdict.BROKEN, problem) for problem in keys.problems]
+    if keys.own is not None:
+        detail = (
+            f"{keys.own.fingerprint}; other machines accept its engines with --trust {keys.own_file}, or this line:"
+        )
+        found += [Finding("this machine's key", Verdict.OK, detail), Finding("", Verdict.OK, keys.own.line)]
+    elif not keys.problems:
+        found.append(
+            Finding("this machine's key", Verdict.MISSING, "none yet; the first hyperseg-build-engine makes it")
+        )
+    for key in keys.trusted:
+        detail = (
+            f"{key.fingerprint} {key.comment or '(no comment)'}; to remove it, delete its line in {keys.trusted_file}"
+        )
+        found.append(Finding("trusted key", Verdict.OK, detail))
+    return tuple(found)
+
+
 def _library(library: Library) -> Finding:
-    path = libraries.find(library)
+    try:
+        path = libraries.find(library)
+    except LibraryMissingError as unusable:
+        return Finding(library.value, Verdict.BROKEN, str(unusable))
     if path is None:
         folders = ", ".join(str(folder) for folder in libraries.search_path())
         return Finding(library.value, Verdict.MISSING, f"not in {folders}; pip install . builds it where it can")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 _GRAPH_TOOLS = ("onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon")
 EXTRAS = {
-    "engine": _GRAPH_TOOLS,
+    "engine": (*_GRAPH_TOOLS, "cryptography"),
     "export": ("torch", *_GRAPH_TOOLS, "safetensors"),
     "train": ("torch", *(("tomli",) if sys.version_info < (3, 11) else ())),
 }

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from hyperseg_runtime.errors import LibraryMissingError
+from hyperseg_runtime.names import shown
 
 ENVIRONMENT_VARIABLE = "HYPERSEG_LIBRARY_DIR"
 ISA_VARIABLE = "HYPERSEG_MAX_CPU_ISA"
@@ -23,14 +24,25 @@ class Library(Enum):
 
 
 def search_path() -> tuple[Path, ...]:
-    """The folders searched, in order: HYPERSEG_LIBRARY_DIR if it is set, then the package's own `lib`."""
+    """The folders searched, in order: HYPERSEG_LIBRARY_DIR if it is set, then the package's own `lib`.
+
+    Neither the working folder nor a model's is ever searched. Raises LibraryMissingError where the variable is not an
+    absolute path: it would mean another folder in every working folder.
+    """
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
-    packaged = Path(__file__).parent / "lib"
-    return (Path(chosen), packaged) if chosen else (packaged,)
+    packaged = Path(__file__).resolve().parent / "lib"
+    if not chosen:
+        return (packaged,)
+    if not Path(chosen).is_absolute():
+        raise LibraryMissingError(
+            f"{ENVIRONMENT_VARIABLE} is {shown(chosen)}, not an absolute path; set it to the libraries' folder, or "
+            "unset it"
+        )
+    return Path(chosen), packaged
 
 
 def find(library: Library) -> Path | None:
-    """The library's file, or None if it was not built."""
+    """The library's file, or None if it was not built. Raises LibraryMissingError as `search_path`."""
     for folder in search_path():
         path = folder / library.value
         if path.is_file():

@@ -43,6 +43,7 @@ class Segmenter:
         device: int = 0,
         resolution: Size | None = None,
         warm_up: bool = True,
+        allow_host_code: bool = False,
     ) -> None:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
@@ -55,12 +56,16 @@ class Segmenter:
         device: index of the GPU.
         resolution: height and width for the network, where the model was exported with --dynamic.
         warm_up: False leaves out the first run, which a model that is fixed to several images at once does not take.
+        allow_host_code: loads an engine although it carries executables of the host, which hyperseg-build-engine does
+            not make. It must be signed by a trusted key all the same.
 
         Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
         """
         path = locate(model, backend=backend, device=device).path
         chosen = None if providers is None else tuple(providers)
-        options = SessionOptions(threads=threads, device=device, providers=chosen, precision=precision)
+        options = SessionOptions(
+            threads=threads, device=device, providers=chosen, precision=precision, allow_host_code=allow_host_code
+        )
         files = opened_files(path)
         self._session = open_session(path, backend, options)
         try:
@@ -166,6 +171,7 @@ def _reopen(
         precision=options.precision,
         device=options.device,
         resolution=resolution,
+        allow_host_code=options.allow_host_code,
     )
     try:
         if opened._reopening is None or opened._reopening.recipe()[1] != digests:

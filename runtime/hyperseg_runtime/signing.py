@@ -133,7 +133,7 @@ def verify(message: bytes, signature: Signature) -> Key:
 
 
 def _find(fingerprint: str) -> Key:
-    own = trusted_keys.own_key()
+    own = trusted_keys.own_key() or _restored()
     if own is not None and own.fingerprint == fingerprint:
         return own  # without the list: what is wrong with it concerns other machines' engines
     for key in trusted_keys.listed_keys():
@@ -143,6 +143,14 @@ def _find(fingerprint: str) -> Key:
         f"it is signed with key {fingerprint!r:.60}, which is neither this machine's nor a trusted one; if that key is "
         "of a machine that you trust, accept it with hyperseg-build-engine --trust KEY (its signing_key.pub)"
     )
+
+
+def _restored() -> Key | None:
+    """This machine's key where the file of the public one was lost; None before the first build."""
+    private = _load()
+    if private is not None:
+        _write_public(private)
+    return None if private is None else _public(private)
 
 
 def _load_or_make() -> tuple[Ed25519PrivateKey, bool]:
@@ -169,12 +177,11 @@ def _load() -> Ed25519PrivateKey | None:
     modules = _cryptography()
     try:
         private: Any = modules.serialization.load_ssh_private_key(content, password=None)
-    except Exception as error:  # ValueError, TypeError, UnsupportedAlgorithm: it differs between releases
-        # Without the error's own text, which might quote the file.
+    except Exception:  # ValueError, TypeError, UnsupportedAlgorithm: it differs between releases
         raise KeyFileError(
             f"{path} is not an OpenSSH private key without a passphrase; restore it, or remove it: the next build "
             "makes another, and engines that were signed with the old one are built again"
-        ) from error
+        ) from None  # the error's own text might quote the file
     if not isinstance(private, modules.ed25519.Ed25519PrivateKey):
         raise KeyFileError(f"{path} is a private key of another kind than Ed25519; remove it: the next build makes one")
     return cast("Ed25519PrivateKey", private)

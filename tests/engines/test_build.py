@@ -10,16 +10,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.errors import BuildCrashError, EngineError, OptionError, UnsupportedOperatorError
 from hyperseg_export.options import Resolution
 from hyperseg_export.progress import Step
-from hyperseg_runtime import sidecar
+from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.errors import HyperSegError, MetadataError, ModelError, OutputError
 from hyperseg_runtime.metadata import Precision
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from .graphs import halved, miniature, save
 
@@ -193,11 +194,37 @@ def test_a_build_that_dies_is_reported(model: Path, name: str, monkeypatch: pyte
     assert sorted(path.name for path in model.parent.iterdir()) == ["crash", "m.onnx"]
 
 
-def test_no_space_on_the_disk(model: Path) -> None:
-    """A limit on the size of files replaces a full disk: writes fail in the same way."""
+def heavy(model: onnx.ModelProto, channels: int) -> onnx.ModelProto:
+    """The model with two more convolutions, of `channels` * 80 weights in float32."""
+    node = next(node for node in model.graph.node if node.output[0] == "deep")
+    node.output[0] = "deep0"
+    random = np.random.default_rng(0)
+    for name, shape in (("wide", (channels, 8, 3, 3)), ("narrow", (8, channels, 1, 1))):
+        weights = random.standard_normal(shape).astype(np.float32) / np.float32(np.prod(shape[1:]))
+        model.graph.initializer.append(numpy_helper.from_array(weights, f"{name}_weights"))
+    position = list(model.graph.node).index(node) + 1
+    added = [
+        helper.make_node("Conv", ["deep0", "wide_weights"], ["wide"], name="wide_node", pads=[1] * 4),
+        helper.make_node("Conv", ["wide", "narrow_weights"], ["deep"], name="narrow_node"),
+    ]
+    for node in reversed(added):
+        model.graph.node.insert(position, node)
+    return model
+
+
+def test_no_space_on_the_disk(tmp_path: Path) -> None:
+    """A limit on the size of files replaces a full disk: writes fail in the same way.
+
+    It leaves room for the plugin library, which is copied into memory, and for the prepared model, but not for the
+    plan, which has the model's weights and its kernels.
+    """
+    library = libraries.require(libraries.Library.TENSORRT).stat().st_size
+    model = save(heavy(miniature(), channels=library // 320), tmp_path / "m.onnx")
+    room = model.stat().st_size + (1 << 17)
+    assert room > library
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     done = subprocess.run([*COMMAND, model], capture_output=True, text=True, preexec_fn=limit, check=False)
     assert done.returncode == 1

@@ -9,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hyperseg_runtime import sidecar
+from hyperseg_runtime import sidecar, signing
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.cuda import Driver, Gpu
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.backends.tensorrt import Machine, misfit
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
+from hyperseg_runtime.errors import BackendUnavailableError, BadSignatureError, LibraryMissingError, ModelError
 from hyperseg_runtime.folder_models import examine
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
+from hyperseg_runtime.signing import Purpose
 
 from .graphs import metadata
 
@@ -31,8 +32,10 @@ FACTS = EngineFacts(
     half_layers=90,
     plugin_layers=5,
     plan_sha256=hashlib.sha256(PLAN).hexdigest(),
+    plan_bytes=len(PLAN),
     onnx_sha256=hashlib.sha256(b"onnx").hexdigest(),
     executed=False,
+    plugin_sha256=hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
 )
 MACHINE = Machine(
     driver=Driver((Gpu("NVIDIA GeForce RTX 3060", "8.6"),)),
@@ -40,7 +43,7 @@ MACHINE = Machine(
     flavours=(Flavour.TENSORRT,),
     version=lambda _: "10.16.1.11",
     pycuda=True,
-    plugin_library=Path("libhyperseg_trt.so"),
+    plugin_library=Path(__file__),  # only its hash is looked at
 )
 
 
@@ -48,15 +51,18 @@ MACHINE = Machine(
 def engine(tmp_path: Path) -> Path:
     path = tmp_path / "m.engine"
     path.write_bytes(PLAN)
-    sidecar.path_of(path).write_text(Sidecar(metadata(), FACTS).to_json(), encoding="utf-8")
+    sidecar.path_of(path).write_text(Sidecar(metadata(), FACTS).to_signed_json(), encoding="utf-8")
     return path
 
 
-def _edit(engine: Path, **changes: object) -> None:
-    """Changes the sidecar by hand, without its seal."""
+def _edit(engine: Path, *, sign: bool, **changes: object) -> None:
+    """Changes facts in the sidecar by hand, and signs it anew or leaves the signature."""
     path = sidecar.path_of(engine)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["engine"].update(changes)
+    if sign:
+        del content["signature"]
+        content["signature"] = signing.sign(signing.statement(Purpose.ENGINE, content)).to_dict()
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -68,7 +74,7 @@ def test_what_is_written_is_read(engine: Path) -> None:
     assert found.engine.half_share == 0.9
 
 
-def test_spaces_and_order_do_not_break_the_seal(engine: Path) -> None:
+def test_spaces_and_order_do_not_break_the_signature(engine: Path) -> None:
     path = sidecar.path_of(engine)
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(dict(reversed(content.items())), indent=8), encoding="utf-8")
@@ -94,7 +100,7 @@ def test_no_engine(tmp_path: Path) -> None:
 
 def test_a_sidecar_of_another_engine(engine: Path) -> None:
     other = replace(FACTS, plan_sha256=hashlib.sha256(b"another").hexdigest())
-    sidecar.path_of(engine).write_text(Sidecar(metadata(), other).to_json(), encoding="utf-8")
+    sidecar.path_of(engine).write_text(Sidecar(metadata(), other).to_signed_json(), encoding="utf-8")
     with pytest.raises(ModelError, match="is not the plan"):
         sidecar.read_plan(engine)
 
@@ -103,8 +109,8 @@ def test_a_sidecar_of_another_engine(engine: Path) -> None:
     "changes", [{"compute_capabilities": ["9.0"]}, {"version": "11.4.0.2"}, {"gpu": "H100"}, {"half_layers": 100}]
 )
 def test_a_forged_sidecar(engine: Path, changes: dict[str, object]) -> None:
-    _edit(engine, **changes)
-    with pytest.raises(ModelError, match="was changed after it was written, so it is not valid"):
+    _edit(engine, sign=False, **changes)
+    with pytest.raises(BadSignatureError, match=r"m\.engine\.json: its signature .* is not of this content, .*build"):
         sidecar.read_plan(engine)
 
 
@@ -112,6 +118,9 @@ def test_a_forged_sidecar(engine: Path, changes: dict[str, object]) -> None:
     ("changes", "message"),
     [
         ({"flavour": "openvino"}, "engine.flavour is 'openvino', not one of tensorrt, tensorrt-rtx"),
+        ({"plugin_sha256": None}, "engine.plugin_sha256 is missing"),
+        ({"plugin_sha256": "A" * 64}, "engine.plugin_sha256 is not 64 hexadecimal digits"),
+        ({"plan_bytes": -1}, "engine.plan_bytes is -1, not a whole number"),
         ({"plan_sha256": "abc"}, "engine.plan_sha256 is not 64 hexadecimal digits"),
         ({"compute_capabilities": []}, "engine.compute_capabilities is not a list such as 8.6"),
         ({"half_layers": 101}, "engine.half_layers is 101, not a whole number from 0 to 100"),
@@ -119,7 +128,7 @@ def test_a_forged_sidecar(engine: Path, changes: dict[str, object]) -> None:
     ],
 )
 def test_fields_are_checked_by_name(engine: Path, changes: dict[str, object], message: str) -> None:
-    _edit(engine, **changes)
+    _edit(engine, sign=True, **changes)
     with pytest.raises(ModelError, match=message):
         sidecar.read(engine)
 
@@ -151,6 +160,7 @@ def _missing(flavour: Flavour) -> str:
         ({"version": lambda _: "11.4.0.2"}, {}, "built with TensorRT 10.16.1.11, but 11.4.0.2 is installed; build"),
         ({"version": _missing}, {}, "TensorRT is installed but does not import"),
         ({"pycuda": False}, {}, "pycuda is not installed"),
+        ({}, {"plugin_sha256": "0" * 64}, "built with another plugin library than .* build"),
     ],
 )  # fmt: skip
 def test_an_engine_that_does_not_fit(machine: dict[str, object], facts: dict[str, object], message: str) -> None:
@@ -164,7 +174,7 @@ def test_a_missing_plugin_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     machine = replace(MACHINE, plugin_library=None)
     problem = misfit(Path("m.engine"), FACTS, machine)
     assert problem is not None and "the engine uses our operators, and libhyperseg_trt.so was not found" in problem
-    assert misfit(Path("m.engine"), replace(FACTS, plugin_layers=0), machine) is None
+    assert misfit(Path("m.engine"), replace(FACTS, plugin_sha256=None), machine) is None
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -176,6 +186,6 @@ def test_a_machine_without_a_gpu_says_so(engine: Path) -> None:
 
 
 def test_a_damaged_plan_is_refused_before_anything_else(engine: Path) -> None:
-    engine.write_bytes(PLAN + b"!")
+    engine.write_bytes(PLAN[:-1] + b"!")
     with pytest.raises(ModelError, match="SHA-256 differs"):
         tensorrt.open_session(engine, BackendName.TENSORRT, SessionOptions())

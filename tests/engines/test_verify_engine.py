@@ -67,8 +67,7 @@ def test_an_engine_is_tried_within_its_profile(profile: str, tmp_path: Path, mon
     assert not all(low <= own <= high for low, own, high in zip(least, (1, HEIGHT, WIDTH, 3), most, strict=True))
     source = read_model(save(miniature(dynamic=True), tmp_path / "m.onnx"))
     machine = Machine()
-    plan = tmp_path / "m.engine"
-    plan.write_bytes(machine.plan(source.proto, {"image": PROFILES[profile]}))
+    plan = machine.plan(source.proto, {"image": PROFILES[profile]})
     tried: list[tuple[int, ...]] = []
     real = module.LabelCheck.compare
 
@@ -79,17 +78,16 @@ def test_an_engine_is_tried_within_its_profile(profile: str, tmp_path: Path, mon
     monkeypatch.setattr(module.LabelCheck, "compare", record)
     monkeypatch.setattr(module, "import_module", lambda _: machine.cuda)
     monkeypatch.setattr(cuda, "load_driver", lambda: machine.driver)
-    found = {**{library: libraries.find(library) for library in libraries.Library}}
-    found[libraries.Library.TENSORRT] = Path(__file__)
-    monkeypatch.setattr(libraries, "find", lambda library: found[library])
     target = BuildTarget(machine.tensorrt, ("8.6",), Gpu("Double", "8.6"))
-    verified = verify_engine(source.proto, source.metadata, plan, target, EngineOptions())
+    verified = verify_engine(
+        source.proto, source.metadata, tmp_path / "m.engine", plan, Path(__file__), target, EngineOptions()
+    )
     assert verified.not_executed is None and verified.execution is not None
     assert len(tried) == verified.execution.inputs == INPUTS
     assert tried[0] == tuple(best)
     assert set(tried) == {tuple(least), tuple(best), tuple(most)}
     machine.assert_all_released()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.engine", "m.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
 def test_an_end_that_takes_long_is_left_out() -> None:

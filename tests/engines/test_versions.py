@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hyperseg_export.engine.process import BuildRequest, Event, EventKind
 from hyperseg_export.engine.worker import PhaseTree, build
 from hyperseg_export.errors import EngineError, UnsupportedOperatorError
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
+from hyperseg_runtime.errors import LibraryMissingError
 from onnx import helper
 
 from .doubles.device import Device
@@ -109,8 +111,18 @@ def test_the_timing_cache_is_kept(request_: BuildRequest, tmp_path: Path) -> Non
 
 
 def test_a_plugin_library_that_is_not_taken(request_: BuildRequest) -> None:
-    with pytest.raises(EngineError, match="did not load the plugin library"):
+    module = FakeTensorRT(VERSIONS[1], Device(), loads_plugins=False)
+    with pytest.raises(EngineError, match=f"did not load the plugin library {re.escape(__file__)}"):
+        build(TensorRT(Flavour.TENSORRT, module), request_, lambda _: None)
+    with pytest.raises(LibraryMissingError, match=r"nowhere\.so cannot be read"):
         _build(replace(request_, plugin_library="nowhere.so"))
+
+
+def test_a_plugin_library_that_changes_during_the_build(request_: BuildRequest) -> None:
+    """The sidecar is to have the hash of the library that was used."""
+    with pytest.raises(EngineError, match="was changed during the build; build the engine again"):
+        _build(replace(request_, plugin_sha256="0" * 64))
+    assert not Path(request_.plan).exists()
 
 
 def _unsupported(request: BuildRequest, change: Callable[[list[object]], None]) -> list[str]:

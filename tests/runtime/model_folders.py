@@ -60,13 +60,15 @@ def engine(
             half_layers=0,
             plugin_layers=0,
             plan_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            plan_bytes=path.stat().st_size,
             onnx_sha256=hashlib.sha256(content).hexdigest(),
             executed=False,
+            plugin_sha256=None,
             onnx_name=source if named else None,
         )
         precision = Precision.FLOAT16 if ".fp16" in path.suffixes else Precision.FLOAT32
         described = replace(META, checkpoint_sha256=digest, precision=precision)
-        sidecar.path_of(path).write_text(Sidecar(described, facts).to_json(), encoding="utf-8")
+        sidecar.path_of(path).write_text(Sidecar(described, facts).to_signed_json(), encoding="utf-8")
 
     return make
 
@@ -95,7 +97,7 @@ def link(target: str) -> Make:
     return lambda path: path.symlink_to(target)
 
 
-def no_seal(path: Path) -> None:
+def unsigned(path: Path) -> None:
     engine()(path)
     sidecar.path_of(path).write_text('{"format_version": 1}')
 

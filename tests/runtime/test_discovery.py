@@ -26,9 +26,9 @@ from .model_folders import (
     fill,
     foreign,
     link,
-    no_seal,
     onnx,
     portable,
+    unsigned,
 )
 from .stand_in import write_model
 
@@ -100,7 +100,7 @@ WRONG: dict[str, tuple[dict[str, Make], str]] = {
         {"m.onnx": onnx(), "m.trt": data(b"plan")},
         r"m\.trt has no sidecar.*choose --model m\.onnx, or another one with --model FILE",
     ),
-    "a damaged sidecar": ({"m.engine": no_seal}, r"m\.engine\.json.*build the engine again"),
+    "a damaged sidecar": ({"m.engine": unsigned}, r"m\.engine\.json.*build the engine again"),
     "an engine for another GPU": (
         {"m.onnx": onnx(), "m.fp16.engine": engine("m.onnx", "9.0")},
         r"m\.fp16\.engine was built for compute capability 9\.0, but Double has 8\.6.*choose --model m\.onnx",

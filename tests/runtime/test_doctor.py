@@ -70,7 +70,8 @@ def test_a_machine_without_any_of_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(tensorrt_flavour, "module_name", lambda _: None)
     monkeypatch.setattr(tensorrt, "is_installed", lambda _: False)
     monkeypatch.setattr("hyperseg_runtime.libraries.search_path", lambda: (tmp_path,))
-    expected = ["no NVIDIA driver", "TensorRT is ", "pycuda is not installed", "libhyperseg_trt.so was not built"]
+    packages = ["pycuda is not installed", "cryptography is not installed"]
+    expected = ["no NVIDIA driver", "TensorRT is ", *packages, "libhyperseg_trt.so was not built"]
     for missing in (tensorrt.availability(BackendName.TENSORRT).missing, task("run engines of TensorRT").missing):
         assert len(missing) == len(expected)
         assert all(any(part in line for line in missing) for part in expected), missing
@@ -210,3 +211,36 @@ def test_nothing_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run_doctor()
     done.failed_with("no model can run")
     assert "pip install onnxruntime" in done.out
+
+
+def test_the_keys_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package cryptography: a device without TensorRT does not have it."""
+    from hyperseg_runtime import trusted_keys
+    from hyperseg_runtime.trusted_keys import Key
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"] or ["cryptography"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv(trusted_keys.HOME_VARIABLE, str(tmp_path))
+    assert "this machine's key     none yet; the first hyperseg-build-engine makes it" in run_doctor().out
+    assert list(tmp_path.iterdir()) == []  # it makes none
+    own, other = Key(bytes(32), "me@here"), Key(bytes(range(32)), "builder@factory")
+    assert trusted_keys.add(other)
+    trusted_keys.public_path().write_text(f"{own.line}\n", encoding="utf-8")
+    trusted_keys.public_path().chmod(0o644)
+    shown = run_doctor().out
+    for words in (own.line, own.fingerprint, str(trusted_keys.public_path()), f"{other.fingerprint} builder@factory"):
+        assert words in shown
+    assert f"to remove it, delete its line in {trusted_keys.list_path()}" in shown
+    keys = json.loads(run_doctor("--json").out)["keys"]
+    assert keys["own"]["line"] == own.line and keys["own"]["file"] == str(trusted_keys.public_path())
+    assert [one["comment"] for one in keys["trusted"]] == ["builder@factory"] and keys["problems"] == []
+    trusted_keys.list_path().chmod(0o666)
+    assert "chmod 600" in json.loads(run_doctor("--json").out)["keys"]["problems"][0]
+    assert "broken    problem" in run_doctor().out
+    assert run_doctor().code == 0
+
+
+def test_a_library_folder_that_is_no_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, ".")
+    found = examine().libraries
+    assert all(one.verdict is Verdict.BROKEN and "is ., not an absolute path" in one.detail for one in found)

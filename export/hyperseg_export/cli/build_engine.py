@@ -18,6 +18,7 @@ Examples:
   hyperseg-build-engine m.onnx --fp16 --keep-fp32 Resize Sigmoid
   hyperseg-build-engine m.onnx --flavour tensorrt-rtx --compute-capability 8.6 8.9
   hyperseg-build-engine dynamic.onnx --min 256x512 --opt 512x1024 --max 1024x2048
+  hyperseg-build-engine --trust builder.pub       # accept the engines of another machine
 """
 
 _CAPABILITY, _KEEP = "--compute-capability", "--keep-fp32"
@@ -97,11 +98,19 @@ def _belongs(option: str, word: str) -> bool:
 @click.option("--no-tf32", is_flag=True, help="Multiply float32 in full precision (slower on GPUs from Ampere on).")
 @click.option("--no-verify", is_flag=True, help="Do not compare the engine with ONNX Runtime on a GPU.")
 @click.option("--verbose", is_flag=True, help="Print TensorRT's messages on stderr.")
+@click.option(
+    "--trust",
+    metavar="KEY",
+    help="Build nothing, but accept another machine's engines from now on. KEY: its signing_key.pub, or the line in it.",
+)
+@common.host_code_option
 @common.force_option
 @common.json_option
 @common.version_option
 @common.debug_option
+@click.pass_context
 def build(
+    context: click.Context,
     *,
     model: Path | None,
     named: Path | None,
@@ -120,9 +129,16 @@ def build(
     no_tf32: bool,
     no_verify: bool,
     verbose: bool,
+    trust: str | None,
+    allow_host_code: bool,
     force: bool,
     as_json: bool,
 ) -> int:
+    if trust is not None:
+        from hyperseg_export.cli.trust import trust_key
+
+        _refuse_other_options(context)
+        return trust_key(trust, as_json)
     if model is not None and named is not None:
         raise click.UsageError(f"{model} and --model {named} name two models; give one")
     # Imported here, so that --help and usage errors are fast.
@@ -153,12 +169,22 @@ def build(
             tf32=not no_tf32,
             verify=not no_verify,
             force=force,
+            allow_host_code=allow_host_code,
         )
     except OptionError as error:
         raise click.UsageError(str(error)) from error
     return BuildEngineSession(options, as_json=as_json, verbose=verbose, list_kept="" in keep).run(
         model or named, output
     )
+
+
+def _refuse_other_options(context: click.Context) -> None:
+    """Raises click.UsageError for what --trust ignores."""
+    default = click.core.ParameterSource.DEFAULT
+    given = {name for name in context.params if context.get_parameter_source(name) is not default}
+    if others := given - {"trust", "as_json"}:
+        names = ", ".join(option.opts[0] for option in context.command.params if option.name in others)
+        raise click.UsageError(f"--trust KEY builds nothing, so it takes no {names}; give two commands")
 
 
 def main() -> None:

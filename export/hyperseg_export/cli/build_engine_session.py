@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hyperseg_runtime import signing
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.cli import common
-from hyperseg_runtime.cli.common import interrupt_on_signals, say
+from hyperseg_runtime.cli.common import interrupt_on_signals, note, say
 from hyperseg_runtime.discovery import PACKAGED_MODELS, locate
 
 from hyperseg_export.cli.stage_display import StageDisplay
@@ -18,6 +19,8 @@ from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.passes.float16 import Conversion
 from hyperseg_export.progress import Step
+
+NAME = "hyperseg-build-engine"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class BuildEngineSession:
         source = self._locate(model)
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
+        key = signing.machine_key()
+        if key.created:
+            note(NAME, f"made this machine's key {key.path}, which signs its engines ({key.public.fingerprint})")
         interrupt_on_signals()
         with StageDisplay("starting") as display:
             report = build_engine(source, output, self.options, BuildProgress(display, self.verbose))
@@ -44,7 +50,7 @@ class BuildEngineSession:
 
     def _locate(self, model: Path | None) -> Path:
         found = locate(model, backend=BackendName.ONNXRUNTIME.value, portable=False)
-        common.announce("hyperseg-build-engine", found, self.as_json or model is not None, "Model:")
+        common.announce(NAME, found, self.as_json or model is not None, "Model:")
         return found.path
 
     def _print(self, report: EngineReport) -> None:

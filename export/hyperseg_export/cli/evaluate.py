@@ -29,6 +29,7 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
 @common.models_option
 @common.backend_option
 @common.threads_option
+@common.host_code_option
 @click.option("--confusion", type=click.Path(path_type=Path), help="Draw the confusion matrix into this PNG.")
 @click.option("--worst", type=click.Path(path_type=Path), help="Draw the eight worst images into this PNG.")
 @common.force_option
@@ -44,6 +45,7 @@ def evaluate(
     resolution: str | None,
     backend: str,
     threads: int | None,
+    allow_host_code: bool,
     confusion: Path | None,
     worst: Path | None,
     force: bool,
@@ -59,7 +61,9 @@ def evaluate(
     from hyperseg_export.cli.evaluate_session import EvaluateSession
 
     size = None if resolution is None else common.parse_resolution(resolution)
-    session = EvaluateSession(data, layout, split, backend, threads, size, force=force, as_json=as_json)
+    session = EvaluateSession(
+        data, layout, split, backend, threads, size, allow_host_code=allow_host_code, force=force, as_json=as_json
+    )
     return session.run(models + named_models, confusion, worst)
 
 

@@ -41,6 +41,7 @@ class EvaluateSession:
     backend: str
     threads: int | None
     size: tuple[int, int] | None
+    allow_host_code: bool
     force: bool
     as_json: bool
 
@@ -94,7 +95,12 @@ class EvaluateSession:
             raise ModelError(f"{model} {problem}; name a checkpoint, an ONNX file or an engine (--model FILE)")
         try:
             return open_predictor(
-                model, self.backend, self.threads, self.size, lambda text: display.note(f"{model}: {text}")
+                model,
+                self.backend,
+                self.threads,
+                self.size,
+                lambda text: display.note(f"{model}: {text}"),
+                allow_host_code=self.allow_host_code,
             )
         except CheckpointError as error:
             raise ModelError(str(error)) from error

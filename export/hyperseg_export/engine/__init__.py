@@ -18,16 +18,16 @@ _HOMES = {"build_engine": "build", "EngineOptions": "options", "EngineReport": "
 __all__ = ["EngineOptions", "EngineReport", "Profile", "build_engine", "require_graph_tools"]
 
 
-_GRAPH_TOOLS = ("onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon")
+_PACKAGES = ("onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon", "cryptography")
 
 
 def require_graph_tools() -> None:
     """Raises EngineError where a package is missing that the modules of this one import."""
-    missing = [name for name in _GRAPH_TOOLS if find_spec(name) is None]
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise EngineError(
             f"building engines needs {', '.join(missing)}, missing here; "
-            'pip install "hyperseg[engine]" (pure Python, needs no PyTorch)'
+            'pip install "hyperseg[engine]" (small, needs no PyTorch)'
         )
 
 

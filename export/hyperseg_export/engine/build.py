@@ -11,12 +11,13 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from hyperseg_runtime import libraries, sidecar
+from hyperseg_runtime import host_code, libraries, sidecar, signing
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError, OutputError
 from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
 from hyperseg_runtime.model_kinds import remedy
 from hyperseg_runtime.output_files import reason, replacing
+from hyperseg_runtime.sealed_library import SealedLibrary, seal
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 from hyperseg_runtime.targets import Targets
 
@@ -85,7 +86,8 @@ def build_engine(
     options: EngineOptions | None = None,
     listener: BuildListener | None = None,
 ) -> EngineReport:
-    """Builds `output` and its sidecar `output`.json from an ONNX file that hyperseg-export wrote.
+    """Builds `output` and its sidecar `output`.json, signed with this machine's key, from an ONNX file that
+    hyperseg-export wrote. The first build makes the key (`signing`).
 
     Args:
         model: the ONNX file.
@@ -107,6 +109,7 @@ def build_engine(
     targets.add(sidecar.path_of(target), "the engine's description")
     if options.timing_cache is not None:
         targets.add(options.timing_cache, "the timing cache", lambda _: True)
+    key = signing.machine_key()  # before a build that may take long
     started = time.monotonic()
     chosen = choose_target(options)
     turing = TURING in chosen.compute_capabilities
@@ -114,19 +117,23 @@ def build_engine(
     with (
         # Renamed in reverse: a plan whose sidecar is missing or of another plan is refused, never run.
         replacing(sidecar.path_of(target), options.force) as description,
-        replacing(target, options.force) as plan,
+        replacing(target, options.force) as draft,
     ):
         stages.begin(f"building with {chosen.tensorrt.flavour.label}")
-        layers = _build(prepared.proto, source.metadata.input, plan, options, chosen, listener)
+        built = build_plan(prepared.proto, source.metadata.input, options, chosen, listener)
+        _refuse_host_code(built.plan, options, chosen)
         if options.verify:
             stages.begin("comparing with ONNX Runtime")
-        verified = verify_engine(source.proto, source.metadata, plan, chosen, options, stages.images)
-        counted, auditor = _audit(layers, verified, options)
-        facts = _facts(source, plan, chosen, counted, verified.execution is not None)
+        library = None if built.plugins is None else built.plugins.path
+        verified = verify_engine(
+            source.proto, source.metadata, target, built.plan, library, chosen, options, stages.images
+        )
+        counted, auditor = _audit(built.layers, verified, options)
+        facts = _facts(source, built, chosen, counted, verified.execution is not None)
         precision = Precision.FLOAT16 if options.half else source.metadata.precision
-        text = Sidecar(replace(source.metadata, precision=precision), facts).to_json()
+        text = Sidecar(replace(source.metadata, precision=precision), facts).to_signed_json()
+        draft.write_bytes(built.plan)
         description.write_text(text, encoding="utf-8")
-        size = plan.stat().st_size
     return EngineReport(
         engine=target,
         sidecar=sidecar.path_of(target),
@@ -134,10 +141,11 @@ def build_engine(
         audit=counted,
         audited_by=auditor,
         seconds=time.monotonic() - started,
-        bytes=size,
+        bytes=facts.plan_bytes,
         conversion=prepared.conversion,
         execution=verified.execution,
         not_executed=verified.not_executed,
+        key=key,
     )
 
 
@@ -195,26 +203,33 @@ def prepare(
     return PreparedModel(to_onnx(graph, source.proto.ir_version, properties), conversion)
 
 
-def _build(
-    model: onnx.ModelProto,
-    spec: InputSpec,
-    plan: Path,
-    options: EngineOptions,
-    target: BuildTarget,
-    listener: BuildListener,
-) -> str:
-    """Returns the builder's list of layers."""
+@dataclass(frozen=True)
+class BuiltPlan:
+    """What TensorRT built, in memory: what is signed is what was built, whoever can write to the engine's folder."""
+
+    plan: bytes
+    layers: str
+    """The builder's list of layers."""
+    plugins: SealedLibrary | None
+    """The plugin library that it was built with; None for a graph without our operators."""
+
+
+def build_plan(
+    model: onnx.ModelProto, spec: InputSpec, options: EngineOptions, target: BuildTarget, listener: BuildListener
+) -> BuiltPlan:
+    """Builds a plan from a prepared graph, in a process of its own. Raises HyperSegError."""
     ours = any(node.domain == DOMAIN for node in model.graph.node)
-    library = str(libraries.require(libraries.Library.TENSORRT)) if ours else None
+    plugins = seal(libraries.require(libraries.Library.TENSORRT)) if ours else None
     try:
         with tempfile.TemporaryDirectory(prefix="hyperseg-model-") as folder:
-            prepared = Path(folder) / "model.onnx"
+            prepared, plan = Path(folder) / "model.onnx", Path(folder) / "model.plan"
             prepared.write_bytes(model.SerializeToString())
             request = BuildRequest(
                 model=str(prepared),
-                plan=str(plan.absolute()),
+                plan=str(plan),
                 flavour=target.tensorrt.flavour,
-                plugin_library=library,
+                plugin_library=None if plugins is None else str(plugins.source),
+                plugin_sha256=None if plugins is None else plugins.sha256,
                 compute_capabilities=target.compute_capabilities if target.ahead_of_time else (),
                 profile=_profile(model, spec, options),
                 timing_cache=None if options.timing_cache is None else str(options.timing_cache.absolute()),
@@ -222,7 +237,8 @@ def _build(
                 optimization_level=options.optimization_level,
                 tf32=options.tf32,
             )
-            return run_build(request, listener)
+            layers = run_build(request, listener)
+            return BuiltPlan(plan.read_bytes(), layers, plugins)
     except OSError as error:
         raise OutputError(f"the model could not be passed to TensorRT: {reason(error)}") from error
 
@@ -250,7 +266,17 @@ def _audit(layers: str, verified: EngineVerification, options: EngineOptions) ->
     return counted, auditor
 
 
-def _facts(source: ModelFile, plan: Path, target: BuildTarget, counted: Audit, executed: bool) -> EngineFacts:
+def _refuse_host_code(plan: bytes, options: EngineOptions, target: BuildTarget) -> None:
+    """Raises EngineError for a plan that could not be loaded afterwards, since nothing here asks for code in it."""
+    found = None if options.allow_host_code else host_code.find(plan)
+    if found is not None:
+        raise EngineError(
+            f"{target.tensorrt.name} put code for the host into the engine ({found}), which nothing asked for, so it "
+            "was not kept. Please report this; --allow-host-code keeps it, and is then needed to run it"
+        )
+
+
+def _facts(source: ModelFile, built: BuiltPlan, target: BuildTarget, counted: Audit, executed: bool) -> EngineFacts:
     return EngineFacts(
         flavour=target.tensorrt.flavour,
         version=target.tensorrt.version,
@@ -259,8 +285,10 @@ def _facts(source: ModelFile, plan: Path, target: BuildTarget, counted: Audit, e
         layers=counted.layers,
         half_layers=counted.half_layers,
         plugin_layers=counted.plugin_layers,
-        plan_sha256=hashlib.sha256(plan.read_bytes()).hexdigest(),
+        plan_sha256=hashlib.sha256(built.plan).hexdigest(),
+        plan_bytes=len(built.plan),
         onnx_sha256=source.sha256,
         executed=executed,
+        plugin_sha256=None if built.plugins is None else built.plugins.sha256,
         onnx_name=source.path.name,
     )

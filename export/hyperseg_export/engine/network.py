@@ -14,6 +14,7 @@ import onnx
 import onnx_graphsurgeon as gs
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.output_files import write_bytes
+from hyperseg_runtime.sealed_library import SealedLibrary
 
 from hyperseg_export.engine.options import capabilities, unknown_capability
 from hyperseg_export.engine.process import BuildRequest
@@ -31,13 +32,13 @@ def creation_flags(trt: Any) -> int:
     return 1 << int(flag)
 
 
-def load_plugins(builder: Any, library: str | None) -> Any:
+def load_plugins(builder: Any, library: SealedLibrary | None) -> Any:
     """Loads our plugin library into the builder's registry. The handle must live as long as the builder."""
     if library is None:
         return None
-    handle = builder.get_plugin_registry().load_library(library)
+    handle = builder.get_plugin_registry().load_library(str(library.path))
     if not plugin_fields(builder):
-        raise EngineError(f"TensorRT did not load the plugin library {library}; build it again (pip install .)")
+        raise EngineError(f"TensorRT did not load the plugin library {library.source}; build it again (pip install .)")
     return handle
 
 

@@ -77,6 +77,7 @@ class EngineOptions:
             sums of float32.
         verify: run the engine against ONNX Runtime where a GPU is present, and keep it only if they agree.
         force: replace an existing file.
+        allow_host_code: keep an engine although TensorRT put code for the host into it.
     """
 
     half: bool = False
@@ -93,6 +94,7 @@ class EngineOptions:
     tf32: bool = True
     verify: bool = True
     force: bool = False
+    allow_host_code: bool = False
 
     def __post_init__(self) -> None:
         for capability in self.compute_capabilities:

@@ -54,6 +54,8 @@ class BuildRequest:
     """MiB."""
     optimization_level: int | None = None
     tf32: bool = True
+    plugin_sha256: str | None = None
+    """Of the plugin library, which must not change during the build, since the engine's sidecar names it; None: any."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -144,6 +146,7 @@ def run_build(request: BuildRequest, listener: BuildListener) -> str:
 
 def _run(request: Path, log: Path, environment: dict[str, str], events: _Events) -> int:
     reading, writing = os.pipe()
+    # `request`, `log` and what the request names are absolute.
     with os.fdopen(reading, encoding="utf-8", errors="replace") as channel, log.open("wb") as sink:
         try:
             process = subprocess.Popen(
@@ -152,6 +155,9 @@ def _run(request: Path, log: Path, environment: dict[str, str], events: _Events)
                 stdout=sink,
                 stderr=sink,
                 env=environment,
+                # Not the user's: `-m` puts the working folder first on sys.path, and an empty entry of LD_LIBRARY_PATH
+                # or PYTHONPATH means it (ld.so(8)), so that a file beside a model would be loaded as code.
+                cwd=log.parent,
                 pass_fds=(writing,),
                 start_new_session=True,  # Ctrl-C is for us to pass on
             )
@@ -237,11 +243,24 @@ def _line(text: str) -> str:
 def _environment(flavour: Flavour, folder: Path) -> dict[str, str]:
     """The worker's environment, in which it finds our packages and the libraries that TensorRT opens by name."""
     environment = dict(os.environ)
+    _keep(environment, "LD_LIBRARY_PATH", [entry for entry in _entries("LD_LIBRARY_PATH") if Path(entry).is_absolute()])
+    _keep(environment, "PYTHONPATH", [str(Path(entry).absolute()) for entry in _entries("PYTHONPATH")])
     homes = [str(Path(package.__file__ or "").parent.parent) for package in (hyperseg_export, hyperseg_runtime)]
     _prepend(environment, "PYTHONPATH", homes)
     if flavour is Flavour.RTX:
         _prepend(environment, "LD_LIBRARY_PATH", [str(path) for path in link_rtx_libraries(folder)])
     return environment
+
+
+def _entries(variable: str) -> list[str]:
+    """Without the empty ones."""
+    return [entry for entry in os.environ.get(variable, "").split(os.pathsep) if entry]
+
+
+def _keep(environment: dict[str, str], variable: str, entries: list[str]) -> None:
+    environment.pop(variable, None)
+    if entries:
+        environment[variable] = os.pathsep.join(entries)
 
 
 def _prepend(environment: dict[str, str], variable: str, folders: list[str]) -> None:
@@ -257,9 +276,9 @@ def link_rtx_libraries(folder: Path) -> list[Path]:
     installations have the plain names already.
     """
     spec = find_spec(_RTX_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None:  # without an origin: any folder of that name, as in the working folder
         return []
-    home = Path(next(iter(spec.submodule_search_locations)))
+    home = Path(spec.origin).resolve().parent
     for name in _RTX_LIBRARIES:
         versioned = sorted(home.glob(f"{name}.*"))
         if versioned and not (home / name).exists():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg_runtime.sidecar import EngineFacts
+from hyperseg_runtime.signing import MachineKey
 
 from hyperseg_export.errors import EngineError
 from hyperseg_export.passes.float16 import Conversion
@@ -193,6 +194,8 @@ class EngineReport:
     """None where nothing was executed."""
     not_executed: str | None
     """Why nothing was executed."""
+    key: MachineKey
+    """What the sidecar is signed with."""
 
     def to_dict(self) -> dict[str, Any]:
         kept = () if self.conversion is None else self.conversion.kept
@@ -210,4 +213,5 @@ class EngineReport:
             ],
             "label_agreement": None if self.execution is None else self.execution.label_agreement,
             "not_executed": self.not_executed,
+            "signing_key": self.key.public.fingerprint,
         }

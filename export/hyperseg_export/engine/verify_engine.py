@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import Images, Outputs, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_engine import Shape
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
@@ -43,12 +42,16 @@ class EngineVerification:
 def verify_engine(
     model: onnx.ModelProto,
     metadata: Metadata,
-    plan: Path,
+    engine: Path,
+    plan: bytes,
+    plugin_library: Path | None,
     target: BuildTarget,
     options: EngineOptions,
     progress: Part | None = None,
 ) -> EngineVerification:
     """Runs the plan on a few inputs if this machine has the GPU that it was built for; `progress` receives each.
+
+    `engine` is the name for messages; `plan` is what TensorRT just built, and needs no signature yet.
 
     Raises EngineError where it disagrees with ONNX Runtime.
     """
@@ -64,14 +67,14 @@ def verify_engine(
         return EngineVerification(None, None, f"pycuda cannot be loaded ({error}); reinstall it on this machine")
     precision = Precision.FLOAT16 if options.half else metadata.precision
     session = TensorRTSession(
-        plan,
+        engine,
         replace(metadata, precision=precision),
-        plan.read_bytes(),
+        plan,
         gpu=target.gpu.name,
         tensorrt=target.tensorrt,
         cuda=cuda,
-        plugin_library=libraries.find(libraries.Library.TENSORRT),
-        options=SessionOptions(),
+        plugin_library=plugin_library,
+        options=SessionOptions(allow_host_code=options.allow_host_code),
         keeps_cache=False,
     )
     try:

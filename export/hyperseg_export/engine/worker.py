@@ -16,6 +16,7 @@ from hyperseg_runtime.backends import tensorrt_flavour
 from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
 from hyperseg_runtime.errors import HyperSegError
 from hyperseg_runtime.output_files import reason
+from hyperseg_runtime.sealed_library import SealedLibrary, seal
 
 from hyperseg_export.engine.network import configure, load_plugins, parse, read_timing_cache, write_timing_cache
 from hyperseg_export.engine.process import BuildRequest, Event, EventKind
@@ -29,7 +30,7 @@ def build(tensorrt: TensorRT, request: BuildRequest, send: Callable[[Event], Non
     """Builds one engine. Raises HyperSegError, with TensorRT's reason if it gave one."""
     logger = make_logger(tensorrt.module, send)
     builder = tensorrt.module.Builder(logger)
-    plugins = load_plugins(builder, request.plugin_library)
+    plugins = load_plugins(builder, sealed_plugins(request))
     network = parse(
         tensorrt, builder, logger, Path(request.model), lambda text: send(Event(EventKind.UNSUPPORTED, text))
     )
@@ -60,6 +61,16 @@ def set_flags(trt: Any, config: Any, request: BuildRequest) -> None:
     user_allocation = trt.BuilderFlag.__members__.get("REQUIRE_USER_ALLOCATION")
     if user_allocation is not None:
         config.set_flag(user_allocation)
+
+
+def sealed_plugins(request: BuildRequest) -> SealedLibrary | None:
+    """The plugin library of the request. Raises EngineError if it has changed since the request was made."""
+    if request.plugin_library is None:
+        return None
+    found = seal(Path(request.plugin_library))
+    if request.plugin_sha256 not in (None, found.sha256):
+        raise EngineError(f"{found.source} was changed during the build; build the engine again")
+    return found
 
 
 def make_logger(trt: Any, send: Callable[[Event], None]) -> Any:

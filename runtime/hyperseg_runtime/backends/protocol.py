@@ -53,6 +53,8 @@ class SessionOptions:
     """Lets a backend compute in less than the model's precision (OpenVINO: bfloat16); None: the model's."""
     profile: Path | None = None
     """Where ONNX Runtime writes its profile (prefix of the file's name)."""
+    allow_host_code: bool = False
+    """Lets TensorRT load an engine that carries executables of the host; see `host_code`."""
 
 
 @dataclass(frozen=True)

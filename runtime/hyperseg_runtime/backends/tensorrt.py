@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from hyperseg_runtime import libraries, sidecar
+from hyperseg_runtime import host_code, libraries, sidecar, signing
 from hyperseg_runtime.backends import cuda, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Driver
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError
+from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
 from hyperseg_runtime.extras import is_installed
+from hyperseg_runtime.sealed_library import SealedLibrary, seal
 from hyperseg_runtime.sidecar import EngineFacts
 
 _REBUILD = "build the engine on this machine (hyperseg-build-engine MODEL.onnx)"
@@ -44,17 +45,24 @@ def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
         missing.append(tensorrt_flavour.unsupported(flavours[0], gpu.name, gpu.compute_capability))
     if not is_installed("pycuda"):
         missing.append(f"pycuda is not installed: {(flavours or tuple(Flavour))[0].extra}")
+    if not is_installed("cryptography"):
+        missing.append(f"cryptography is not installed, which verifies engines: {signing.INSTALL}")
     if libraries.find(libraries.Library.TENSORRT) is None:
         missing.append(f"{libraries.Library.TENSORRT.value} was not built: pip install . where nvcc is")
     return tuple(missing)
 
 
 def open_session(model: Path, name: BackendName, options: SessionOptions) -> Session:
-    """Loads an engine that matches its sidecar. Raises ModelError, BackendUnavailableError or LibraryMissingError."""
+    """Loads an engine that a trusted key signed and that matches its sidecar (`sidecar` has the reasons).
+
+    Raises ModelError, BackendUnavailableError or LibraryMissingError, before TensorRT gets any of the plan.
+    """
     from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 
     del name
     described, plan = sidecar.read_plan(model)
+    if not options.allow_host_code:
+        check_host_code(model, plan)
     machine = Machine.inspect(options.device)
     problem = misfit(model, described.engine, machine)
     if problem is not None:
@@ -63,7 +71,7 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
         pycuda = import_module("pycuda.driver")
     except ImportError as error:
         raise LibraryMissingError(f"pycuda does not import ({error}); {described.engine.flavour.extra}") from error
-    needs_plugins = described.engine.plugin_layers > 0
+    plugins = _plugins_of(model, described.engine)
     return TensorRTSession(
         model,
         described.metadata,
@@ -71,8 +79,35 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
         gpu=machine.driver.gpus[options.device].name,
         tensorrt=tensorrt_flavour.load(described.engine.flavour),
         cuda=pycuda,
-        plugin_library=libraries.require(libraries.Library.TENSORRT) if needs_plugins else None,
+        plugin_library=None if plugins is None else plugins.path,
         options=options,
+    )
+
+
+def check_host_code(engine: Path, plan: bytes) -> None:
+    """Raises ModelError for a plan with executables of the host in it."""
+    found = host_code.find(plan)
+    if found is not None:
+        raise ModelError(
+            f"{engine} carries code that would run on the host ({found}), as no engine of hyperseg-build-engine does, "
+            f"so it was not loaded; {_REBUILD}, or allow it if you know what it is (--allow-host-code)"
+        )
+
+
+def _plugins_of(engine: Path, facts: EngineFacts) -> SealedLibrary | None:
+    """The plugin library that the engine was built with, as its bytes were hashed; None if it uses none."""
+    if facts.plugin_sha256 is None:
+        return None
+    found = seal(libraries.require(libraries.Library.TENSORRT))
+    if found.sha256 != facts.plugin_sha256:
+        raise ModelError(_another_plugin_library(engine, found.source))
+    return found
+
+
+def _another_plugin_library(engine: Path, library: Path) -> str:
+    return (
+        f"{engine} was built with another plugin library than {library} (its SHA-256 differs); {_REBUILD}, or install "
+        "the wheel of hyperseg here that is installed there"
     )
 
 
@@ -108,7 +143,7 @@ def misfit(engine: Path, facts: EngineFacts, machine: Machine) -> str | None:
     return (
         _gpu_problem(engine, facts, machine)
         or _software_problem(engine, facts, machine)
-        or _plugin_problem(facts, machine)
+        or _plugin_problem(engine, facts, machine)
     )
 
 
@@ -149,11 +184,12 @@ def _software_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str
     return None
 
 
-def _plugin_problem(facts: EngineFacts, machine: Machine) -> str | None:
-    if facts.plugin_layers == 0 or machine.plugin_library is not None:
+def _plugin_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | None:
+    if facts.plugin_sha256 is None:
         return None
     try:
-        libraries.require(libraries.Library.TENSORRT)
+        library = machine.plugin_library or libraries.require(libraries.Library.TENSORRT)
+        same = seal(library).sha256 == facts.plugin_sha256
     except LibraryMissingError as error:
         return f"the engine uses our operators, and {error}"
-    return None
+    return None if same else _another_plugin_library(engine, library)

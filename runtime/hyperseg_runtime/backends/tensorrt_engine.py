@@ -38,7 +38,15 @@ class Engine:
     """An engine in the current CUDA context, and one execution context of it, which one thread at a time may use
     (TensorRT's developer guide, "Thread safety"). `close` it while the CUDA context is current."""
 
-    def __init__(self, path: Path, tensorrt: TensorRT, plan: bytes, plugin_library: Path | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tensorrt: TensorRT,
+        plan: bytes,
+        plugin_library: Path | None,
+        *,
+        allow_host_code: bool = False,
+    ) -> None:
         self._trt = tensorrt.module
         self._path = path
         self._flavour = tensorrt.flavour
@@ -50,13 +58,14 @@ class Engine:
         self._context: Any = None
         self._rtx: RtxContext | None = None
         try:
-            self._deserialize(plan, plugin_library)
+            self._deserialize(plan, plugin_library, allow_host_code)
         except BaseException:
             self.close()  # else the runtime would live as long as the traceback, and beyond the CUDA context
             raise
 
-    def _deserialize(self, plan: bytes, plugin_library: Path | None) -> None:
+    def _deserialize(self, plan: bytes, plugin_library: Path | None, allow_host_code: bool) -> None:
         self._runtime = self._made(self._trt.Runtime(self._logger), "runtime")
+        self._runtime.engine_host_code_allowed = allow_host_code
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
             if not _has_plugins(self._runtime.get_plugin_registry()):

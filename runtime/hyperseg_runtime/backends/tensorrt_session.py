@@ -74,14 +74,14 @@ class TensorRTSession:
             if keeps_cache and tensorrt.flavour is Flavour.RTX:
                 self._cache = RuntimeCacheFile(path, self._cache_key(plan))
             with self._context.current():
-                self._open(plan, plugin_library)
+                self._open(plan, plugin_library, options.allow_host_code)
         except BaseException:
             self._resources.close()
             raise
 
-    def _open(self, plan: bytes, plugin_library: Path | None) -> None:
+    def _open(self, plan: bytes, plugin_library: Path | None, allow_host_code: bool) -> None:
         own = self._resources.own
-        self._engine = Engine(self._path, self._tensorrt, plan, plugin_library)
+        self._engine = Engine(self._path, self._tensorrt, plan, plugin_library, allow_host_code=allow_host_code)
         own(self._engine.close)
         self._engine.check(self.metadata)
         if not self._engine.create_context(None if self._cache is None else self._cache.read()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import hyperseg_runtime
@@ -57,7 +57,7 @@ def parameters(model: Path) -> int | None:
 def peak_memory(model: Path, opening: Opening) -> PeakMemory:
     """Runs the model in a process of its own. Raises HyperSegError with the reason if that fails."""
     package = str(Path(hyperseg_runtime.__file__).parents[1])
-    options = {"backend": opening.backend, "threads": opening.threads, "resolution": opening.resolution}
+    options = asdict(opening)
     command = [sys.executable, "-c", _CODE, package, str(model), json.dumps(options)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     lines = done.stdout.splitlines()
@@ -73,7 +73,12 @@ def main() -> None:
     _, model, text = sys.argv[1:]  # the first is for _CODE
     options = json.loads(text)
     size = options["resolution"]
-    opening = Opening(options["backend"], options["threads"], None if size is None else (size[0], size[1]))
+    opening = Opening(
+        options["backend"],
+        options["threads"],
+        None if size is None else (size[0], size[1]),
+        options["allow_host_code"],
+    )
     path = Path(model)
     if not is_engine(path):
         import onnxruntime  # noqa: F401  # a library, not the model

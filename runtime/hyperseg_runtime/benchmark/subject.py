@@ -28,12 +28,18 @@ class Opening:
     threads: int | None = None
     """CPU threads of one inference; None: one for each physical core."""
     resolution: Size | None = None
+    allow_host_code: bool = False
 
     def open(self, path: Path) -> Segmenter:
         """Opens a model, and runs it once with the fewest images that it takes. Errors about a model name its file."""
         try:
             segmenter = Segmenter(
-                path, backend=self.backend, threads=self.threads, resolution=self.resolution, warm_up=False
+                path,
+                backend=self.backend,
+                threads=self.threads,
+                resolution=self.resolution,
+                allow_host_code=self.allow_host_code,
+                warm_up=False,
             )
             try:
                 segmenter.session.run(natural_images(segmenter, segmenter.session.batch_range[0], 1)[0])

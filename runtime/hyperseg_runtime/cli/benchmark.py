@@ -51,6 +51,7 @@ Examples:
 @common.models_option
 @common.backend_option
 @common.threads_option
+@common.host_code_option
 @click.option(
     "--repetitions",
     type=click.IntRange(3),
@@ -83,6 +84,7 @@ def benchmark(
     protocols: tuple[str, ...],
     backend: str,
     threads: int | None,
+    allow_host_code: bool,
     repetitions: int,
     warm_up: int,
     video: Path | None,
@@ -106,7 +108,9 @@ def benchmark(
 
     chosen = [Protocol(letter) for letter in letters]
     plan = Plan(chosen, repetitions, warm_up, video, max_frames, profile=report is not None)
-    session = BenchmarkSession(plan, Opening(backend, threads, size), OutputPaths(output, report, force), as_json)
+    session = BenchmarkSession(
+        plan, Opening(backend, threads, size, allow_host_code), OutputPaths(output, report, force), as_json
+    )
     return session.profile(models) if profile else session.run(models)
 
 

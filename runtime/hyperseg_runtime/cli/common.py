@@ -75,6 +75,11 @@ backend_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: one per physical core."
 )
+host_code_option = click.option(
+    "--allow-host-code",
+    is_flag=True,
+    help="Load an engine that carries executables of the host. Only if you know why it does.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 _DEBUG = "hyperseg.debug"

@@ -39,7 +39,7 @@ def doctor(*, as_json: bool) -> int:
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    from hyperseg_runtime.diagnosis import Finding, Verdict
+    from hyperseg_runtime.diagnosis import Finding, Verdict, key_findings
 
     colours = {Verdict.OK: "green", Verdict.MISSING: "yellow", Verdict.BROKEN: "red", Verdict.AMBIGUOUS: "yellow"}
     chapters: dict[str, tuple[Finding, ...]] = {
@@ -47,6 +47,7 @@ def _print(diagnosis: Diagnosis) -> None:
         "Packages": diagnosis.packages,
         "Our libraries": diagnosis.libraries,
         "Backends": diagnosis.backends,
+        "Engine keys": key_findings(diagnosis.keys),
         "Default model": (diagnosis.model,),
     }
     common.say(f"hyperseg {diagnosis.version}")

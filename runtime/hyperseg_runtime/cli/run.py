@@ -88,6 +88,7 @@ class _Command(click.Command):
 @common.model_option
 @common.backend_option
 @common.threads_option
+@common.host_code_option
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
 @click.option(
     "--style",
@@ -163,6 +164,7 @@ def run(
     model: Path | None,
     backend: str,
     threads: int | None,
+    allow_host_code: bool,
     resolution: str | None,
     style: str,
     alpha: float,
@@ -203,6 +205,7 @@ def run(
         model=model,
         backend=backend,
         threads=threads,
+        allow_host_code=allow_host_code,
         resolution=None if resolution is None else common.parse_resolution(resolution),
         selection=Selection(start, end, every, max_frames),
         look=look,

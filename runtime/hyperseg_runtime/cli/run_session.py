@@ -38,7 +38,9 @@ from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection
 
 NAME = "hyperseg-run"
-_NOT_RECORDED = frozenset({"model", "threads", "show", "policy", "force", "resume", "as_json", "stats", "polygons"})
+_NOT_RECORDED = frozenset(
+    {"model", "threads", "allow_host_code", "show", "policy", "force", "resume", "as_json", "stats", "polygons"}
+)
 """Options that results do not depend on."""
 _SHOWN_STAGES = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}
 
@@ -50,6 +52,7 @@ class RunSession:
     model: Path | None
     backend: str
     threads: int | None
+    allow_host_code: bool
     resolution: Size | None
     selection: Selection
     look: Appearance
@@ -180,7 +183,13 @@ class RunSession:
 
     def _open_model(self) -> Segmenter:
         found = locate(self.model, backend=self.backend)
-        segmenter = Segmenter(found.path, backend=self.backend, threads=self.threads, resolution=self.resolution)
+        segmenter = Segmenter(
+            found.path,
+            backend=self.backend,
+            threads=self.threads,
+            resolution=self.resolution,
+            allow_host_code=self.allow_host_code,
+        )
         common.announce(NAME, found, quiet=self.as_json)
         if not self.as_json:
             common.say(f"backend  {segmenter.description}")

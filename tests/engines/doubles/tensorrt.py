@@ -153,8 +153,12 @@ class Registry:
 
 
 class Runtime:
+    """IRuntime. `deserialized` of the module keeps every plan that was given to it."""
+
     def __init__(self, module: FakeTensorRT, logger: ILogger) -> None:
         module.device.require_context()
+        # NvInferRuntime.h 11.1, IRuntime::setEngineHostCodeAllowed: "The default value is false".
+        self.engine_host_code_allowed = False
         self._module = module
         self._logger = logger
         self._registry = Registry(module.loads_plugins)
@@ -164,6 +168,7 @@ class Runtime:
         return self._registry
 
     def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+        self._module.deserialized.append((plan, self.engine_host_code_allowed))
         header, problem = read_plan(plan)
         if problem is None and header["version"] != self._module.__version__:
             problem = f"The engine plan file is not compatible with this version of TensorRT, got {header['version']}"
@@ -223,6 +228,7 @@ class FakeTensorRT:
         self.device = device
         self.loads_plugins = loads_plugins
         self.failures: set[str] = set()
+        self.deserialized: list[tuple[bytes, bool]] = []
         self.compiled: list[str] = []
         """Kernels that TensorRT for RTX compiled at run time."""
         self.loaded_caches: list[bytes] = []
