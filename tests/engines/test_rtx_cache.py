@@ -1,4 +1,4 @@
-"""Sessions of engines of TensorRT for RTX: capture where it is allowed, and the runtime cache."""
+"""The runtime cache of engines of TensorRT for RTX: loaded where it is ours and fits, never else, and written whole."""
 
 from __future__ import annotations
 
@@ -71,52 +71,6 @@ def _start(machine: Machine, engine: Path, *, runs: int = 1) -> list[str]:
 
 def _cache(engine: Path) -> Path:
     return engine.with_name("m.engine.cache")
-
-
-@pytest.mark.parametrize("user_allocation", [True, False])
-def test_streams_are_captured_only_where_the_context_allows_it(user_allocation: bool, engine: Path) -> None:
-    machine = _machine()
-    model = miniature()
-    session = machine.open(model, machine.plan(model, user_allocation=user_allocation), path=engine)
-    assert ("CUDA graph" in session.description) is user_allocation
-    images = random_images(HEIGHT, WIDTH)
-    np.testing.assert_array_equal(session.run(images).labels, labels_of(model, images))
-    session.close()
-    machine.assert_all_released()
-
-
-def test_releases_that_cannot_tell_are_not_captured(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before 1.2 there was no isStreamCapturable."""
-    from .doubles.engine import ExecutionContext
-
-    monkeypatch.delattr(ExecutionContext, "is_stream_capturable")
-    machine = _machine("1.1.1.26")
-    model = miniature()
-    session = machine.open(model, machine.plan(model, user_allocation=False), path=engine)
-    assert "CUDA graph" not in session.description
-    session.close()
-
-
-def test_a_profile_is_run_without_capture(engine: Path) -> None:
-    machine = _machine()
-    model = miniature(dynamic=True)
-    session = machine.open(model, machine.plan(model, PROFILE), path=engine)
-    for batch, height, width in ((1, 64, 96), (2, 96, 128), (1, 32, 64)):
-        images = random_images(height, width, batch)
-        np.testing.assert_array_equal(session.run(images).labels, labels_of(model, images))
-    session.close()
-    machine.assert_all_released()
-
-
-@pytest.mark.parametrize("failure", ["runtime config", "runtime cache", "set cache", "context"])
-def test_a_context_that_is_not_made(failure: str, engine: Path) -> None:
-    machine = _machine()
-    machine.module.failures.add(failure)
-    model = miniature()
-    with pytest.raises(ModelError, match="TensorRT created no"):
-        machine.open(model, machine.plan(model), path=engine)
-    machine.assert_all_released()
-    assert not _cache(engine).exists()
 
 
 def test_the_second_start_compiles_nothing(engine: Path, notes: Callable[[], list[str]]) -> None:
