@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
-from hyperseg_export import ExportOptions, export_onnx
+from hyperseg_export import ExportOptions, Target, export_onnx
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 from hyperseg_export.passes import mbconv
 from hyperseg_export.passes.onnxruntime_forms import join_means
@@ -207,7 +207,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for preset in arguments.presets:
             path = Path(folder) / "m.onnx"
-            export_onnx(random_network(preset), path, ExportOptions(fuse=False, verify=False, force=True))
+            export_onnx(random_network(preset), path, ExportOptions(target=Target.CUDA, verify=False, force=True))
             graph = ir.from_proto(onnx.load(path))
             join_means(graph)
             rows.append(measure(preset, ir.to_proto(graph), arguments.repeats))

@@ -12,14 +12,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hyperseg_export import ExportOptions, export_onnx
+from hyperseg_export import ExportOptions, Target, export_onnx
 from hyperseg_runtime import Segmenter
 from hyperseg_runtime.metadata import Precision
 
 VARIANTS = {
     "float32": ExportOptions(),
     "float16": ExportOptions(precision=Precision.FLOAT16),
-    "portable": ExportOptions(portable=True),
+    "cuda": ExportOptions(target=Target.CUDA),
+    "tensorrt": ExportOptions(target=Target.TENSORRT),
+    "portable": ExportOptions(target=Target.PORTABLE),
 }
 
 

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperseg_runtime.metadata import Target
+
     from hyperseg_export.errors import DisagreementError, ExportError, OptionError
     from hyperseg_export.onnx_export import export_onnx
     from hyperseg_export.options import ExportOptions, Resolution
@@ -21,6 +23,7 @@ _HOMES = {
     "ExportReport": "report",
     "OptionError": "errors",
     "Resolution": "options",
+    "Target": "options",
     "build_engine": "engine",
     "export_onnx": "onnx_export",
 }
@@ -32,6 +35,7 @@ __all__ = [
     "ExportReport",
     "OptionError",
     "Resolution",
+    "Target",
     "build_engine",
     "export_onnx",
 ]

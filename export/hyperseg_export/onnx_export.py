@@ -13,18 +13,19 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
+from hyperseg_runtime.metadata import KEY, InputSpec, Metadata
 from hyperseg_runtime.output_files import check_target, replacing
 
 import hyperseg
 from hyperseg.data.classes import class_set
 from hyperseg.presets import preset, presets
+from hyperseg_export.device_verification import verify_on_device
 from hyperseg_export.errors import ExportError
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.operators.schemas import register
 from hyperseg_export.options import ExportOptions, Resolution
-from hyperseg_export.passes.rewriting import Pass
-from hyperseg_export.passes.targets import CPU, CUDA, PORTABLE, run_passes
+from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
+from hyperseg_export.passes.targets import file_passes, file_surgery, run_passes
 from hyperseg_export.progress import Progress, Stages
 from hyperseg_export.quantisation import calibration_images, quantise
 from hyperseg_export.report import ExportReport
@@ -76,21 +77,21 @@ def export_onnx(
     stages.begin(f"tracing the network at {resolution}")
     graph = trace(hyperseg.fold(copy.deepcopy(network)), options, resolution)
     stages.begin("rewriting the graph")
-    run_passes(graph, _passes(options), partial(stages.part, "pass"))
+    run_passes(graph, file_passes(options.target, options.precision), partial(stages.part, "pass"))
     described = describe(network.config, options, resolution, digest)
-    _stamp(graph, described)
-    model = ir.to_proto(graph)
+    model = _finished(graph, options, described)
     _check(model)
     if images:
         stages.begin(f"calibrating on {len(images)} images")
         model = quantise(model, network.config, options, resolution, images, stages.images)
-    verification = None
+    verification, not_run = None, None
     stages.begin(f"writing {target.name}")
     with replacing(target, options.force) as draft:
         onnx.save_model(model, draft)
         if options.verify:
             stages.begin("comparing with PyTorch")
             verification = verify(draft, network, options, resolution, note, stages.images)
+            not_run = verify_on_device(draft, model, network.config, options, resolution)
             _write_property(model, described.verified(verification).to_json())
             onnx.save_model(model, draft)
         file_bytes = draft.stat().st_size
@@ -101,8 +102,10 @@ def export_onnx(
         nodes=len(model.graph.node),
         own_nodes=sum(node.domain == DOMAIN for node in model.graph.node),
         precision=options.precision,
+        target=options.target,
         seconds=time.perf_counter() - started,
         verification=verification,
+        not_run=not_run,
     )
 
 
@@ -129,17 +132,12 @@ def describe(config: Any, options: ExportOptions, resolution: Resolution, digest
         ),
         output=options.output,
         precision=options.precision,
+        target=options.target,
         preset=network_name(config),
         config=config.to_dict(),
         checkpoint_sha256=digest,
         versions=_versions(),
     )
-
-
-def _passes(options: ExportOptions) -> tuple[Pass, ...]:
-    if options.portable:
-        return PORTABLE
-    return CPU if options.fuse and options.precision is Precision.FLOAT32 else CUDA
 
 
 def _load(path: Path, state: str | None, note: Callable[[str], None] | None) -> tuple[Any, str]:
@@ -163,10 +161,21 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _stamp(graph: ir.Model, described: Metadata) -> None:
-    graph.producer_name = "hyperseg-export"
-    graph.producer_version = described.versions["hyperseg"]
-    graph.metadata_props[KEY] = described.to_json()
+def _finished(graph: ir.Model, options: ExportOptions, described: Metadata) -> onnx.ModelProto:
+    """The file's content: the graph after the target's surgery, with its metadata."""
+    edits = file_surgery(options.target)
+    if edits:
+        edited = to_graphsurgeon(graph)
+        for edit in edits:
+            edit(edited)
+        # Surgery drops the types of tensors, which readers of the file expect and the comparison needs.
+        model = onnx.shape_inference.infer_shapes(to_onnx(edited, graph.ir_version, {}))
+    else:
+        model = ir.to_proto(graph)
+    model.producer_name = "hyperseg-export"
+    model.producer_version = described.versions["hyperseg"]
+    onnx.helper.set_model_props(model, {KEY: described.to_json()})
+    return model
 
 
 def _write_property(model: onnx.ModelProto, text: str) -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperseg_runtime.metadata import InputType, OutputKind, Precision
+from hyperseg_runtime.metadata import InputType, OutputKind, Precision, Target
 
 from hyperseg_export.errors import OptionError
 
@@ -60,8 +60,9 @@ class ExportOptions:
         input_type: UINT8 takes RGB images [N, H, W, 3] and normalises them in the graph.
         output: labels, logits, or both.
         precision: FLOAT32, FLOAT16, or INT8 (the encoder quantised; needs `calibration`).
-        portable: standard ONNX operators only.
-        fuse: in float32, each block of the encoder as one operator, which only CPUs have; engines are built without.
+        target: what the graph is made for. CPU (in float32: each block of the encoder as one operator, which only
+            CPUs have), CUDA, TENSORRT (the graph as TensorRT's parser takes it), or PORTABLE (standard operators only).
+            Engines can be built from files of every target.
         opset: of the standard operators.
         verify: run the file against PyTorch, and keep it only if they agree.
         force: replace an existing file.
@@ -74,8 +75,7 @@ class ExportOptions:
     input_type: InputType = InputType.UINT8
     output: OutputKind = OutputKind.LABELS
     precision: Precision = Precision.FLOAT32
-    portable: bool = False
-    fuse: bool = True
+    target: Target = Target.CPU
     opset: int = DEFAULT_OPSET
     verify: bool = True
     force: bool = False
@@ -90,3 +90,7 @@ class ExportOptions:
             raise OptionError("bfloat16 files are not written; use float32 or float16 (--fp16)")
         if (self.precision is Precision.INT8) != (self.calibration is not None):
             raise OptionError("int8 and a folder of calibration images require each other (--int8 --calibrate DIR)")
+        if self.precision is Precision.INT8 and self.target in (Target.CUDA, Target.TENSORRT):
+            raise OptionError(
+                f"int8 files are for the CPU, not for {self.target.value}; use --fp16, or leave --target out"
+            )

@@ -22,7 +22,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from hyperseg_runtime.discovery import PORTABLE_SUFFIX
-from hyperseg_runtime.metadata import KEY, Metadata, Precision
+from hyperseg_runtime.metadata import KEY, Metadata, Precision, Target
 from hyperseg_runtime.output_files import replacing
 from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
@@ -105,7 +105,9 @@ def _record_origin(twin: onnx.ModelProto, name: str, digest: str) -> None:
     """The runtime compares the hash: offsets into another export would give wrong weights."""
     for entry in twin.metadata_props:
         if entry.key == KEY:
-            entry.value = replace(Metadata.from_json(entry.value, name), external={name: digest}).to_json()
+            entry.value = replace(
+                Metadata.from_json(entry.value, name), external={name: digest}, target=Target.PORTABLE
+            ).to_json()
 
 
 def main(arguments: list[str]) -> int:

@@ -253,13 +253,13 @@ def verify(
     checked = options.precision in CHECKED
     file = VisibleFile(path, OUTPUT_NAMES[options.output], checked, note or _ignore)
     twin = disturbed(network, options.precision) if checked else None
-    batches = list(_batches(options, resolution, network.config.unit))
+    batches = list(image_batches(options, resolution, network.config))
     count, begun = sum(map(len, batches)), 0
     for images in batches:
         if progress is not None:
             progress(begun + 1, count)
         begun += len(images)
-        feed, normalised = _inputs(images, network.config, options.input_type)
+        feed, normalised = network_inputs(images, network.config, options.input_type)
         outputs = file.run(feed)
         with torch.no_grad():
             expected = _run(network, normalised)
@@ -302,16 +302,16 @@ def _enlarged(network: Any, low: Tensor) -> Tensor:
     return low if stride == 1 else F.interpolate(low, scale_factor=stride, mode="bilinear")
 
 
-def _batches(options: ExportOptions, resolution: Resolution, unit: int) -> Iterator[NDArray[np.uint8]]:
-    """Images uint8 [N, H, W, 3]."""
+def image_batches(options: ExportOptions, resolution: Resolution, config: Any) -> Iterator[NDArray[np.uint8]]:
+    """The images that a file is compared on: uint8 [N, H, W, 3], at a second size too if it is dynamic."""
     images = sample_images(resolution.height, resolution.width)
     for start in range(0, len(images), options.batch):
         yield np.stack([images[(start + index) % len(images)] for index in range(options.batch)])
     if options.dynamic:
-        yield np.stack(sample_images(2 * unit, 3 * unit, seed=1))
+        yield np.stack(sample_images(2 * config.unit, 3 * config.unit, seed=1))
 
 
-def _inputs(images: NDArray[np.uint8], config: Any, kind: InputType) -> tuple[NDArray[Any], Tensor]:
+def network_inputs(images: NDArray[np.uint8], config: Any, kind: InputType) -> tuple[NDArray[Any], Tensor]:
     """The images in the file's input format, and in the network's."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
     normalised = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255.0 - mean) / std

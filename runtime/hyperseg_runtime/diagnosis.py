@@ -14,8 +14,10 @@ from hyperseg_runtime.backends.selection import availability
 from hyperseg_runtime.capabilities import Task, tasks
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import AmbiguousModelError, HyperSegError, LibraryMissingError
+from hyperseg_runtime.graph_target import read_target
 from hyperseg_runtime.key_report import KeyReport
 from hyperseg_runtime.libraries import Library
+from hyperseg_runtime.model_kinds import is_engine
 
 
 class Verdict(str, Enum):
@@ -181,7 +183,15 @@ def _model(folder: Path | None) -> Finding:
         return Finding("model", Verdict.AMBIGUOUS, str(error))
     except Exception as error:  # of a half-installed GPU stack too
         return Finding("model", Verdict.BROKEN, str(error) if isinstance(error, HyperSegError) else _one_line(error))
-    return Finding("model", Verdict.OK, f"{found.path} ({found.reason})")
+    return Finding("model", Verdict.OK, f"{found.path} ({found.reason}){_target(found.path)}")
+
+
+def _target(model: Path) -> str:
+    """What an ONNX file is for, and where its metadata are wrong about that."""
+    if is_engine(model):
+        return ""
+    found = read_target(model)
+    return f"; for target {found.target.value}" + ("" if found.contradiction is None else f"; {found.contradiction}")
 
 
 def _one_line(error: Exception) -> str:

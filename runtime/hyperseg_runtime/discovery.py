@@ -68,6 +68,7 @@ def locate(
     if model is None:
         return find_model(backend=backend, device=device, takes_checkpoints=takes_checkpoints, portable=portable)
     path = Path(model)
+    portable = _variant(backend, portable)
     check_reachable(path)
     if not _may_be_a_name(model, path):
         _refuse_suffix_of_shipped(path, portable)
@@ -103,6 +104,7 @@ def find_model(
     portable: which variant of a shipped model; see `shipped_models`.
     """
     place = folder if folder is not None else Path()
+    portable = _variant(backend, portable)
     present = files_of(place)
     if not present:
         return _shipped(place, shipped_models(packaged, portable))
@@ -127,6 +129,11 @@ def shipped_models(packaged: Path = PACKAGED_MODELS, portable: bool | None = Non
         if kind_of(path) is Kind.ONNX and fits and examine(path).problem is None:
             found[path.name.removesuffix(PORTABLE_SUFFIX if standard else ".onnx")] = path
     return found
+
+
+def _variant(backend: str, portable: bool | None) -> bool | None:
+    """The variant of a shipped model. Those with our operators were exported for the CPU."""
+    return True if portable is None and backend == BackendName.ONNXRUNTIME_CUDA.value else portable
 
 
 def _may_be_a_name(model: str | Path, path: Path) -> bool:

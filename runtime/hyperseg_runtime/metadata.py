@@ -44,6 +44,19 @@ class Precision(str, Enum):
     INT8 = "int8"
 
 
+class Target(str, Enum):
+    """What a file's graph was made for.
+
+    CPU: ONNX Runtime on the CPU, with fused operators that only our CPU library has. CUDA: ONNX Runtime's CUDA
+    provider. TENSORRT: TensorRT's parser with our plugins. PORTABLE: any runtime, in standard operators.
+    """
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+    PORTABLE = "portable"
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """The network's input. Mean and standard deviation are of RGB in [0, 1]."""
@@ -145,6 +158,8 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=dict)
     """The tools and libraries that wrote the file: name to version."""
     verification: Verification | None = None
+    target: Target | None = None
+    """None in files of earlier versions, which do not say it; `graph_target` infers it."""
     external: Mapping[str, str] = field(default_factory=dict)
     """The files that the model loads weights from: name to SHA-256. Empty for a model that has its weights itself."""
 
@@ -166,6 +181,7 @@ class Metadata:
             "input": self.input.to_dict(),
             "output": self.output.value,
             "precision": self.precision.value,
+            "target": None if self.target is None else self.target.value,
             "checkpoint_sha256": self.checkpoint_sha256,
             "versions": dict(self.versions),
             "verification": None if self.verification is None else self.verification.to_dict(),
@@ -210,6 +226,7 @@ class Metadata:
             input=InputSpec.read(fields.nested("input")),
             output=fields.choice("output", OutputKind),
             precision=fields.choice("precision", Precision),
+            target=None if fields.absent("target") else fields.choice("target", Target),
             preset=preset,
             config=None if config is None else config.content,
             checkpoint_sha256=digest,

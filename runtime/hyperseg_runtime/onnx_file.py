@@ -1,4 +1,4 @@
-"""Reader of an ONNX file's metadata_props and node names, without loading its weights or the onnx package.
+"""Reader of an ONNX file's metadata_props and nodes, without loading its weights or the onnx package.
 
 An ONNX file is one protocol-buffers message. Its fields are walked by their lengths, so that a model of hundreds of
 megabytes answers in a millisecond.
@@ -7,6 +7,7 @@ megabytes answers in a millisecond.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -19,7 +20,7 @@ Content = TypeVar("Content")
 _MODEL_GRAPH, _MODEL_METADATA_PROPS = 7, 14
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _TENSOR_EXTERNAL_DATA = 13
-_NODE_OUTPUT, _NODE_NAME = 2, 3
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP_TYPE, _NODE_DOMAIN = 1, 2, 3, 4, 7
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 # Wire types
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -29,6 +30,17 @@ _TENSOR_DIMS, _TENSOR_DATA_TYPE = 1, 2
 _NO_WEIGHTS = (6, 7, 8, 9)
 
 
+@dataclass(frozen=True)
+class GraphNode:
+    """A node of the main graph. The domain of standard operators is empty."""
+
+    name: str
+    operator: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 def read_properties(path: Path) -> dict[str, str]:
     """The file's metadata_props. Raises ModelError if the file cannot be read or is not an ONNX file."""
     return _read(path, lambda file, size: dict(_properties(file, size)))
@@ -36,7 +48,12 @@ def read_properties(path: Path) -> dict[str, str]:
 
 def read_node_names(path: Path) -> dict[str, str]:
     """Maps each output of the graph's nodes to the node's name. Raises ModelError as read_properties."""
-    return _read(path, lambda file, size: dict(_outputs_and_names(file, size)))
+    return {output: node.name for node in read_nodes(path) for output in node.outputs}
+
+
+def read_nodes(path: Path) -> list[GraphNode]:
+    """The nodes of the graph, in the file's order, which is topological. Raises ModelError as read_properties."""
+    return _read(path, lambda file, size: list(_nodes(file, size)))
 
 
 def read_external_files(path: Path) -> set[str]:
@@ -116,20 +133,27 @@ def _elements(file: BinaryIO, end: int) -> int:
     return count
 
 
-def _outputs_and_names(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
+def _nodes(file: BinaryIO, size: int) -> Iterator[GraphNode]:
     for number, graph_end in _messages(file, size):
         if number != _MODEL_GRAPH:
             continue
         for field, node_end in _messages(file, graph_end):
-            if field != _GRAPH_NODE:
-                continue
-            name, outputs = "", []
-            for part, end in _messages(file, node_end):
-                if part == _NODE_NAME:
-                    name = _text(file, end)
-                elif part == _NODE_OUTPUT:
-                    outputs.append(_text(file, end))
-            yield from ((output, name) for output in outputs)
+            if field == _GRAPH_NODE:
+                yield _node(file, node_end)
+
+
+def _node(file: BinaryIO, node_end: int) -> GraphNode:
+    names = {_NODE_NAME: "", _NODE_OP_TYPE: "", _NODE_DOMAIN: ""}
+    values: dict[int, list[str]] = {_NODE_INPUT: [], _NODE_OUTPUT: []}
+    for part, end in _messages(file, node_end):
+        if part in names:
+            names[part] = _text(file, end)
+        elif part in values:
+            values[part].append(_text(file, end))
+    domain = "" if names[_NODE_DOMAIN] == "ai.onnx" else names[_NODE_DOMAIN]
+    return GraphNode(
+        names[_NODE_NAME], names[_NODE_OP_TYPE], domain, tuple(values[_NODE_INPUT]), tuple(values[_NODE_OUTPUT])
+    )
 
 
 def _messages(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,8 @@ from shutil import copyfile
 from tempfile import TemporaryDirectory, gettempdir
 
 from hyperseg_runtime.errors import HyperSegError, ModelError
-from hyperseg_runtime.metadata import InputType, Metadata, OutputKind, Precision
+from hyperseg_runtime.graph_target import read_target
+from hyperseg_runtime.metadata import InputType, Metadata, OutputKind, Precision, Target
 from hyperseg_runtime.model_kinds import Kind, is_engine, kind_of, without_suffix
 from hyperseg_runtime.onnx_file import read_external_files, read_properties
 from hyperseg_runtime.sidecar import Sidecar
@@ -125,12 +126,14 @@ def stale_export(model: Path, metadata: Metadata) -> str | None:
 
 
 def _options_of_export(model: Path, checkpoint: Path, metadata: Metadata) -> str:
-    """The options that write an ONNX file of this name, precision and resolution again, as far as it records them."""
-    spec, config = metadata.input, metadata.config or {}
+    """The options that write an ONNX file of this name, target, precision and resolution again, as far as it records
+    them."""
+    spec, config, target = metadata.input, metadata.config or {}, _target_of_export(model, metadata)
     own = config.get("resolution")  # of any type, as everything in a file that may come from anywhere
     usual = not isinstance(own, (list, tuple)) or list(own) in ([], [spec.height, spec.width])
     options = {
         quote(model.name): model.name != f"{without_suffix(checkpoint)}.onnx",
+        f"--target {target.value}": target is not Target.CPU,
         "--fp16": metadata.precision is Precision.FLOAT16,
         "--int8 --calibrate IMAGES": metadata.precision is Precision.INT8,
         "--dynamic": spec.dynamic_size,
@@ -139,6 +142,18 @@ def _options_of_export(model: Path, checkpoint: Path, metadata: Metadata) -> str
         f"--output-type {metadata.output.value}": metadata.output is not OutputKind.LABELS,
     }
     return "".join(f" {option}" for option, given in options.items() if given)
+
+
+def _target_of_export(model: Path, metadata: Metadata) -> Target:
+    """The target of the command that wrote an ONNX file, as far as the file tells."""
+    if metadata.target is not None:
+        return metadata.target
+    try:
+        found = read_target(model).target
+    except HyperSegError:
+        return Target.CPU  # said when it is opened
+    # Of earlier versions: without further options, files in float16 had no operators that only the CPU has.
+    return Target.CPU if found is Target.CUDA and metadata.precision is Precision.FLOAT16 else found
 
 
 def same_origin(onnx: Path, metadata: Metadata, engine: Sidecar) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Session, SessionOptions
+from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Note, Session, SessionOptions, ignore
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError
@@ -44,12 +45,13 @@ class Segmenter:
         resolution: Size | None = None,
         warm_up: bool = True,
         allow_host_code: bool = False,
+        note: Note | None = None,
     ) -> None:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
         model: an ONNX file, an engine, or the name of a shipped model ("camvid-lite"); None: the one in the working
             folder, else the shipped one. See `discovery` for the rules.
-        backend: "auto" (the fastest that can run here), or a BackendName's value.
+        backend: "auto" (the fastest that can run here and that the file was exported for), or a BackendName's value.
         threads: CPU threads of one inference; None: one for each core that this process may use.
         providers: ONNX Runtime's execution providers, in order, instead of the backend's.
         precision: lets OpenVINO compute in bfloat16 or float16.
@@ -58,6 +60,8 @@ class Segmenter:
         warm_up: False leaves out the first run, which a model that is fixed to several images at once does not take.
         allow_host_code: loads an engine although it carries executables of the host, which hyperseg-build-engine does
             not make. It must be signed by a trusted key all the same.
+        note: receives a sentence where the model runs otherwise than expected, e.g. on the CPU of a machine with a GPU;
+            by default it is a warning.
 
         Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
         """
@@ -67,8 +71,14 @@ class Segmenter:
             threads=threads, device=device, providers=chosen, precision=precision, allow_host_code=allow_host_code
         )
         files = opened_files(path)
-        self._session = open_session(path, backend, options)
+        notes: list[str] = []
+        self._session = open_session(path, backend, options, notes.append)
         try:
+            for text in notes:
+                if note is None:
+                    warnings.warn(text, stacklevel=2)
+                else:
+                    note(text)
             self._size = network_size(self._session.metadata, resolution)
             self._path = path
             self._reopening: Reopening | None = Reopening(files, options, resolution)
@@ -172,6 +182,7 @@ def _reopen(
         device=options.device,
         resolution=resolution,
         allow_host_code=options.allow_host_code,
+        note=ignore,  # said when it was opened first
     )
     try:
         if opened._reopening is None or opened._reopening.recipe()[1] != digests:

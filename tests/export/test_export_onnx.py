@@ -18,6 +18,7 @@ from hyperseg_export import (
     ExportReport,
     OptionError,
     Resolution,
+    Target,
     export_onnx,
     verification,
 )
@@ -34,15 +35,19 @@ PUBLISHED = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 SMALL = ExportOptions(resolution=Resolution(64, 128))
 VARIANTS = {
     "default": SMALL,
-    "unfused": replace(SMALL, fuse=False),
+    "cuda": replace(SMALL, target=Target.CUDA),
+    "cuda-half": replace(SMALL, target=Target.CUDA, precision=Precision.FLOAT16),
+    "tensorrt": replace(SMALL, target=Target.TENSORRT),
+    "tensorrt-dynamic-both": replace(SMALL, target=Target.TENSORRT, dynamic=True, output=OutputKind.BOTH),
+    "tensorrt-half": replace(SMALL, target=Target.TENSORRT, precision=Precision.FLOAT16),
     "logits": replace(SMALL, output=OutputKind.LOGITS),
     "both-float-input": replace(SMALL, output=OutputKind.BOTH, input_type=InputType.FLOAT),
     "batch": replace(SMALL, batch=2),
     "dynamic": replace(SMALL, dynamic=True),
     "half": replace(SMALL, precision=Precision.FLOAT16),
-    "portable": replace(SMALL, portable=True),
-    "portable-dynamic-both": replace(SMALL, portable=True, dynamic=True, output=OutputKind.BOTH),
-    "portable-half": replace(SMALL, portable=True, precision=Precision.FLOAT16),
+    "portable": replace(SMALL, target=Target.PORTABLE),
+    "portable-dynamic-both": replace(SMALL, target=Target.PORTABLE, dynamic=True, output=OutputKind.BOTH),
+    "portable-half": replace(SMALL, target=Target.PORTABLE, precision=Precision.FLOAT16),
     "opset20": replace(SMALL, opset=20),
 }
 
@@ -97,7 +102,7 @@ def test_nothing_is_left_to_compute(variant: str, exported: Any) -> None:
 
 
 def test_our_operators_carry_the_plugin_attributes_and_take_the_weights_unpermuted(exported: Any) -> None:
-    model, _ = exported("unfused")
+    model, _ = exported("cuda")
     producers = {output: node for node in model.graph.node for output in node.output}
     ours = [node for node in model.graph.node if node.domain == DOMAIN]
     assert [node.op_type for node in ours] == ["DPWConv"] * 3 + ["DPWInvertedResidual"] * 2 + ["UpsampleArgmax"]
@@ -216,18 +221,18 @@ def test_a_resolution_that_does_not_fit_names_the_nearest(tmp_path: Path) -> Non
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("preset", PUBLISHED)
 def test_openvino_computes_what_every_preset_does(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ExportOptions(portable=True, verify=False)
+    options = ExportOptions(target=Target.PORTABLE, verify=False)
     report = export_onnx(network(preset), tmp_path / "m.onnx", options)
     assert verified_in_openvino(report.path, network(preset), options, monkeypatch).label_agreement == 1.0
 
 
 @pytest.mark.slow
 @pytest.mark.numerics
-@pytest.mark.parametrize("portable", [False, True], ids=["own", "portable"])
+@pytest.mark.parametrize("target", [Target.CPU, Target.PORTABLE])
 @pytest.mark.parametrize("preset", ["camvid-lite", *(pytest.param(n, marks=pytest.mark.exhaustive) for n in PUBLISHED)])
-def test_presets_agree_at_their_resolution(preset: str, portable: bool, tmp_path: Path) -> None:
-    if not portable and find(Library.ONNXRUNTIME) is None:
+def test_presets_agree_at_their_resolution(preset: str, target: Target, tmp_path: Path) -> None:
+    if target is not Target.PORTABLE and find(Library.ONNXRUNTIME) is None:
         pytest.skip("libhyperseg_ort.so is not built")
-    report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(portable=portable))
+    report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(target=target))
     _assert_agrees(report)
     assert report.file_bytes <= 1.02 * report.weight_bytes

@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hyperseg_export import DisagreementError, ExportOptions, Resolution, export_onnx, verification
+from hyperseg_export import DisagreementError, ExportOptions, Resolution, Target, export_onnx, verification
 from hyperseg_export.samples import random_network
 from hyperseg_runtime.metadata import OutputKind, Precision
 from onnx import numpy_helper
@@ -45,7 +45,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[on
     @cache
     def export(preset: str, precision: Precision, portable: bool) -> tuple[bytes, ExportOptions]:
         options = ExportOptions(
-            resolution=SIZE, precision=precision, portable=portable, output=OutputKind.BOTH, verify=False, force=True
+            resolution=SIZE,
+            precision=precision,
+            target=Target.PORTABLE if portable else Target.CPU,
+            output=OutputKind.BOTH,
+            verify=False,
+            force=True,
         )
         return export_onnx(network(preset), folder / "m.onnx", options).path.read_bytes(), options
 

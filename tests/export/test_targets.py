@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -30,10 +28,12 @@ from hyperseg_export.reference import LabelCheck, open_reference
 from hyperseg_export.samples import random_network, sample_images
 from hyperseg_export.tracing import trace
 from hyperseg_runtime.libraries import Library, find
-from hyperseg_runtime.metadata import Precision
+from hyperseg_runtime.metadata import Precision, Target
 from torch import nn
 
 import hyperseg
+
+from .structure import structure
 
 PAIRS = {
     "mbconv": (fuse_mbconv, unfuse_mbconv),
@@ -46,9 +46,6 @@ FUSED = {"camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l"}
 """Presets in which these pairs have something to do."""
 
 BY_DEFAULT = {"camvid-s", "cityscapes-m", "voc-l", "camvid-lite"}
-
-_DEFAULTS = {"group": 1, "auto_pad": "NOTSET", "keepdims": 1, "noop_with_empty_axes": 0, "allowzero": 0}
-_ONES = ("dilations", "strides")
 
 
 @pytest.fixture(
@@ -71,16 +68,16 @@ def traced(request: pytest.FixtureRequest) -> tuple[str, onnx.ModelProto]:
 
 def test_each_pass_has_its_inverse(traced: tuple[str, onnx.ModelProto]) -> None:
     preset, proto = traced
-    expected = _structure(ir.from_proto(proto))
+    expected = structure(ir.from_proto(proto))
     fused = {}
     for name, (forward, inverse) in PAIRS.items():
         model = ir.from_proto(proto)
         fused[name] = forward(model)
-        changed = _structure(model) != expected
+        changed = structure(model) != expected
         assert changed == bool(fused[name]), name
         assert inverse(model) >= fused[name], name
         share(model)
-        assert _structure(model) == expected, name
+        assert structure(model) == expected, name
     if preset in FUSED:
         assert fused["mbconv"] > 10 and fused["means"] > 10, fused
         assert fused["fused mapper"] > 0 and fused["gemm"] > 0
@@ -92,7 +89,7 @@ def test_engines_of_both_files_get_the_same_graph(traced: tuple[str, onnx.ModelP
     graphs = [
         _after(_after(proto, _without_names(file)), targets.TENSORRT.passes) for file in (targets.CPU, targets.CUDA)
     ]
-    assert _structure(graphs[0]) == _structure(graphs[1])
+    assert structure(graphs[0]) == structure(graphs[1])
     plugins = {"DPWConv", "DPWInvertedResidual", "UpsampleArgmax"}
     assert {node.op_type for node in graphs[0].graph if node.domain == DOMAIN} <= plugins
 
@@ -113,47 +110,6 @@ def _after(model: onnx.ModelProto | ir.Model, passes: tuple[Pass, ...]) -> ir.Mo
     return result
 
 
-def _structure(model: ir.Model) -> list[bytes]:
-    """For each output, a hash of its whole computation: operators, attributes and constants, without names."""
-    known: dict[int, bytes] = {id(value): str(value.name).encode() for value in model.graph.inputs}
-
-    def of(value: ir.Value | None) -> bytes:
-        if value is None:
-            return b"-"
-        if id(value) not in known:
-            constant = value.const_value
-            assert constant is not None
-            array = constant.numpy()
-            known[id(value)] = _hash(array.dtype.name, array.shape, hashlib.sha256(array.tobytes()).digest())
-        return known[id(value)]
-
-    for node in model.graph:
-        inputs = [of(value) for value in node.inputs]
-        if node.op_type == "ReduceMean" and len(inputs) == 2:  # [-1, -2] of a map are [2, 3]
-            axes = node.inputs[1].const_value  # type: ignore[union-attr]
-            assert axes is not None
-            inputs[1] = _hash(sorted(axis % 4 for axis in axes.numpy().tolist()))
-        while inputs and inputs[-1] == b"-":
-            inputs.pop()
-        attributes = {name: _value(attribute) for name, attribute in node.attributes.items()}
-        given = sorted((name, value) for name, value in attributes.items() if not _is_default(name, value))
-        for index, output in enumerate(node.outputs):
-            known[id(output)] = _hash(node.domain, node.op_type, given, inputs, index)
-    return [of(value) for value in model.graph.outputs]
-
-
-def _value(attribute: ir.Attr) -> Any:
-    return list(attribute.value) if isinstance(attribute.value, (tuple, list)) else attribute.value
-
-
-def _is_default(name: str, value: Any) -> bool:
-    return _DEFAULTS.get(name) == value or (name in _ONES and set(value) == {1}) or (name == "pads" and not any(value))
-
-
-def _hash(*parts: object) -> bytes:
-    return hashlib.sha256(repr(parts).encode()).digest()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "preset",
@@ -165,11 +121,11 @@ def test_the_files_of_all_targets_give_the_same_labels(preset: str, tmp_path: Pa
         pytest.skip("libhyperseg_ort.so is not built")
     resolution, network = Resolution(128, 256), random_network(preset)
     models = {}
-    for target, options in {"cuda": {"fuse": False}, "cpu": {}, "portable": {"portable": True}}.items():
-        path = tmp_path / f"{target}.onnx"
-        export_onnx(network, path, ExportOptions(resolution=resolution, verify=False, **options))
-        models[target] = onnx.load(path)
-    models["tensorrt"] = prepare(read_model(tmp_path / "cpu.onnx"), EngineOptions()).proto
+    for target in Target:
+        path = tmp_path / f"{target.value}.onnx"
+        export_onnx(network, path, ExportOptions(resolution=resolution, verify=False, target=target))
+        models[target.value] = onnx.load(path)
+    models["engine"] = prepare(read_model(tmp_path / "cpu.onnx"), EngineOptions()).proto
     check = LabelCheck(models["cuda"], Precision.FLOAT32)
     images = np.stack(sample_images(resolution.height, resolution.width)[:1])
     for target, model in models.items():

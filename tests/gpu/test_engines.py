@@ -23,11 +23,12 @@ PRESETS = ("camvid-s", "camvid-l", "cityscapes-m", "cityscapes-s", "voc-l")
 
 def _build(folder: Path, preset: str, half: bool, dynamic: bool = False) -> EngineReport:
     pytest.importorskip("torch")
-    from hyperseg_export import ExportOptions, export_onnx
+    from hyperseg_export import ExportOptions, Target, export_onnx
     from hyperseg_export.samples import random_network
 
     # Freshly drawn weights would shrink values to less than float16 can hold.
-    export_onnx(random_network(preset), folder / "m.onnx", ExportOptions(verify=False, dynamic=dynamic, fuse=False))
+    options = ExportOptions(verify=False, dynamic=dynamic, target=Target.TENSORRT)
+    export_onnx(random_network(preset), folder / "m.onnx", options)
     options = EngineOptions(half=half)
     if dynamic:
         options = EngineOptions(half=half, least=Resolution(128, 128), most=Resolution(1024, 1024), batch=2)

@@ -29,11 +29,11 @@ WARM_UP, FRAMES = 50, 300
 @pytest.mark.parametrize("preset", PRESETS + TWINS)
 def test_frame_rate(preset: str, half: bool, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from hyperseg_export import ExportOptions, export_onnx
+    from hyperseg_export import ExportOptions, Target, export_onnx
 
     import hyperseg
 
-    export_onnx(hyperseg.create(preset), tmp_path / "m.onnx", ExportOptions(verify=False, fuse=False))
+    export_onnx(hyperseg.create(preset), tmp_path / "m.onnx", ExportOptions(verify=False, target=Target.CUDA))
     report = build_engine(tmp_path / "m.onnx", options=EngineOptions(half=half))
     session = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
     spec = session.metadata.input

@@ -101,7 +101,7 @@ def _belongs(option: str, word: str) -> bool:
 @click.option(
     "--trust",
     metavar="KEY",
-    help="Build nothing, but accept another machine's engines from now on. KEY: its signing_key.pub, or the line in it.",
+    help="Build nothing, but accept another machine's engines. KEY: its signing_key.pub, or the line in it.",
 )
 @common.host_code_option
 @common.force_option

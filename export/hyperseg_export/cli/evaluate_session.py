@@ -99,7 +99,7 @@ class EvaluateSession:
                 self.backend,
                 self.threads,
                 self.size,
-                lambda text: display.note(f"{model}: {text}"),
+                lambda text: display.note(text if text.startswith(str(model)) else f"{model}: {text}"),
                 allow_host_code=self.allow_host_code,
             )
         except CheckpointError as error:

@@ -16,6 +16,8 @@ Examples:
   hyperseg-export --ckpt m.pth --onnx small.onnx --resolution 384x512
   hyperseg-export --ckpt m.pth --onnx --fp16 -o m16.onnx
   hyperseg-export --ckpt m.pth --onnx --dynamic --output-type both
+  hyperseg-export --ckpt m.pth --target cuda      # for ONNX Runtime on a GPU
+  hyperseg-export --ckpt m.pth --target tensorrt  # for trtexec, DeepStream and Triton with our plugins
   hyperseg-export --ckpt m.pth --onnx --portable  # for runtimes without our operators
   hyperseg-export --ckpt m.pth --onnx --int8 --calibrate images/
   hyperseg-export --ckpt run.ckpt --state student # one of several networks in a file
@@ -67,8 +69,14 @@ _SAME_PLACE = "-"
 )
 @click.option("--int8", "quantised", is_flag=True, help="Quantise the encoder; needs --calibrate.")
 @click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Calibration images for --int8.")
-@click.option("--portable", is_flag=True, help="Standard ONNX operators only; slower.")
-@click.option("--no-fuse", is_flag=True, help="Do not fuse operators for the CPU: for ONNX Runtime on CUDA.")
+@click.option(
+    "--target",
+    type=click.Choice(["cpu", "cuda", "tensorrt", "portable"]),
+    help="What the file is for. cpu (default): ONNX Runtime on the CPU, with operators that only the CPU has. cuda: "
+    "ONNX Runtime's CUDA provider. tensorrt: TensorRT's parser with libhyperseg_trt.so, as in trtexec, DeepStream or "
+    "Triton. portable: any runtime, with standard operators only; slower. hyperseg-build-engine takes each of them.",
+)
+@click.option("--portable", is_flag=True, help="The same as --target portable.")
 @click.option(
     "--opset", type=int, default=18, show_default=True, metavar="N", help="Version of the standard operators."
 )
@@ -92,15 +100,15 @@ def export(
     half: bool,
     quantised: bool,
     calibrate: Path | None,
+    target: str | None,
     portable: bool,
-    no_fuse: bool,
     opset: int,
     no_verify: bool,
     force: bool,
     as_json: bool,
 ) -> None:
     # Imported here, so that --help and usage errors are fast.
-    from hyperseg_runtime.metadata import InputType, OutputKind, Precision
+    from hyperseg_runtime.metadata import InputType, OutputKind, Precision, Target
 
     from hyperseg_export.cli.export_session import ExportSession
     from hyperseg_export.errors import OptionError
@@ -112,6 +120,8 @@ def export(
         raise click.UsageError("--state and --preset cannot be combined; a preset has random weights")
     if half and quantised:
         raise click.UsageError("--fp16 and --int8 cannot be combined")
+    if portable and target not in (None, "portable"):
+        raise click.UsageError(f"--portable is --target portable, which --target {target} contradicts; give one")
     named = None if onnx in (None, _SAME_PLACE) else Path(str(onnx))
     if named is not None and output is not None:
         raise click.UsageError(f"--onnx {named} and --output {output} name two files; give one")
@@ -123,8 +133,7 @@ def export(
             input_type=InputType.UINT8 if input_type == "uint8" else InputType.FLOAT,
             output=OutputKind(output_type),
             precision=Precision.FLOAT16 if half else Precision.INT8 if quantised else Precision.FLOAT32,
-            portable=portable,
-            fuse=not no_fuse,
+            target=Target.PORTABLE if portable else Target(target or "cpu"),
             opset=opset,
             verify=not no_verify,
             force=force,

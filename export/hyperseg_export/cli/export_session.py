@@ -78,7 +78,7 @@ class ExportSession:
             return
         ours = f"{report.own_nodes} of them ours" if report.own_nodes else "all standard"
         say(
-            f"{report.path}: {report.precision.value}, {report.file_bytes / 1e6:.1f} MB, "
+            f"{report.path}: {report.precision.value} for {report.target.value}, {report.file_bytes / 1e6:.1f} MB, "
             f"{report.nodes} operators ({ours}), {report.seconds:.1f} s"
         )
         measured = report.verification
@@ -93,6 +93,8 @@ class ExportSession:
             f"{allowed}, mean {measured.mean_abs_error:.2g}; labels equal on {measured.label_agreement:.4%} of the "
             f"pixels{ties}"
         )
+        if report.not_run is not None:
+            say(f"compared on the CPU; {report.not_run}")
 
 
 def _require_checkpoint(source: Path) -> None:

@@ -27,7 +27,7 @@ def require_graph_tools() -> None:
     if missing:
         raise EngineError(
             f"building engines needs {', '.join(missing)}, missing here; "
-            'pip install "hyperseg[engine]" (small, needs no PyTorch)'
+            'pip install "hyperseg[engine]" (wheels for x86-64 and ARM; needs no PyTorch)'
         )
 
 

@@ -50,15 +50,23 @@ def open_predictor(
     """The predictor for a file by its suffix. Raises what loading it raises; for `note` see `hyperseg.load`."""
     if kind_of(path) is Kind.CHECKPOINT:
         return CheckpointPredictor(path, threads, size, note)
-    return SegmenterPredictor(path, backend, threads, size, allow_host_code)
+    return SegmenterPredictor(path, backend, threads, size, note, allow_host_code)
 
 
 class SegmenterPredictor:
     """An ONNX file or an engine in the runtime."""
 
-    def __init__(self, path: Path, backend: str, threads: int | None, size: Size | None, allow_host_code: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        backend: str,
+        threads: int | None,
+        size: Size | None,
+        note: Callable[[str], None] | None = None,
+        allow_host_code: bool = False,
+    ) -> None:
         self._segmenter = Segmenter(
-            path, backend=backend, threads=threads, resolution=size, allow_host_code=allow_host_code
+            path, backend=backend, threads=threads, resolution=size, allow_host_code=allow_host_code, note=note
         )
         metadata = self._segmenter.metadata
         parameters, macs = _cost(metadata.preset, metadata.config, self._segmenter.size)

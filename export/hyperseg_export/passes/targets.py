@@ -1,9 +1,11 @@
 """Export and engine targets as tuples of passes.
 
     PyTorch's exporter ─► CPU | CUDA | PORTABLE ─► model.onnx ─► TENSORRT | RTX ─► engine
+                          CUDA ─► TENSORRT ─► model.onnx ─► trtexec, DeepStream, Triton
 
-A file is exported for ONNX Runtime on the CPU or on CUDA, or in standard operators for any runtime. Engines are built
-from each of these, so their passes begin with the inverses of the passes for the CPU.
+A file is exported for ONNX Runtime on the CPU or on CUDA, for TensorRT's parser, or in standard operators for any
+runtime (`file_passes`). Engines are built from each of these, so their passes begin with the inverses of the passes for
+the CPU.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from functools import partial
 
 import onnx_ir as ir
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from hyperseg_runtime.metadata import Precision, Target
 
 from hyperseg_export.passes.cleanup import finish, name_nodes, simplify, sort
 from hyperseg_export.passes.fused_mapper import fuse_mappers, unfuse_mappers
@@ -73,6 +76,20 @@ def engine_target(flavour: Flavour, half: bool, turing: bool) -> EngineTarget:
     if not turing:
         return RTX
     return RTX_TURING_HALF if half else RTX_TURING
+
+
+def file_passes(target: Target, precision: Precision) -> tuple[Pass, ...]:
+    """The passes of an exported file. The fused operators of the CPU compute in float32 only."""
+    if target is Target.TENSORRT:
+        return (*CUDA, *TENSORRT.passes)
+    if target is Target.PORTABLE:
+        return PORTABLE
+    return CPU if target is Target.CPU and precision is Precision.FLOAT32 else CUDA
+
+
+def file_surgery(target: Target) -> tuple[Surgery, ...]:
+    """The edits of an exported file after its passes."""
+    return TENSORRT.surgery if target is Target.TENSORRT else ()
 
 
 PassProgress = Callable[[int, int, str], None]

@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from hyperseg_runtime import machine
-from hyperseg_runtime.backends import cuda, openvino
+from hyperseg_runtime.backends import cuda, openvino, placement
 from hyperseg_runtime.backends.protocol import (
     Availability,
     BackendName,
     BatchRange,
     Images,
+    Note,
     Outputs,
     SessionOptions,
     TimedOutputs,
     batch_range,
     check_images,
     check_signature,
+    ignore,
     refuse_to_pickle,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
+from hyperseg_runtime.graph_target import own_operators, read_target
 from hyperseg_runtime.libraries import Library, find, isa_error
-from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.metadata import InputType, Metadata
+from hyperseg_runtime.onnx_file import read_nodes
 from hyperseg_runtime.provenance import unchanging
 
 if TYPE_CHECKING:
@@ -77,15 +81,54 @@ def _cuda_availability(label: str) -> Availability:
     return Availability(True, f"{label} on {', '.join(gpu.name for gpu in driver.gpus)}")
 
 
-def open_session(model: Path, name: BackendName, options: SessionOptions) -> OnnxRuntimeSession:
-    """Opens an ONNX file for the CPU, CUDA or OpenVINO; see Backend.open_session."""
+def open_session(model: Path, name: BackendName, options: SessionOptions, note: Note = ignore) -> OnnxRuntimeSession:
+    """Opens an ONNX file for the CPU, CUDA or OpenVINO; see Backend.open_session.
+
+    On CUDA the placement of the nodes is checked: ModelError for a file with operators that only the CPU has,
+    BackendUnavailableError where our library has no CUDA kernels, a `note` where standard operators run on the CPU.
+    """
     if all(machine.version(package) for package in _DISTRIBUTIONS):
         raise BackendUnavailableError(_mixed_wheels())
-    session = _create(model, name, options)
-    if name is BackendName.ONNXRUNTIME_CUDA and _CUDA_PROVIDER not in session.get_providers():
-        raise BackendUnavailableError(
-            "ONNX Runtime could not start its CUDA provider (see hyperseg-doctor); use --backend onnxruntime"
-        )
+    if not model.is_file():
+        raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    settings = _session_options(options)
+    if name is not BackendName.ONNXRUNTIME_CUDA:
+        return _wrapped(_create(model, name, options, settings), model, name, options)
+    if options.providers is None and (refusal := read_target(model).cuda_refusal) is not None:
+        raise ModelError(refusal)
+    with placement.watched(settings, _onnxruntime().InferenceSession) as read:
+        session = _create(model, name, options, settings)
+        if _CUDA_PROVIDER not in session.get_providers():
+            raise BackendUnavailableError(
+                "ONNX Runtime could not start its CUDA provider (see hyperseg-doctor); use --backend onnxruntime"
+            )
+        opened = _wrapped(session, model, name, options)
+        if options.providers is None:
+            _check_placement(model, read(session, lambda: opened.run(_blank(opened))), note)
+    return opened
+
+
+def _check_placement(model: Path, placed: list[placement.PlacedNode], note: Note) -> None:
+    graph = read_nodes(model)
+    found = placement.Placement.of(placed, graph, own_operators(graph), _CUDA_PROVIDER)
+    if (refusal := found.refusal(model)) is not None:
+        raise BackendUnavailableError(refusal)
+    if (text := found.note(model)) is not None:
+        note(text)
+
+
+def _blank(session: OnnxRuntimeSession) -> Images:
+    """Black images, as few as the model takes."""
+    spec, count = session.metadata.input, session.batch_range[0]
+    if spec.dtype is InputType.UINT8:
+        return np.zeros((count, spec.height, spec.width, 3), np.uint8)
+    return np.zeros((count, 3, spec.height, spec.width), np.float32)
+
+
+def _wrapped(
+    session: onnxruntime.InferenceSession, model: Path, name: BackendName, options: SessionOptions
+) -> OnnxRuntimeSession:
+    """The session with the file's metadata, which its inputs and outputs have to fit."""
     properties = session.get_modelmeta().custom_metadata_map
     metadata = Metadata.from_properties(properties, str(model))
     check_signature(
@@ -97,16 +140,20 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Onn
     return OnnxRuntimeSession(session, metadata, name, options)
 
 
-def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxruntime.InferenceSession:
+def _onnxruntime() -> Any:
+    """The package. Raises LibraryMissingError."""
     try:
         import onnxruntime
     except ImportError as error:
         raise LibraryMissingError(f"onnxruntime does not load ({error}); pip install onnxruntime") from error
-    if not model.is_file():
-        raise ModelError(f"{model} is not a file; name an ONNX file (--model FILE)")
+    return onnxruntime
+
+
+def _create(
+    model: Path, name: BackendName, options: SessionOptions, settings: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
     if any("\ud800" <= letter <= "\udfff" for letter in str(model)):
         raise ModelError(f"{str(model)!r}: ONNX Runtime takes only names in UTF-8; rename the file")
-    settings = _session_options(options)
     registered = _register_operators(settings)
     providers: list[Any] | None = [_CPU_PROVIDER]
     if options.providers is not None:
@@ -119,7 +166,7 @@ def _create(model: Path, name: BackendName, options: SessionOptions) -> onnxrunt
     try:
         # Without its fallback: a provider that does not start is an error here, not a slower run.
         with unchanging(model) as file:
-            return onnxruntime.InferenceSession(str(file), settings, providers=providers, enable_fallback=False)
+            return _onnxruntime().InferenceSession(str(file), settings, providers=providers, enable_fallback=False)
     except HyperSegError:
         raise
     except Exception as error:  # ONNX Runtime's own classes have no common base
@@ -140,9 +187,7 @@ def _known_providers(wanted: tuple[str, ...]) -> list[Any]:
 
 
 def _session_options(options: SessionOptions) -> onnxruntime.SessionOptions:
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
+    settings = _onnxruntime().SessionOptions()
     settings.intra_op_num_threads = options.threads or machine.inference_threads()
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 4

@@ -5,7 +5,7 @@ Command lines import this module for its names, so that it must stay light: NumP
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -30,6 +30,15 @@ class BackendName(str, Enum):
     ONNXRUNTIME_CUDA = "onnxruntime-cuda"
     ONNXRUNTIME_OPENVINO = "onnxruntime-openvino"
     ONNXRUNTIME = "onnxruntime"
+
+
+Note: TypeAlias = Callable[[str], None]
+"""Receives a sentence on what a user should know although nothing failed."""
+
+
+def ignore(text: str) -> None:
+    """The Note of a caller that has been told already."""
+    del text
 
 
 BatchRange: TypeAlias = "tuple[int, int | None]"

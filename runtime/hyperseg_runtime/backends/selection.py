@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 
 from hyperseg_runtime.backends.protocol import (
@@ -11,15 +12,23 @@ from hyperseg_runtime.backends.protocol import (
     Availability,
     Backend,
     BackendName,
+    Note,
     Session,
     SessionOptions,
     as_backend,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, ModelError
+from hyperseg_runtime.graph_target import read_target
 from hyperseg_runtime.model_kinds import is_engine, remedy
 
 _AUTO_ORDER = (BackendName.ONNXRUNTIME_CUDA, BackendName.ONNXRUNTIME)
-"""For ONNX files. OpenVINO is used only on request: with our operators it is not always the faster one."""
+"""For ONNX files, the first that is available and fits the file's target. OpenVINO is used only on request: with our
+operators it is not always the faster one."""
+
+
+def warn(text: str) -> None:
+    """The Note of callers that give none: a Python warning."""
+    warnings.warn(text, stacklevel=4)
 
 
 def backend(name: BackendName) -> Backend:
@@ -33,8 +42,11 @@ def availability(name: BackendName) -> Availability:
     return backend(name).availability(name)
 
 
-def choose(model: Path, wanted: str = AUTO) -> BackendName:
-    """The backend for a model file. Raises ModelError or BackendUnavailableError with the remedy."""
+def choose(model: Path, wanted: str = AUTO, note: Note = warn) -> BackendName:
+    """The backend for a model file. Raises ModelError or BackendUnavailableError with the remedy.
+
+    `note` receives a sentence where a faster backend is passed over, since the file was not exported for it.
+    """
     engine = is_engine(model)
     if wanted != AUTO:
         name = _named(wanted)
@@ -51,22 +63,35 @@ def choose(model: Path, wanted: str = AUTO) -> BackendName:
     reasons = []
     for name in candidates:
         found = availability(name)
-        if found.available:
+        if not found.available:
+            reasons.append(f"{name.value}: {found.detail}")
+            continue
+        misfit = read_target(model).cuda_misfit if wanted == AUTO and name is BackendName.ONNXRUNTIME_CUDA else None
+        if misfit is None:
             return name
-        reasons.append(f"{name.value}: {found.detail}")
+        reasons.append(misfit)
+        note(misfit)
     raise BackendUnavailableError(f"{model} cannot run here: {'; '.join(reasons)}")
 
 
-def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None = None) -> Session:
-    """Opens `model` with the backend that `choose` returns. Raises what `Backend.open_session` does."""
+def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None = None, note: Note = warn) -> Session:
+    """Opens `model` with the backend that `choose` returns. Raises what `Backend.open_session` does.
+
+    `note` receives a sentence where the model runs otherwise than its user may expect; by default it is a warning.
+    """
     if model.is_dir() or not model.exists():
         problem = "is a folder, not a model" if model.is_dir() else "does not exist"
         raise ModelError(f"{model} {problem}; name an ONNX file or an engine (--model FILE)")
     wrong = None if is_engine(model) else remedy(model)
     if wrong is not None:
         raise ModelError(wrong)
-    name = choose(model, wanted)
-    return backend(name).open_session(model, name, options or SessionOptions())
+    options = options or SessionOptions()
+    name = choose(model, wanted, note)
+    if name is BackendName.ONNXRUNTIME_CUDA:
+        from hyperseg_runtime.backends import onnxruntime
+
+        return onnxruntime.open_session(model, name, options, note)
+    return backend(name).open_session(model, name, options)
 
 
 def _named(wanted: str) -> BackendName:

@@ -15,6 +15,8 @@ from hyperseg_runtime.benchmark.statistics import DEFINITIONS, FEWEST_FOR_PERCEN
 from hyperseg_runtime.benchmark.subject import Subject
 from hyperseg_runtime.benchmark.throughput import Throughput
 from hyperseg_runtime.benchmark.video import VideoResult
+from hyperseg_runtime.graph_target import read_target
+from hyperseg_runtime.model_kinds import is_engine
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class ModelFacts:
     """Images of one run under protocols A and B."""
     classes: int
     precision: str
+    target: str
+    """What an ONNX file was made for; "engine" of an engine."""
     input: str
     output: str
     file_bytes: int
@@ -49,6 +53,7 @@ class ModelFacts:
             subject.batch,
             about.num_classes,
             about.precision.value,
+            "engine" if is_engine(subject.path) else read_target(subject.path).target.value,
             about.input.dtype.value,
             about.output.value,
             file_bytes,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Outputs
+from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Note, Outputs, ignore
 from hyperseg_runtime.benchmark.protocols import Protocol
 from hyperseg_runtime.errors import InputError, MetadataError, ModelError
 from hyperseg_runtime.model_kinds import is_engine
@@ -30,8 +30,11 @@ class Opening:
     resolution: Size | None = None
     allow_host_code: bool = False
 
-    def open(self, path: Path) -> Segmenter:
-        """Opens a model, and runs it once with the fewest images that it takes. Errors about a model name its file."""
+    def open(self, path: Path, note: Note = ignore) -> Segmenter:
+        """Opens a model, and runs it once with the fewest images that it takes. Errors about a model name its file.
+
+        For `note` see Segmenter.
+        """
         try:
             segmenter = Segmenter(
                 path,
@@ -40,6 +43,7 @@ class Opening:
                 resolution=self.resolution,
                 allow_host_code=self.allow_host_code,
                 warm_up=False,
+                note=note,
             )
             try:
                 segmenter.session.run(natural_images(segmenter, segmenter.session.batch_range[0], 1)[0])
@@ -65,10 +69,10 @@ class Subject:
     """Of the model's files before it was opened."""
 
     @staticmethod
-    def open(name: str, path: Path, opening: Opening) -> Subject:
+    def open(name: str, path: Path, opening: Opening, note: Note = ignore) -> Subject:
         """Raises HyperSegError."""
         state = _state(path)
-        return Subject(name, path, opening.open(path), opening, state)
+        return Subject(name, path, opening.open(path, note), opening, state)
 
     def check_unchanged(self) -> None:
         """Raises ModelError where the files are others now: opened again, they would be another model."""

@@ -126,7 +126,7 @@ def models(record: Record) -> Table:
         rows.append(
             (
                 model.name,
-                f"{height}x{width} {model.precision}",
+                f"{height}x{width} {model.precision}, {model.target}",
                 f"{model.input} -> {model.output}",
                 str(model.classes),
                 UNKNOWN if model.parameters is None else f"{model.parameters / 1e6:.2f} M",
@@ -228,6 +228,7 @@ def model_line(model: ModelFacts) -> str:
     """One line for the terminal."""
     height, width = model.resolution
     size = "" if model.parameters is None else f"{model.parameters / 1e6:.2f} M parameters, "
-    kind = f"{height}x{width} {model.precision}, {model.input} -> {model.output}, {model.classes} classes"
+    network = f"{height}x{width} {model.precision} for {model.target}"
+    kind = f"{network}, {model.input} -> {model.output}, {model.classes} classes"
     batch = "" if model.batch == 1 else f", batch {model.batch}"
     return f"{model.name}: {kind}{batch}, {size}{mebibytes(model.file_bytes)} MiB, {model.backend}"

@@ -79,11 +79,15 @@ class BenchmarkSession:
         if (shared := shared_cpus(self.opening.threads or 0)) is not None:
             click.echo(f"{NAME}: warning: {shared}", err=True)  # now, since it may take very long
         with ExitStack() as stack:
-            subjects = []
+            subjects: list[Subject] = []
+            notes: list[str] = []
             for path, name in zip(paths, distinct_names(paths), strict=True):
-                subjects.append(Subject.open(name, path, self.opening))
+                subjects.append(Subject.open(name, path, self.opening, notes.append))
                 stack.enter_context(subjects[-1].segmenter)
+            for text in notes:  # now, since it may take very long
+                common.note(NAME, text)
             record = self._new_record(subjects)
+            record.notes += notes
             phase = stack.enter_context(_progress(visible=not self.as_json))
             try:
                 Benchmark(self.plan, subjects, record, phase).run()

@@ -70,7 +70,8 @@ backend_option = click.option(
     type=click.Choice(BACKEND_CHOICES),
     default=AUTO,
     show_default=True,
-    help="Backend that runs the model. auto: TensorRT for engines; for ONNX files CUDA if available, else the CPU.",
+    help="Backend that runs the model. auto: TensorRT for engines; for ONNX files CUDA if it is available and the file "
+    "was not exported for the CPU (hyperseg-export --target), else the CPU.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads of one inference. Default: one per physical core."

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hyperseg_runtime import sidecar
+from hyperseg_runtime.backends.protocol import Note
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
@@ -77,7 +78,7 @@ class RunSession:
         failed = False
         records: list[dict[str, object]] = []
         with ExitStack() as stack:
-            segmenter = stack.enter_context(self._open_model())
+            segmenter = stack.enter_context(self._open_model(notes.append))
             for file in (segmenter.path, sidecar.path_of(segmenter.path)):
                 planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
             interrupt = stack.enter_context(GracefulInterrupt())
@@ -181,7 +182,7 @@ class RunSession:
         if not self.as_json:
             common.say(text)
 
-    def _open_model(self) -> Segmenter:
+    def _open_model(self, note: Note) -> Segmenter:
         found = locate(self.model, backend=self.backend)
         segmenter = Segmenter(
             found.path,
@@ -189,6 +190,7 @@ class RunSession:
             threads=self.threads,
             resolution=self.resolution,
             allow_host_code=self.allow_host_code,
+            note=note,
         )
         common.announce(NAME, found, quiet=self.as_json)
         if not self.as_json:

@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from hyperseg_runtime.graph_target import CUDA_OPERATORS
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import ROOT, Context, Reporter, SkipStageError
 from gpu_check.torch_device import PRESETS, network
 
-_OURS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 _TABLE = "labels against the CPU provider's"
 _SECONDS_EACH = 12.0
 
@@ -72,12 +72,13 @@ def _one_preset(preset: str, provider: str, library: Path, context: Context, rep
     from hyperseg_export.options import Resolution
     from hyperseg_export.reference import LabelCheck
     from hyperseg_export.samples import sample_images
-    from hyperseg_runtime.metadata import Precision
+    from hyperseg_runtime.metadata import Precision, Target
 
     model = network(preset, context)
     height, width = (2 * model.config.unit, 2 * model.config.unit) if context.host else model.config.resolution
     path = Path(context.work) / f"{preset}.onnx"
-    export_onnx(model, path, ExportOptions(verify=False, fuse=False, resolution=Resolution(height, width)))
+    resolution = Resolution(height, width)
+    export_onnx(model, path, ExportOptions(verify=False, target=Target.CUDA, resolution=resolution))
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(str(library))
     options.log_severity_level = 3
@@ -107,7 +108,7 @@ def nodes_elsewhere(profile: str, provider: str) -> list[str]:
     on the CPU, and says so in its log only."""
     nodes = [event["args"] for event in json.loads(profile) if event.get("cat") == "Node"]
     ran = {(node.get("op_name", ""), node.get("provider", "")) for node in nodes}
-    ours = {(operator, where) for operator, where in ran if operator in _OURS}
+    ours = {(operator, where) for operator, where in ran if operator in CUDA_OPERATORS}
     if not ours:
         return ["none of ours ran"]
     return sorted(f"{operator} on {where or 'an unnamed provider'}" for operator, where in ours if where != provider)
