@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hyperseg_export.cli.build_engine import build as build_command
+from hyperseg_export.engine import build as build_module
 from hyperseg_export.engine.options import BuildTarget, EngineOptions, capabilities, choose_target
 from hyperseg_export.engine.process import BuildRequest
 from hyperseg_export.engine.worker import build
 from hyperseg_export.errors import EngineError
+from hyperseg_runtime import libraries
 from hyperseg_runtime.backends import cuda, tensorrt, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Driver, Gpu
 from hyperseg_runtime.backends.tensorrt import Machine as ThisMachine
@@ -111,3 +114,25 @@ def test_an_h100_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((H100,)))
     assert any("H100" in line and "does not support" in line for line in tensorrt.missing_for((Flavour.RTX,)))
     assert not any("H100" in line for line in tensorrt.missing_for((Flavour.TENSORRT, Flavour.RTX)))
+
+
+@pytest.mark.skipif(
+    libraries.find(libraries.Library.TENSORRT) is None, reason="libhyperseg_trt.so is not built, which builds seal"
+)
+@pytest.mark.parametrize("arguments", [[], ["--no-tf32"]])
+def test_the_command_asks_for_tf32_or_not(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, request_: BuildRequest
+) -> None:
+    asked: list[BuildRequest] = []
+
+    def record(request: BuildRequest, _: object) -> str:
+        asked.append(request)
+        raise EngineError("enough was seen")
+
+    monkeypatch.setattr(build_module, "run_build", record)
+    monkeypatch.setattr(cuda, "find_gpus", lambda: Driver((), "no NVIDIA driver"))
+    monkeypatch.setattr(tensorrt_flavour, "installed", lambda: (Flavour.RTX,))
+    monkeypatch.setattr(tensorrt_flavour, "load", lambda _: TensorRT(Flavour.RTX, FakeTensorRT(RTX, Device())))
+    with pytest.raises(EngineError, match="enough was seen"):
+        build_command.main([request_.model, *arguments], standalone_mode=False)
+    assert [request.tf32 for request in asked] == [not arguments]

@@ -188,12 +188,13 @@ class ExecutionContext:
         if not device.stack or stream_handle not in device.streams:
             return "1: Cuda Runtime (invalid resource handle)"
         captured = device.streams[stream_handle].capture is not None
-        refused = self._config is not None and not self._capturable
+        if captured and self._config is not None and not self._capturable:
+            raise AssertionError("a stream is captured although isStreamCapturable says that it cannot be")
         problems = {
             "3: API Usage Error (an address is missing)": set(self._addresses) != set(engine.tensors),
             "3: API Usage Error (no device memory, or too little)": self._user_managed and not self._has_memory,
             "3: API Usage Error (an input shape is missing)": any(-1 in shape for shape in shapes.values()),
-            "1: Cuda Runtime (operation not permitted when stream is capturing)": captured and (self._stale or refused),
+            "1: Cuda Runtime (operation not permitted when stream is capturing)": captured and self._stale,
         }
         return next((text for text, applies in problems.items() if applies), None)
 
