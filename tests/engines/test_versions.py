@@ -16,7 +16,7 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import LibraryMissingError
 from onnx import helper
 
-from .doubles.cuda import Device
+from .doubles.device import Device
 from .doubles.tensorrt import FakeTensorRT, read_plan
 from .graphs import miniature, save
 

@@ -16,7 +16,7 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.sealed_library import SealedLibrary
 
-from hyperseg_export.engine.options import capabilities
+from hyperseg_export.engine.options import capabilities, unknown_capability
 from hyperseg_export.engine.process import BuildRequest
 from hyperseg_export.errors import EngineError, UnsupportedOperatorError
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
@@ -147,9 +147,7 @@ def _set_targets(tensorrt: TensorRT, config: Any, request: BuildRequest) -> None
     config.num_compute_capabilities = len(request.compute_capabilities)
     for index, capability in enumerate(request.compute_capabilities):
         if capability not in known:
-            raise EngineError(
-                f"{tensorrt.name} does not build for compute capability {capability}; it supports {', '.join(known)}"
-            )
+            raise EngineError(unknown_capability(tensorrt, capability))
         if not config.set_compute_capability(known[capability], index):
             raise EngineError(f"{tensorrt.name} refused compute capability {capability}; see its messages (--verbose)")
 

@@ -46,7 +46,10 @@ class Builder:
             if not monitor.step_complete("Building Engine", step):
                 return None
         monitor.phase_finish("Building Engine")
-        return make_plan(self._module.__version__, network.model, dict(config.profiles))
+        user_allocation = "REQUIRE_USER_ALLOCATION" in {flag.name for flag in config.flags}
+        return make_plan(
+            self._module.__version__, network.model, dict(config.profiles), user_allocation=user_allocation
+        )
 
 
 class Network:
@@ -109,7 +112,28 @@ class Config:
         self.builder_optimization_level = 3
         self.profiling_verbosity = 0
         self.progress_monitor: Any = None
+        self.flags = {module.BuilderFlag.TF32}  # "Enabled by default" (NvInfer.h, BuilderFlag::kTF32)
+        self.capabilities: list[Any] = []
         self._cache: Any = None
+        module.config = self
+
+    def set_flag(self, flag: Any) -> None:
+        self.flags.add(flag)
+
+    def clear_flag(self, flag: Any) -> None:
+        self.flags.discard(flag)
+
+    @property
+    def num_compute_capabilities(self) -> int:
+        return len(self.capabilities)
+
+    @num_compute_capabilities.setter
+    def num_compute_capabilities(self, number: int) -> None:
+        self.capabilities = [None] * number
+
+    def set_compute_capability(self, capability: Any, index: int) -> bool:
+        self.capabilities[index] = capability
+        return True
 
     def set_memory_pool_limit(self, pool: int, size: int) -> None:
         self.limits[pool] = size
