@@ -55,6 +55,7 @@ def test_the_plan_for_nvinfer(tmp_path: Path) -> None:
         tensorrt=machine.tensorrt,
         cuda=machine.cuda,
         plugin_library=Path(__file__),
+        driver=machine.driver,
     )
     assert outputs["labels"].dtype == np.int32
     np.testing.assert_array_equal(outputs["labels"], labels_of(model, images))
