@@ -89,12 +89,20 @@ def test_files_for_gpus_have_only_operators_with_a_cuda_kernel(
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16])
+@pytest.mark.parametrize(
+    ("precision", "options"),
+    [
+        pytest.param(Precision.FLOAT32, EngineOptions(), id="float32"),
+        pytest.param(Precision.FLOAT32, EngineOptions(half=True), id="halved"),
+        pytest.param(Precision.FLOAT16, EngineOptions(), id="float16"),
+    ],
+)
 def test_engines_of_every_file_with_our_operators_get_the_same_graph(
-    preset: str, precision: Precision, exported: Exported
+    preset: str, precision: Precision, options: EngineOptions, exported: Exported
 ) -> None:
     graphs = {
-        target: _parsed(exported(target, preset, precision)) for target in (Target.CPU, Target.CUDA, Target.TENSORRT)
+        target: _parsed(exported(target, preset, precision), options)
+        for target in (Target.CPU, Target.CUDA, Target.TENSORRT)
     }
     assert graphs[Target.CPU] == graphs[Target.CUDA] == graphs[Target.TENSORRT]
 
@@ -124,8 +132,9 @@ def test_the_file_for_tensorrt_can_be_parsed_with_the_plugins_alone(exported: Ex
         assert all(node.input)
 
 
-def _parsed(path: Path) -> list[bytes]:
-    return structure(ir.from_proto(prepare(read_model(path), EngineOptions()).proto))
+def _parsed(path: Path, options: EngineOptions | None = None) -> list[bytes]:
+    """The graph that hyperseg-build-engine gives to the parser."""
+    return structure(ir.from_proto(prepare(read_model(path), options or EngineOptions()).proto))
 
 
 def export_here(path: Path, target: Target) -> ExportReport:
