@@ -115,6 +115,15 @@ def test_auto_runs_files_for_the_cpu_there_and_says_so(declared: Target | None, 
 
 
 @pytest.mark.usefixtures("cuda")
+def test_auto_says_that_a_file_is_not_what_it_claims_to_be(tmp_path: Path) -> None:
+    notes: list[str] = []
+    path = write_for(tmp_path / "m.onnx", Target.PORTABLE, *CUDA)
+    assert selection.choose(path, AUTO, notes.append) is BackendName.ONNXRUNTIME_CUDA
+    (note,) = notes
+    assert "exported for portable, but has operators of hyperseg's own" in note and "--target portable)" in note
+
+
+@pytest.mark.usefixtures("cuda")
 def test_the_way_to_the_gpu_of_a_model_with_a_portable_twin(tmp_path: Path) -> None:
     path, twin = write_for(tmp_path / "m.onnx", None, *CPU_ONLY), tmp_path / "m.portable.onnx"
     write_for(twin, Target.PORTABLE)
