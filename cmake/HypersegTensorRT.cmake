@@ -12,10 +12,16 @@ set(HYPERSEG_HAS_TENSORRT FALSE)
 if(HYPERSEG_TENSORRT_INCLUDE AND NOT EXISTS "${HYPERSEG_TENSORRT_INCLUDE}/NvInferRuntime.h")
   unset(HYPERSEG_TENSORRT_INCLUDE CACHE) # removed since the last configuration
 endif()
-find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h
-  PATHS "${TensorRT_ROOT}" "$ENV{TensorRT_ROOT}" PATH_SUFFIXES include NO_DEFAULT_PATH)
-if(TensorRT_ROOT AND NOT HYPERSEG_TENSORRT_INCLUDE)
-  message(FATAL_ERROR "TensorRT_ROOT=${TensorRT_ROOT} has no include/NvInferRuntime.h; set it to the folder that "
+set(root "${TensorRT_ROOT}")
+if(NOT root)
+  set(root "$ENV{TensorRT_ROOT}")
+endif()
+if(root)
+  unset(HYPERSEG_TENSORRT_INCLUDE CACHE) # of an earlier configuration
+  find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h PATHS "${root}" PATH_SUFFIXES include NO_DEFAULT_PATH)
+endif()
+if(root AND NOT HYPERSEG_TENSORRT_INCLUDE)
+  message(FATAL_ERROR "TensorRT_ROOT=${root} has no include/NvInferRuntime.h; set it to the folder that "
     "TensorRT's archive unpacks to")
 endif()
 

@@ -23,34 +23,23 @@ has_header() {  # has_header PATTERN PART: among the system's headers, or fetche
   compgen -G "/usr/include/$1" > /dev/null || compgen -G "/usr/local/include/$1" > /dev/null || [ -e "$headers/$2/.complete" ]
 }
 
+. scripts/debian_packages.sh
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 apt_ready=false
-prepare_apt() {  # separate package lists: the system's are not changed
+prepare_apt() {
   $apt_ready && return
-  command -v apt-get > /dev/null && command -v dpkg > /dev/null || return 1
-  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  [ -e "$keyring" ] || return 1
-  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  apt_dir=$headers/apt
-  mkdir -p "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial" "$apt_dir/sources.list.d"
-  printf 'deb [signed-by=%s] http://deb.debian.org/debian %s main\n' "$keyring" trixie > "$apt_dir/sources.list"
-  if [ "$codename" = bookworm ] || [ "$codename" = forky ]; then
-    printf 'deb [signed-by=%s] http://deb.debian.org/debian %s main\n' "$keyring" "$codename" >> "$apt_dir/sources.list"
-  fi
-  apt_options=(
-    -qq -o Dir::Etc::sourcelist="$apt_dir/sources.list" -o Dir::Etc::sourceparts="$apt_dir/sources.list.d"
-    -o Dir::State="$apt_dir/state" -o Dir::Cache="$apt_dir/cache" -o APT::Sandbox::User="$(id -un)"
-    -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30
-  )
-  apt-get "${apt_options[@]}" update > "$apt_dir/update.log" 2>&1 || return 1
+  local releases=(trixie)
+  if [ "$codename" = bookworm ] || [ "$codename" = forky ]; then releases+=("$codename"); fi
+  debian_lists "$headers/apt" main "${releases[@]}" || return 1
   apt_ready=true
 }
 
-unpack_debian() {  # unpack_debian PART PACKAGE[/SUITE]...
+unpack_debian() {  # unpack_debian PART PACKAGE[/RELEASE]...
   local part=$1; shift
   prepare_apt || return 1
   rm -rf "${headers:?}/$part" "$headers/download"
-  mkdir -p "$headers/$part" "$headers/download"
-  (cd "$headers/download" && apt-get "${apt_options[@]}" download "$@" 2> "$apt_dir/download.log") || return 1
+  mkdir -p "$headers/$part"
+  debian_download "$headers/download" "$@" || return 1
   for package in "$headers"/download/*.deb; do dpkg -x "$package" "$headers/$part"; done
   touch "$headers/$part/.complete"
   rm -rf "$headers/download"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,11 @@ def test_the_users_folder_is_taken_first_and_no_package_is_loaded(tmp_path: Path
     assert Path(found) == root / "include"
 
 
-def test_a_folder_without_headers_is_an_error(tmp_path: Path) -> None:
-    done = configure(tmp_path / "build", "-DHYPERSEG_CUDA=OFF", f"-DTensorRT_ROOT={tmp_path}")
+@pytest.mark.parametrize("named_by", ["an option", "the environment"])
+def test_a_folder_without_headers_is_an_error(named_by: str, tmp_path: Path) -> None:
+    options = [f"-DTensorRT_ROOT={tmp_path}"] if named_by == "an option" else []
+    variables = {} if options else {**os.environ, "TensorRT_ROOT": str(tmp_path)}
+    done = configure(tmp_path / "build", "-DHYPERSEG_CUDA=OFF", *options, **variables)
     assert done.returncode != 0
     assert f"TensorRT_ROOT={tmp_path} has no include/NvInferRuntime.h" in unwrapped(done.stderr)
 
