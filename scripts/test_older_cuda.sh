@@ -13,8 +13,8 @@ set -euo pipefail
 release=${1:-11.8}
 compiler=()
 case $release in
-  11.8) debian=bookworm; compiler=(g++-11 gcc-11 cpp-11 libstdc++-11-dev libgcc-11-dev) ;;
-  12.4) debian=trixie ;;
+  11.8) debian=bookworm; runtime=libcudart11.0; compiler=(g++-11 gcc-11 cpp-11 libstdc++-11-dev libgcc-11-dev) ;;
+  12.4) debian=trixie; runtime=libcudart12 ;;
   -h|--help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) die "no package is known for CUDA $release; there are 11.8 and 12.4" ;;
 esac
@@ -53,7 +53,7 @@ fetch_toolkit() {
   mkdir -p "$work"
   say "Downloading CUDA $release (1 GB)"
   debian_lists "$work/apt" "main non-free" "$debian" \
-    && debian_download "$work/packages" nvidia-cuda-toolkit nvidia-cuda-dev "libcudart${release/11.8/11.0}*" libcu++-dev \
+    && debian_download "$work/packages" nvidia-cuda-toolkit nvidia-cuda-dev "$runtime" libcu++-dev \
         ${compiler[@]+"${compiler[@]}"} \
     || { printf 'test_older_cuda.sh: the packages of CUDA %s cannot be downloaded here\n' "$release" >&2; exit 77; }
   for package in "$work"/packages/*.deb; do
