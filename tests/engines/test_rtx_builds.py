@@ -21,7 +21,7 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 
 from .doubles.device import Device
 from .doubles.tensorrt import FakeTensorRT, read_plan
-from .graphs import miniature, save
+from .graphs import for_tensorrt, miniature, save
 from .test_sidecar import FACTS
 
 RTX, FULL = "1.7.1.116", "10.16.1.11"
@@ -31,7 +31,7 @@ H100 = Gpu("NVIDIA H100 80GB HBM3", "9.0")
 @pytest.fixture
 def request_(tmp_path: Path) -> BuildRequest:
     return BuildRequest(
-        model=str(save(miniature(), tmp_path / "m.onnx")),
+        model=str(save(for_tensorrt(miniature()), tmp_path / "m.onnx")),
         plan=str(tmp_path / "m.engine"),
         flavour=Flavour.RTX,
         plugin_library=__file__,  # any file: the double only checks that it exists
