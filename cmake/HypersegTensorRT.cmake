@@ -1,31 +1,74 @@
 # Target hyperseg_tensorrt_headers: TensorRT's C++ headers. Nothing is linked: the plugin library exports getCreators
 # and calls no functions of TensorRT's libraries, so one build works with TensorRT 10, 11 and RTX.
-# Taken from TensorRT_ROOT, the headers folder, the system, or NVIDIA's open-source release, in this order.
-set(HYPERSEG_TENSORRT_RELEASE 10.14 CACHE STRING "Release of TensorRT's open-source headers to fetch where none are found")
+# Taken from TensorRT_ROOT, NVIDIA's CMake packages, the headers folder, the system, or NVIDIA's public repository, in
+# this order.
+set(HYPERSEG_TENSORRT_RELEASE 11.1 CACHE STRING "Tag (without v) of NVIDIA/TensorRT whose headers are fetched where none are found")
+set(HYPERSEG_TENSORRT_SHA256 "" CACHE FILEPATH "sha256sum's list of these headers, for releases without one in cmake/tensorrt_headers")
+set(HYPERSEG_TENSORRT_URL "" CACHE STRING "A copy of the release's include folder to fetch them from, instead of GitHub")
+option(HYPERSEG_TENSORRT_TEST_INTERFACE
+  "Where no headers are found, compile the plugins against the tests' declarations of TensorRT's plugin interface" OFF)
 set(HYPERSEG_HAS_TENSORRT FALSE)
 
+if(HYPERSEG_TENSORRT_INCLUDE AND NOT EXISTS "${HYPERSEG_TENSORRT_INCLUDE}/NvInferRuntime.h")
+  unset(HYPERSEG_TENSORRT_INCLUDE CACHE) # removed since the last configuration
+endif()
+set(root "${TensorRT_ROOT}")
+if(NOT root)
+  set(root "$ENV{TensorRT_ROOT}")
+endif()
+if(root)
+  unset(HYPERSEG_TENSORRT_INCLUDE CACHE) # of an earlier configuration
+  find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h PATHS "${root}" PATH_SUFFIXES include NO_DEFAULT_PATH)
+endif()
+if(root AND NOT HYPERSEG_TENSORRT_INCLUDE)
+  message(FATAL_ERROR "TensorRT_ROOT=${root} has no include/NvInferRuntime.h; set it to the folder that "
+    "TensorRT's archive unpacks to")
+endif()
+
+# Archives of TensorRT 11.2.1 and later have packages TensorRT-<product> in their folder cmake/ (NVIDIA's release notes of
+# 11.2.1). Only their place is used, since the notes name no targets and no library is linked.
+foreach(product Enterprise RTX)
+  if(NOT HYPERSEG_TENSORRT_INCLUDE)
+    find_package(TensorRT-${product} CONFIG QUIET)
+    if(TensorRT-${product}_FOUND)
+      find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h
+        PATHS "${TensorRT-${product}_DIR}/.." "${TensorRT-${product}_DIR}/../../.."
+        PATH_SUFFIXES include NO_DEFAULT_PATH)
+    endif()
+  endif()
+endforeach()
+
 find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h
-  PATHS "${TensorRT_ROOT}" "$ENV{TensorRT_ROOT}" "${HYPERSEG_HEADERS}/tensorrt"
-  PATH_SUFFIXES include NO_DEFAULT_PATH)
+  PATHS "${HYPERSEG_HEADERS}/tensorrt-${HYPERSEG_TENSORRT_RELEASE}" PATH_SUFFIXES include NO_DEFAULT_PATH)
 find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h)
 
 if(NOT HYPERSEG_TENSORRT_INCLUDE AND HYPERSEG_DOWNLOAD AND NOT HYPERSEG_CUDA STREQUAL "OFF")
   find_program(HYPERSEG_NVCC nvcc HINTS "$ENV{CUDA_HOME}/bin" /usr/local/cuda/bin)
-  if(HYPERSEG_NVCC) # without a compiler for the kernels the headers would be of no use
-    include(HypersegDownload)
-    hyperseg_download(tensorrt
-      "https://github.com/NVIDIA/TensorRT/archive/refs/tags/v${HYPERSEG_TENSORRT_RELEASE}.tar.gz" "" source)
-    if(source)
-      set(HYPERSEG_TENSORRT_INCLUDE "${source}/include" CACHE PATH "" FORCE)
+  if(HYPERSEG_NVCC OR DEFINED ENV{CUDACXX}) # without a compiler for the kernels the headers would be of no use
+    include(HypersegTensorRTHeaders)
+    hyperseg_tensorrt_headers("${HYPERSEG_TENSORRT_RELEASE}" "${HYPERSEG_TENSORRT_SHA256}" "${HYPERSEG_TENSORRT_URL}"
+      "${CMAKE_BINARY_DIR}/download/tensorrt-${HYPERSEG_TENSORRT_RELEASE}/include" include)
+    if(include)
+      set(HYPERSEG_TENSORRT_INCLUDE "${include}" CACHE PATH "" FORCE)
     endif()
   endif()
 endif()
 
+if(NOT HYPERSEG_TENSORRT_INCLUDE AND HYPERSEG_TENSORRT_TEST_INTERFACE)
+  set(HYPERSEG_TENSORRT_INCLUDE "${CMAKE_SOURCE_DIR}/trt_plugins/tests/tensorrt_interface")
+endif()
+
 add_library(hyperseg_tensorrt_headers INTERFACE)
 if(HYPERSEG_TENSORRT_INCLUDE)
-  set(HYPERSEG_HAS_TENSORRT TRUE)
-  target_include_directories(hyperseg_tensorrt_headers SYSTEM INTERFACE "${HYPERSEG_TENSORRT_INCLUDE}")
-  hyperseg_part("TensorRT headers" TRUE "${HYPERSEG_TENSORRT_INCLUDE}")
+  file(STRINGS "${HYPERSEG_TENSORRT_INCLUDE}/NvInferRuntime.h" interface REGEX "class IPluginV3OneBuild")
+  if(interface)
+    set(HYPERSEG_HAS_TENSORRT TRUE)
+    target_include_directories(hyperseg_tensorrt_headers SYSTEM INTERFACE "${HYPERSEG_TENSORRT_INCLUDE}")
+    hyperseg_part("TensorRT headers" TRUE "${HYPERSEG_TENSORRT_INCLUDE}")
+  else()
+    hyperseg_part("TensorRT headers" FALSE
+      "${HYPERSEG_TENSORRT_INCLUDE} is older than TensorRT 10, no libhyperseg_trt.so: set TensorRT_ROOT to newer headers")
+  endif()
 else()
   hyperseg_part("TensorRT headers" FALSE
     "not found, no libhyperseg_trt.so: install libnvinfer-headers-dev or set TensorRT_ROOT")

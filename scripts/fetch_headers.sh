@@ -2,7 +2,8 @@
 # Fetch the headers of the native build that no Python wheel has into build/headers/:
 #   onnxruntime  ONNX Runtime's C++ headers      (Debian's libonnxruntime-dev)
 #   highway      Google Highway and its library  (Debian's libhwy-dev)
-#   tensorrt     TensorRT's C++ headers          (only with --tensorrt; for continuous integration)
+#   tensorrt-*   TensorRT's C++ headers          (only with --tensorrt, for the tests; NVIDIA/TensorRT on GitHub, each
+#                                                file with its SHA-256)
 # Packages are unpacked, not installed, so root is not needed. Headers that the system already has are not fetched; for
 # those that cannot be fetched a message is printed, and CMake then tries the official releases.
 set -euo pipefail
@@ -13,7 +14,7 @@ want_tensorrt=false
 for argument in "$@"; do
   case $argument in
     --tensorrt) want_tensorrt=true ;;
-    -h|--help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "fetch_headers.sh: unknown option $argument (known: --tensorrt)" >&2; exit 2 ;;
   esac
 done
@@ -22,34 +23,23 @@ has_header() {  # has_header PATTERN PART: among the system's headers, or fetche
   compgen -G "/usr/include/$1" > /dev/null || compgen -G "/usr/local/include/$1" > /dev/null || [ -e "$headers/$2/.complete" ]
 }
 
+. scripts/debian_packages.sh
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 apt_ready=false
-prepare_apt() {  # separate package lists: the system's are not changed
+prepare_apt() {
   $apt_ready && return
-  command -v apt-get > /dev/null && command -v dpkg > /dev/null || return 1
-  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  [ -e "$keyring" ] || return 1
-  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  apt_dir=$headers/apt
-  mkdir -p "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial" "$apt_dir/sources.list.d"
-  printf 'deb [signed-by=%s] http://deb.debian.org/debian %s main\n' "$keyring" trixie > "$apt_dir/sources.list"
-  if [ "$codename" = bookworm ] || [ "$codename" = forky ]; then
-    printf 'deb [signed-by=%s] http://deb.debian.org/debian %s main\n' "$keyring" "$codename" >> "$apt_dir/sources.list"
-  fi
-  apt_options=(
-    -qq -o Dir::Etc::sourcelist="$apt_dir/sources.list" -o Dir::Etc::sourceparts="$apt_dir/sources.list.d"
-    -o Dir::State="$apt_dir/state" -o Dir::Cache="$apt_dir/cache" -o APT::Sandbox::User="$(id -un)"
-    -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30
-  )
-  apt-get "${apt_options[@]}" update > "$apt_dir/update.log" 2>&1 || return 1
+  local releases=(trixie)
+  if [ "$codename" = bookworm ] || [ "$codename" = forky ]; then releases+=("$codename"); fi
+  debian_lists "$headers/apt" main "${releases[@]}" || return 1
   apt_ready=true
 }
 
-unpack_debian() {  # unpack_debian PART PACKAGE[/SUITE]...
+unpack_debian() {  # unpack_debian PART PACKAGE[/RELEASE]...
   local part=$1; shift
   prepare_apt || return 1
   rm -rf "${headers:?}/$part" "$headers/download"
-  mkdir -p "$headers/$part" "$headers/download"
-  (cd "$headers/download" && apt-get "${apt_options[@]}" download "$@" 2> "$apt_dir/download.log") || return 1
+  mkdir -p "$headers/$part"
+  debian_download "$headers/download" "$@" || return 1
   for package in "$headers"/download/*.deb; do dpkg -x "$package" "$headers/$part"; done
   touch "$headers/$part/.complete"
   rm -rf "$headers/download"
@@ -76,20 +66,17 @@ fi
 rm -rf "${headers:?}/apt"  # package lists: 40 MB
 
 if $want_tensorrt; then
-  if has_header "NvInferRuntime.h" tensorrt || has_header "*-linux-gnu/NvInferRuntime.h" tensorrt; then
-    echo "TensorRT headers: present"
-  else
-    # No TensorRT wheel has headers; this one carries those of 10.14.1. Unpacked, not installed.
-    rm -rf "$headers/tensorrt" "$headers/download"
-    mkdir -p "$headers/download"
-    printf 'kernel-lens==2.0.1 --hash=sha256:07cc714e8b5e7f34b672f7c7fad93febe7c747be5837ba276b1527370134ffe0\n' \
-      > "$headers/download/requirements.txt"
-    python3 -m pip download -q --no-deps --require-hashes -d "$headers/download" -r "$headers/download/requirements.txt"
-    python3 -m zipfile -e "$headers"/download/*.whl "$headers/download/wheel"
-    mkdir -p "$headers/tensorrt"
-    mv "$headers/download/wheel/kernel_lens/include/tensorrt" "$headers/tensorrt/include"
-    touch "$headers/tensorrt/.complete"
-    rm -rf "$headers/download"
-    echo "TensorRT headers: $headers/tensorrt"
-  fi
+  rm -rf "${headers:?}/tensorrt"  # a third party's copy, which earlier versions of this script unpacked
+  for list in cmake/tensorrt_headers/*.sha256; do
+    release=$(basename "$list" .sha256)
+    folder=$headers/tensorrt-$release
+    if cmake -DRELEASE="$release" -DFOLDER="$folder/include" -P cmake/HypersegTensorRTHeaders.cmake \
+        > "$headers/tensorrt.log" 2>&1; then
+      echo "TensorRT $release headers: $folder"
+    else
+      rm -rf "$folder"
+      sed -n '/^-- Fetching .* failed: /s/^-- //p' "$headers/tensorrt.log" >&2
+      echo "TensorRT $release headers: not fetched; the tests take their own declarations of the plugin interface"
+    fi
+  done
 fi

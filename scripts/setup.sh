@@ -34,7 +34,7 @@ build_native() {
   if PYTHONPATH="$root/tools" "$venv/bin/python" -m gpu_check.driver > /dev/null 2>&1; then architectures=native; fi
   # The tests build the same sources again, in copies of the repository, and reuse the object files.
   cmake -S "$root" -B "$root/build/dev" -G Ninja -DCMAKE_CUDA_ARCHITECTURES="$architectures" \
-    -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tools/compile_once.py" \
+    -DHYPERSEG_TENSORRT_TEST_INTERFACE=ON -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tools/compile_once.py" \
     ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
     || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
   sed -n '/Dependencies of the native operators/,/ CUDA:/p' "$root/build/dev.log"

@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-from hyperseg_runtime.metadata import KEY, InputSpec, Metadata
+from hyperseg_runtime.metadata import KEY, MAX_CLASSES, InputSpec, Metadata
 from hyperseg_runtime.output_files import check_target, replacing
 
 import hyperseg
@@ -72,6 +72,11 @@ def export_onnx(
         stages.begin(f"reading {Path(network).name}")
         network, digest = _load(Path(network), state, note)
     network = network.eval()
+    if network.config.num_classes > MAX_CLASSES:
+        raise ExportError(
+            f"the network has {network.config.num_classes} classes; a label is one byte, so an exported network has at "
+            f"most {MAX_CLASSES}: train one with fewer"
+        )
     resolution = options.resolution or Resolution(*network.config.resolution)
     resolution.check(network.config.unit)
     stages.begin(f"tracing the network at {resolution}")

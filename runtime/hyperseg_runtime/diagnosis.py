@@ -180,11 +180,12 @@ def _backend(name: BackendName) -> Finding:
 def _model(folder: Path | None) -> Finding:
     try:
         found = find_model(folder)
+        target = _target(found.path)
     except AmbiguousModelError as error:
         return Finding("model", Verdict.AMBIGUOUS, str(error))
     except Exception as error:  # of a half-installed GPU stack too
         return Finding("model", Verdict.BROKEN, str(error) if isinstance(error, HyperSegError) else _one_line(error))
-    return Finding("model", Verdict.OK, f"{found.path} ({found.reason}){_target(found.path)}")
+    return Finding("model", Verdict.OK, f"{found.path} ({found.reason}){target}")
 
 
 def _target(model: Path) -> str:

@@ -21,7 +21,6 @@ CUDA_OPERATORS = frozenset({"DPWConv", "DPWInvertedResidual", "UpsampleArgmax"})
 
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _NAMED = 3
-_AGAIN = "export it again (hyperseg-export --ckpt FILE --target cuda)"
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,24 @@ class GraphTarget:
             found = "has operators of hyperseg's own"
         else:
             return None
-        return f"{self.model} says that it was exported for {self.declared.value}, but {found}; {_AGAIN}"
+        return f"{self.model} says that it was exported for {self.declared.value}, but {found}; {_again(self.declared)}"
 
     @property
     def cuda_refusal(self) -> str | None:
         """Why ONNX Runtime's CUDA provider should not be asked to run the file: one line with the remedy."""
         if not self.cpu_only:
             return None
+        remedy = _again(Target.CUDA) if self._twin is None else f"use --model {self._twin}"
         return self.contradiction or (
             f"{self.model} was exported for the CPU: {len(self.cpu_only)} of its {self.nodes} operators run only there "
-            f"({name_some(self.cpu_only)}), with copies from the GPU and back; "
-            f"{_AGAIN if self._twin is None else f'use --model {self._twin}'}, or use --backend onnxruntime"
+            f"({name_some(self.cpu_only)}), with copies from the GPU and back; {remedy}, or use --backend onnxruntime"
         )
 
     @property
     def cuda_misfit(self) -> str | None:
         """Why `auto` runs the file on the CPU although there is CUDA: one line with the remedy; None if it does not."""
-        if self.target is not Target.CPU:
-            return None
+        if self.target is not Target.CPU or not (self.cpu_only or self.quantised):
+            return None  # a float16 file for the CPU has only operators that CUDA has too
         remedy = "hyperseg-export --target cuda" if self._twin is None else f"--model {self._twin}"
         return self.contradiction or f"{self.model} was exported for the CPU and runs there; for the GPU: {remedy}"
 
@@ -99,6 +98,10 @@ def read_target(model: Path) -> GraphTarget:
         own=bool(own),
         quantised=any(node.operator in _QUANTISED for node in nodes),
     )
+
+
+def _again(target: Target) -> str:
+    return f"export it again (hyperseg-export --ckpt FILE --target {target.value})"
 
 
 def own_operators(nodes: Iterable[GraphNode]) -> frozenset[str]:

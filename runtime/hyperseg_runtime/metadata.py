@@ -159,7 +159,8 @@ class Metadata:
     """The tools and libraries that wrote the file: name to version."""
     verification: Verification | None = None
     target: Target | None = None
-    """None in files of earlier versions, which do not say it; `graph_target` infers it."""
+    """None in files of earlier versions, which do not say it; `graph_target` infers it. In an engine's description, the
+    target of the ONNX file that it was built from."""
     external: Mapping[str, str] = field(default_factory=dict)
     """The files that the model loads weights from: name to SHA-256. Empty for a model that has its weights itself."""
 

@@ -6,29 +6,27 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from cuda_on_cpu.build import KERNELS, PLUGINS, ROOT, compile_object, link
 from toolchain import require_cuda_on_cpu
 
 HARNESS = PLUGINS / "tests" / "tensorrt"
+INTERFACE = PLUGINS / "tests" / "tensorrt_interface"
+"""Our own declarations of the plugin interface."""
 
 
-def tensorrt_include() -> Path:
-    """TensorRT's C++ headers; skips the test if there are none."""
-    candidates = [Path("/usr/include/x86_64-linux-gnu"), Path("/usr/include/aarch64-linux-gnu"), Path("/usr/include")]
-    candidates.insert(0, ROOT / "build" / "headers" / "tensorrt" / "include")
+def nvidia_headers() -> list[Path]:
+    """The include folders with TensorRT's own headers, TensorRT_ROOT's first, then those of fetch_headers.sh."""
+    candidates = sorted((ROOT / "build" / "headers").glob("tensorrt-*/include"), reverse=True)
     if root := os.environ.get("TensorRT_ROOT"):  # noqa: SIM112 - the name that CMake and NVIDIA use
         candidates[:0] = [Path(root) / "include", Path(root)]
-    for folder in candidates:
-        if (folder / "NvInferRuntime.h").is_file():
-            return folder
-    pytest.skip("TensorRT's headers are not here (scripts/fetch_headers.sh --tensorrt, or set TensorRT_ROOT)")
+    candidates += [Path("/usr/include/x86_64-linux-gnu"), Path("/usr/include/aarch64-linux-gnu"), Path("/usr/include")]
+    return [folder for folder in candidates if (folder / "NvInferRuntime.h").is_file()]
 
 
 def compile_plugin_runner(output: Path, flags: Sequence[str]) -> Path:
-    """Builds run_plugins: plugins, kernels and harness in one program."""
+    """Builds run_plugins: plugins, kernels and harness in one program, with NVIDIA's headers where they are found."""
     require_cuda_on_cpu()
-    headers = tensorrt_include()
+    headers = next(iter(nvidia_headers()), INTERFACE)
     kernels, plugins = sorted(KERNELS.glob("*.cu")), sorted((PLUGINS / "tensorrt").glob("*.cpp"))
     objects = []
     for source in [*kernels, *plugins, *sorted(HARNESS.glob("*.cpp"))]:

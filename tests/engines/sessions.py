@@ -15,7 +15,8 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import KEY, Metadata
 
-from .doubles.cuda import Device, FakeCuda
+from .doubles.cuda import FakeCuda
+from .doubles.device import Device
 from .doubles.driver import FakeDriver
 from .doubles.tensorrt import FakeTensorRT, make_plan
 
@@ -27,9 +28,12 @@ class Machine:
     """Test doubles of a GPU and TensorRT."""
 
     version: str = VERSION
+    flavour: Flavour = Flavour.TENSORRT
     device: Device = field(default_factory=Device)
     loads_plugins: bool = True
     records_graphs: bool = True
+    gpu: str = "Double"
+    keeps_cache: bool = True
 
     def __post_init__(self) -> None:
         self.cuda = FakeCuda(self.device)
@@ -38,30 +42,36 @@ class Machine:
 
     @property
     def tensorrt(self) -> TensorRT:
-        return TensorRT(Flavour.TENSORRT, self.module)
+        return TensorRT(self.flavour, self.module)
 
-    def plan(self, model: onnx.ModelProto, profile: dict[str, Any] | None = None) -> bytes:
-        return make_plan(self.version, model.SerializeToString(), profile)
+    def plan(
+        self, model: onnx.ModelProto, profile: dict[str, Any] | None = None, user_allocation: bool = True
+    ) -> bytes:
+        return make_plan(self.version, model.SerializeToString(), profile, user_allocation=user_allocation)
 
-    def open(self, model: onnx.ModelProto, plan: bytes, metadata: Metadata | None = None) -> TensorRTSession:
+    def open(
+        self, model: onnx.ModelProto, plan: bytes, metadata: Metadata | None = None, path: Path = Path("m.engine")
+    ) -> TensorRTSession:
         properties = {entry.key: entry.value for entry in model.metadata_props}
         return TensorRTSession(
-            Path("m.engine"),
+            path,
             metadata or Metadata.from_json(properties[KEY]),
             plan,
-            gpu="Double",
+            gpu=self.gpu,
             tensorrt=self.tensorrt,
             cuda=self.cuda,
             plugin_library=Path(__file__),  # any file: the double only checks that it exists
             options=SessionOptions(),
             driver=self.driver,
+            keeps_cache=self.keeps_cache,
         )
 
-    def assert_all_released(self) -> None:
+    def assert_all_released(self, pushed: int = 0) -> None:
+        """`pushed`: contexts of others that are on the stacks of threads."""
         device = self.device
-        assert not device.memory and not device.pinned and not device.graphs
-        assert device.retained == 0
-        assert device.stack == []
+        left = device.memory, device.pinned, device.streams, device.events, device.graphs, device.leaked
+        assert not any(left), left
+        assert (device.retained, device.objects, device.pushed) == (0, 0, pushed)
 
 
 def labels_of(model: onnx.ModelProto, images: Images) -> Any:

@@ -13,6 +13,7 @@ from hyperseg_export.engine.build import prepare, read_model
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer
 from hyperseg_export.options import Resolution
 from hyperseg_runtime import libraries
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from vectors import CASES, assert_matches
 
 from .graphs import HEIGHT, WIDTH, miniature, save
@@ -23,13 +24,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.parametrize(("version", "flavour"), [("10.16.1.11", Flavour.TENSORRT), ("1.7.1.116", Flavour.RTX)])
 @pytest.mark.parametrize("operator", ["DPWConv", "DPWInvertedResidual", "UpsampleArgmax"])
-def test_vectors_in_one_model(operator: str) -> None:
+def test_vectors_in_one_model(operator: str, version: str, flavour: Flavour) -> None:
     cases = [case for case in CASES if case.operator == operator][:8]
     model, inputs = vector_model(cases)
-    machine = Machine()
+    machine = Machine(version, flavour)
     outputs = run_plan(
-        machine.plan(model), inputs, tensorrt=machine.tensorrt, cuda=machine.cuda, plugin_library=Path(__file__)
+        machine.plan(model),
+        inputs,
+        tensorrt=machine.tensorrt,
+        cuda=machine.cuda,
+        plugin_library=Path(__file__),
+        driver=machine.driver,
     )
     for index, case in enumerate(cases):
         assert_matches(case, outputs[f"out_{index}"])
@@ -48,6 +55,7 @@ def test_the_plan_for_nvinfer(tmp_path: Path) -> None:
         tensorrt=machine.tensorrt,
         cuda=machine.cuda,
         plugin_library=Path(__file__),
+        driver=machine.driver,
     )
     assert outputs["labels"].dtype == np.int32
     np.testing.assert_array_equal(outputs["labels"], labels_of(model, images))

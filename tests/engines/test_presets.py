@@ -16,8 +16,10 @@ from hyperseg_export.engine.options import TURING
 from hyperseg_export.options import Resolution
 from hyperseg_export.reference import LabelCheck
 from hyperseg_runtime import libraries, sidecar
-from hyperseg_runtime.metadata import Precision
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from hyperseg_runtime.metadata import InputType, OutputKind, Precision, Target
 
+from .doubles.builder import assert_uint8_at_the_edges
 from .sessions import Machine, labels_of, random_images
 
 pytest.importorskip("torch")
@@ -78,6 +80,35 @@ def _assert_built(preset: str, path: Path, options: EngineOptions) -> None:
         assert report.audit.at_plugins == (), "TensorRT copies what a plugin reads or writes"
     described, _ = sidecar.read_plan(report.engine)
     assert described.metadata.preset == preset
+
+
+@pytest.mark.usefixtures("builder", "no_gpu")
+@pytest.mark.parametrize(
+    ("kind", "half"),
+    [
+        (ExportOptions(target=Target.PORTABLE), False),
+        (ExportOptions(target=Target.PORTABLE, output=OutputKind.BOTH), True),
+        (ExportOptions(output=OutputKind.BOTH), False),
+        (ExportOptions(input_type=InputType.FLOAT), True),
+        (ExportOptions(precision=Precision.FLOAT16), False),
+        (ExportOptions(target=Target.TENSORRT), False),
+    ],
+    ids=["portable", "portable, both, --fp16", "both", "float, --fp16", "float16", "tensorrt"],
+)
+def test_uint8_is_converted_from_and_to_floats_only(kind: ExportOptions, half: bool, tmp_path: Path) -> None:
+    """In every kind of file, as TensorRT's header has it; an engine's edges keep their types."""
+    path = tmp_path / "m.onnx"
+    export_onnx(random_network("camvid-s"), path, replace(kind, resolution=SMALL, verify=False))
+    options = EngineOptions(half=half, compute_capabilities=CAPABILITIES[1:2])
+    prepared = prepare(read_model(path), options, Flavour.RTX).proto
+    assert_uint8_at_the_edges(prepared)
+    original = onnx.load(str(path)).graph
+    for found, given in ((prepared.graph.input, original.input), (prepared.graph.output, original.output)):
+        assert [(value.name, value.type) for value in found] == [(value.name, value.type) for value in given]
+    report = build_engine(path, options=options)
+    assert (
+        report.audit.half_share > 0.8 if half or kind.precision is Precision.FLOAT16 else report.audit.half_layers == 0
+    ), report.audit
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -16,9 +16,9 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import LibraryMissingError
 from onnx import helper
 
-from .doubles.cuda import Device
+from .doubles.device import Device
 from .doubles.tensorrt import FakeTensorRT, read_plan
-from .graphs import miniature, save
+from .graphs import for_tensorrt, miniature, save
 
 VERSIONS = ["10.0.1.6", "10.16.1.11", "11.0.0.1", "11.4.0.2"]
 
@@ -26,7 +26,7 @@ VERSIONS = ["10.0.1.6", "10.16.1.11", "11.0.0.1", "11.4.0.2"]
 @pytest.fixture
 def request_(tmp_path: Path) -> BuildRequest:
     return BuildRequest(
-        model=str(save(miniature(), tmp_path / "m.onnx")),
+        model=str(save(for_tensorrt(miniature()), tmp_path / "m.onnx")),
         plan=str(tmp_path / "m.engine"),
         flavour=Flavour.TENSORRT,
         plugin_library=__file__,  # any file: the double only checks that it exists
@@ -126,7 +126,7 @@ def test_a_plugin_library_that_changes_during_the_build(request_: BuildRequest) 
 
 
 def _unsupported(request: BuildRequest, change: Callable[[list[object]], None]) -> list[str]:
-    model = miniature()
+    model = for_tensorrt(miniature())
     change(model.graph.node)
     save(model, Path(request.model))
     module, events = FakeTensorRT(VERSIONS[1], Device()), []

@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 from hyperseg_export import (
     DisagreementError,
+    ExportError,
     ExportOptions,
     ExportReport,
     OptionError,
@@ -25,8 +26,9 @@ from hyperseg_export import (
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.samples import random_network
 from hyperseg_runtime.libraries import Library, find
-from hyperseg_runtime.metadata import KEY, InputType, Metadata, OutputKind, Precision, Verification
+from hyperseg_runtime.metadata import KEY, MAX_CLASSES, InputType, Metadata, OutputKind, Precision, Verification
 
+import hyperseg
 from hyperseg.data.classes import CAMVID_12
 
 from .in_openvino import compiled
@@ -236,3 +238,15 @@ def test_presets_agree_at_their_resolution(preset: str, target: Target, tmp_path
     report = export_onnx(network(preset), tmp_path / "m.onnx", ExportOptions(target=target))
     _assert_agrees(report)
     assert report.file_bytes <= 1.02 * report.weight_bytes
+
+
+def test_more_classes_than_a_byte_holds_are_refused(tmp_path: Path) -> None:
+    """Their labels would wrap around; a network with as many as fit is exported."""
+    config = network().config
+    with pytest.raises(ExportError, match=rf"has {MAX_CLASSES + 1} classes; .* at most {MAX_CLASSES}: train one with"):
+        export_onnx(hyperseg.create(config.replace(num_classes=MAX_CLASSES + 1)), tmp_path / "m.onnx", SMALL)
+    assert not list(tmp_path.iterdir())
+    most = replace(SMALL, verify=False)
+    export_onnx(hyperseg.create(config.replace(num_classes=MAX_CLASSES)), tmp_path / "m.onnx", most)
+    properties = {entry.key: entry.value for entry in onnx.load(str(tmp_path / "m.onnx")).metadata_props}
+    assert len(Metadata.from_json(properties[KEY]).class_names) == MAX_CLASSES

@@ -61,7 +61,7 @@ def test_a_cuda_graph_computes_the_same(tmp_path: Path, monkeypatch: pytest.Monk
     image = np.random.default_rng(0).integers(0, 256, (1, 576, 768, 3), np.uint8)
     captured = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
     assert "CUDA graph" in captured.description
-    monkeypatch.setattr("hyperseg_runtime.backends.cuda.CudaGraph.record", lambda *_: None)
+    monkeypatch.setattr("hyperseg_runtime.backends.stream.CudaGraph.record", lambda *_: None)
     plain = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions())
     assert "CUDA graph" not in plain.description
     for _ in range(3):

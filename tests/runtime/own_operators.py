@@ -27,6 +27,15 @@ def write_for(path: Path, declared: Target | None, *operators: str, precision: P
     return path
 
 
+def write_quantised(path: Path) -> Path:
+    """The stand-in for the CPU, with a quantised copy of its input that nothing reads."""
+    model = onnx.load(write_for(path, Target.CPU))
+    model.graph.initializer.append(helper.make_tensor("step", TensorProto.FLOAT, [], [0.05]))
+    model.graph.node.append(helper.make_node("QuantizeLinear", ["normal", "step"], ["bytes"], "encoder/quantise"))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 def write_runnable(path: Path, target: Target | None = Target.CUDA) -> Path:
     """The stand-in with UpsampleArgmax in place of ArgMax, and its logits reshaped by a shape that is computed:
 

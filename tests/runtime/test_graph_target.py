@@ -23,7 +23,7 @@ from hyperseg_runtime.onnx_file import read_nodes
 from hyperseg_runtime.provenance import stale_export
 
 from .conftest import Finished
-from .own_operators import write_for, write_runnable
+from .own_operators import write_for, write_quantised, write_runnable
 
 CUDA = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 CPU_ONLY = ("MBConv", "DPWConv", "MBConv")
@@ -92,7 +92,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("operators", [(), CUDA])
-@pytest.mark.parametrize("declared", [None, Target.CUDA, Target.TENSORRT])
+@pytest.mark.parametrize("declared", [None, Target.CPU, Target.CUDA, Target.TENSORRT])
 def test_auto_takes_cuda_for_files_that_fit_it(
     declared: Target | None, operators: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -112,6 +112,15 @@ def test_auto_runs_files_for_the_cpu_there_and_says_so(declared: Target | None, 
     assert "exported for" in note and "--target cuda" in note
     assert selection.choose(path, "onnxruntime-cuda", notes.append) is BackendName.ONNXRUNTIME_CUDA
     assert len(notes) == 1  # opening it there is an error
+
+
+@pytest.mark.usefixtures("cuda")
+def test_auto_says_that_a_file_is_not_what_it_claims_to_be(tmp_path: Path) -> None:
+    notes: list[str] = []
+    path = write_for(tmp_path / "m.onnx", Target.PORTABLE, *CUDA)
+    assert selection.choose(path, AUTO, notes.append) is BackendName.ONNXRUNTIME_CUDA
+    (note,) = notes
+    assert "exported for portable, but has operators of hyperseg's own" in note and "--target portable)" in note
 
 
 @pytest.mark.usefixtures("cuda")
@@ -139,7 +148,7 @@ def test_cuda_is_refused_for_a_file_for_the_cpu(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("cuda")
 def test_python_gets_a_warning(tmp_path: Path) -> None:
-    path = write_for(tmp_path / "m.onnx", Target.CPU)
+    path = write_quantised(tmp_path / "m.onnx")
     with (
         pytest.warns(UserWarning, match="was exported for the CPU and runs there") as caught,
         Segmenter(path) as opened,
@@ -153,7 +162,7 @@ def test_hyperseg_run_says_it_in_one_line(tmp_path: Path, hyperseg_run: object) 
     import cv2
     import numpy as np
 
-    path = write_for(tmp_path / "m.onnx", Target.CPU)
+    path = write_quantised(tmp_path / "m.onnx")
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
     done: Finished = hyperseg_run("a.png", "--model", path)  # type: ignore[operator]
     assert done.code == 0
@@ -165,7 +174,7 @@ def test_hyperseg_run_says_it_in_one_line(tmp_path: Path, hyperseg_run: object) 
 
 @pytest.mark.usefixtures("cuda")
 def test_a_benchmark_names_target_and_misfit(tmp_path: Path) -> None:
-    path, notes = write_for(tmp_path / "m.onnx", Target.CPU), list[str]()
+    path, notes = write_quantised(tmp_path / "m.onnx"), list[str]()
     subject = Subject.open("m", path, Opening(), notes.append)
     with subject.segmenter:
         facts = ModelFacts.of(subject, 0, None)

@@ -6,7 +6,9 @@
 
 namespace hyperseg::tensorrt {
 
-/// UpsampleArgmax(X) -> labels. The labels are INT32, since plugins cannot output UINT8: a Cast follows in the graph.
+/// UpsampleArgmax(X) -> labels. The labels are INT32: plugins cannot output UINT8
+/// (IPluginV3OneBuild::getOutputDataTypes in NvInferRuntime.h), and INT32 cannot be cast to it (DataType::kUINT8). In
+/// the graph follow a cast to float or half, and one to UINT8.
 struct UpsampleArgmaxOperator {
   using Attributes = UpsampleArgmaxAttributes;
   using Params = UpsampleArgmaxParams;

@@ -90,10 +90,14 @@ def _belongs(option: str, word: str) -> bool:
 @click.option("--max", "most", metavar="HxW", help="Largest input.")
 @click.option("--batch", type=int, metavar="N", help="Largest batch of a model exported with --dynamic. Default: 1.")
 @click.option(
-    "--timing-cache", type=click.Path(path_type=Path), metavar="FILE", help="File to reuse and store kernel timings."
+    "--timing-cache",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File to reuse and store kernel timings (TensorRT).",
 )
 @click.option("--workspace", type=int, metavar="MIB", help="Limit of a layer's scratch memory.")
 @click.option("--optimization-level", type=int, metavar="0..5", help="0: fast build, 5: fast engine.")
+@click.option("--no-tf32", is_flag=True, help="Multiply float32 in full precision (slower on GPUs from Ampere on).")
 @click.option(
     "--triton", type=common.FilePath(), metavar="DIR", help="Also add the engine to a model repository of Triton."
 )
@@ -133,6 +137,7 @@ def build(
     timing_cache: Path | None,
     workspace: int | None,
     optimization_level: int | None,
+    no_tf32: bool,
     triton: Path | None,
     deepstream: Path | None,
     no_verify: bool,
@@ -175,6 +180,7 @@ def build(
             timing_cache=timing_cache,
             workspace=workspace,
             optimization_level=optimization_level,
+            tf32=not no_tf32,
             verify=not no_verify,
             force=force,
             allow_host_code=allow_host_code,

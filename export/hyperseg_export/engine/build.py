@@ -234,6 +234,7 @@ def build_plan(
                 timing_cache=None if options.timing_cache is None else str(options.timing_cache.absolute()),
                 workspace=options.workspace,
                 optimization_level=options.optimization_level,
+                tf32=options.tf32,
             )
             layers = run_build(request, listener)
             built = BuiltPlan(plan.read_bytes(), layers, plugins)

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
+import onnx_ir as ir
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.sealed_library import SealedLibrary
 
-from hyperseg_export.engine.options import capabilities
+from hyperseg_export.engine.options import capabilities, unknown_capability
 from hyperseg_export.engine.process import BuildRequest
 from hyperseg_export.errors import EngineError, UnsupportedOperatorError
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
+from hyperseg_export.passes.surgery import to_graphsurgeon
+from hyperseg_export.passes.uint8_edges import unsupported_conversions
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -50,10 +53,10 @@ def plugin_fields(builder: Any) -> dict[str, set[str]]:
 
 
 def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[str]], name: str) -> Iterator[str]:
-    """One line for every unsupported node, with the remedy."""
+    """One line for every unsupported node, with the remedy. `graph` has types (`surgery.to_graphsurgeon`)."""
     known: dict[str, bool] = {}
     for node in graph.nodes:
-        where = f"{node.op} (node {node.name or node.outputs[0].name})"
+        where = _where(node)
         if node.domain == DOMAIN:
             if node.op not in plugins:
                 remedy = "build libhyperseg_trt.so (pip install . where nvcc and TensorRT's headers are)"
@@ -70,6 +73,15 @@ def unsupported_nodes(graph: gs.Graph, parser: Any, plugins: Mapping[str, set[st
                 known[node.op] = bool(parser.supports_operator(node.op))
             if not known[node.op]:
                 yield f"{where}: {name} does not support it; export again with another --opset, or update TensorRT"
+    for node, reason in unsupported_conversions(graph):
+        yield (
+            f"{_where(node)}: {reason}; TensorRT has uint8 at inputs and outputs only, converted to or from float32 or "
+            "float16: export the checkpoint with hyperseg-export, without --int8"
+        )
+
+
+def _where(node: gs.Node) -> str:
+    return f"{node.op} (node {node.name or node.outputs[0].name})"
 
 
 def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_unsupported: Callable[[str], None]) -> Any:
@@ -80,7 +92,7 @@ def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_uns
         raise EngineError(f"{tensorrt.name} created no network; see its messages (--verbose)")
     parser = trt.OnnxParser(network, logger)
     content = model.read_bytes()
-    graph = gs.import_onnx(onnx.load_model_from_string(content))
+    graph = to_graphsurgeon(ir.from_proto(onnx.load_model_from_string(content)))
     problems = list(unsupported_nodes(graph, parser, plugin_fields(builder), tensorrt.name))
     for problem in problems:
         report_unsupported(problem)
@@ -147,9 +159,7 @@ def _set_targets(tensorrt: TensorRT, config: Any, request: BuildRequest) -> None
     config.num_compute_capabilities = len(request.compute_capabilities)
     for index, capability in enumerate(request.compute_capabilities):
         if capability not in known:
-            raise EngineError(
-                f"{tensorrt.name} does not build for compute capability {capability}; it supports {', '.join(known)}"
-            )
+            raise EngineError(unknown_capability(tensorrt, capability))
         if not config.set_compute_capability(known[capability], index):
             raise EngineError(f"{tensorrt.name} refused compute capability {capability}; see its messages (--verbose)")
 

@@ -70,9 +70,11 @@ class EngineOptions:
             those of USUAL_TARGETS.
         least, best, most: input resolutions of a dynamic model; None follows the model's own, or each other.
         batch: the largest batch of a dynamic model.
-        timing_cache: file that keeps kernel timings from build to build.
+        timing_cache: file that keeps kernel timings from build to build; of TensorRT, not of TensorRT for RTX.
         workspace: largest scratch memory in MiB; None leaves it to TensorRT.
         optimization_level: 0 (fast build) to 5 (fast engine); None leaves it to TensorRT.
+        tf32: let float32 layers multiply in TF32 on GPUs that can, which is TensorRT's default: factors of 11 bits,
+            sums of float32.
         verify: run the engine against ONNX Runtime where a GPU is present, and keep it only if they agree.
         force: replace an existing file.
         allow_host_code: keep an engine although TensorRT put code for the host into it.
@@ -89,6 +91,7 @@ class EngineOptions:
     timing_cache: Path | None = None
     workspace: int | None = None
     optimization_level: int | None = None
+    tf32: bool = True
     verify: bool = True
     force: bool = False
     allow_host_code: bool = False
@@ -159,19 +162,39 @@ def choose_target(options: EngineOptions) -> BuildTarget:
                 f"build on the device, or ahead of time with --flavour {Flavour.RTX.value} ({Flavour.RTX.extra})"
             )
         return BuildTarget(tensorrt, (gpu.compute_capability,), gpu)
+    if options.timing_cache is not None:
+        # NVIDIA's "Timing Cache Migration" (TensorRT for RTX); its headers: "timing cache operations are no-ops".
+        raise EngineError(
+            f"--timing-cache {options.timing_cache} has no effect in {tensorrt.name}, which times no kernels, and "
+            "would need a GPU for the build; leave it out (compiled kernels are kept beside the engine once it runs)"
+        )
     wanted = asked or ((gpu.compute_capability,) if gpu is not None else USUAL_TARGETS)
     for capability in wanted:
         if capability not in known:
-            raise EngineError(
-                f"{tensorrt.name} does not build for compute capability {capability}; it supports {', '.join(known)}"
-            )
+            raise EngineError(unknown_capability(tensorrt, capability))
     return BuildTarget(tensorrt, wanted, gpu if gpu is not None and gpu.compute_capability in wanted else None)
 
 
 def capabilities(tensorrt: TensorRT) -> dict[str, Any]:
-    """Compute capabilities available ahead of time, by their common names (SM86 is 8.6)."""
+    """Compute capabilities available ahead of time, by their common names (SM86 is 8.6): those of the release's enum
+    that its flavour supports."""
     members = getattr(getattr(tensorrt.module, "ComputeCapability", None), "__members__", {})
-    return {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+    known = {f"{name[2:-1]}.{name[-1]}": value for name, value in members.items() if name.startswith("SM")}
+    return {name: value for name, value in known.items() if tensorrt.flavour.supports(name)}
+
+
+def unknown_capability(tensorrt: TensorRT, capability: str) -> str:
+    """The error of a compute capability that cannot be built for ahead of time."""
+    message = (
+        f"{tensorrt.name} does not build for compute capability {capability}; "
+        f"it supports {', '.join(capabilities(tensorrt))}"
+    )
+    if tensorrt.flavour.supports(capability):  # newer than the installed release
+        return f"{message}; update it"
+    return (
+        f"{message}: GeForce and RTX GPUs. For others (A100, H100, B200) build on the GPU itself, "
+        f"with --flavour {Flavour.TENSORRT.value}"
+    )
 
 
 def _installed(gpu: Gpu | None) -> Flavour:

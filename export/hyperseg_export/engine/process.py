@@ -53,6 +53,7 @@ class BuildRequest:
     workspace: int | None = None
     """MiB."""
     optimization_level: int | None = None
+    tf32: bool = True
     plugin_sha256: str | None = None
     """Of the plugin library, which must not change during the build, since the engine's sidecar names it; None: any."""
 

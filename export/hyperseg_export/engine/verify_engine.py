@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import onnx
 from hyperseg_runtime.backends.protocol import Images, Outputs, Session, SessionOptions
+from hyperseg_runtime.backends.tensorrt_engine import Shape
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, Precision
+from numpy.typing import NDArray
 
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import Execution
@@ -19,7 +23,10 @@ from hyperseg_export.progress import Part
 from hyperseg_export.reference import LabelCheck
 
 INPUTS = 4
-"""Images that an engine is compared on."""
+"""Runs that an engine is compared on."""
+_MOST_TIMES = 16
+"""A profile's end is tried up to so many times the pixels of its best shape: ONNX Runtime computes it on the CPU."""
+_FIRST_WITH_TF32 = 8
 
 
 @dataclass(frozen=True)
@@ -68,30 +75,64 @@ def verify_engine(
         cuda=cuda,
         plugin_library=plugin_library,
         options=SessionOptions(allow_host_code=options.allow_host_code),
+        keeps_cache=False,
     )
     try:
-        # By default TensorRT multiplies float32 as TF32, whose factors have 11 bits, like float16's.
-        execution = compare(model, metadata.input, session, Precision.FLOAT16, progress)
+        computed = arithmetic(precision, target.gpu.compute_capability, options.tf32)
+        shapes = trial_shapes(*session.input_shapes)
+        execution = compare(model, metadata.input, session, computed, shapes, progress)
         return EngineVerification(session.layers(), execution, None)
     finally:
         session.close()
 
 
+def arithmetic(precision: Precision, compute_capability: str, tf32: bool) -> Precision:
+    """The precision that an engine of a network in `precision` multiplies in.
+
+    BuilderFlag::kTF32, which is set by default, rounds the factors of float32 layers to 10 bits of mantissa
+    (NvInfer.h): as many as float16 has. GPUs have TF32 from compute capability 8.0 on (CUDA C++ Programming Guide,
+    "Compute Capabilities").
+    """
+    if (
+        precision is Precision.FLOAT32
+        and tf32
+        and int(compute_capability.split(".", maxsplit=1)[0]) >= _FIRST_WITH_TF32
+    ):
+        return Precision.FLOAT16
+    return precision
+
+
+def trial_shapes(least: Shape, best: Shape, most: Shape) -> tuple[Shape, ...]:
+    """The shape of each run of the comparison, from an engine's profile: the best, then the least and the most unless
+    that would take too long."""
+    ends = [end for end in (least, most) if end != best and prod(end) <= _MOST_TIMES * prod(best)]
+    return (best,) * (INPUTS - len(ends)) + tuple(ends)
+
+
 def compare(
-    model: onnx.ModelProto, spec: InputSpec, session: Session, precision: Precision, progress: Part | None = None
+    model: onnx.ModelProto,
+    spec: InputSpec,
+    session: Session,
+    precision: Precision,
+    shapes: Sequence[Shape],
+    progress: Part | None = None,
 ) -> Execution:
-    """Compares the session with ONNX Runtime on the original model. Raises EngineError where rounding, in the precision
-    that the engine computes in, does not explain the difference."""
+    """Compares the session with ONNX Runtime on the original model, once for each of the shapes.
+
+    Raises EngineError where rounding, in the precision that the engine computes in, does not explain the difference.
+    """
     check = LabelCheck(model, precision)
+    random = np.random.default_rng(0)
     found = []
-    for number, images in enumerate(_images(spec), 1):
+    for number, shape in enumerate(shapes, 1):
         if progress is not None:
-            progress(number, INPUTS)
+            progress(number, len(shapes))
+        images = _images(spec, shape, random)
         comparison = check.compare(images, _labels(session.run(images)))
         if not comparison.explained:
             raise EngineError(
-                f"the engine disagrees with ONNX Runtime and was discarded: {comparison}; build without --fp16, or "
-                "keep more in float32 (--keep-fp32)"
+                f"the engine disagrees with ONNX Runtime on an input of {list(shape)} and was discarded: {comparison}; "
+                "build without --fp16, or keep more in float32 (--keep-fp32)"
             )
         found.append(comparison)
     return Execution(len(found), min(one.equal for one in found), max(one.turned_by_rounding for one in found))
@@ -105,18 +146,19 @@ def _labels(outputs: Outputs) -> np.ndarray[tuple[int, ...], np.dtype[np.integer
     return np.asarray(outputs.logits.argmax(axis=1))
 
 
-def _images(spec: InputSpec) -> list[Images]:
+def _images(spec: InputSpec, shape: Shape, random: np.random.Generator) -> Images:
     """Smooth images, since on noise the labels of all classes are nearly equal everywhere."""
-    random = np.random.default_rng(0)
-    return [_image(spec, random) for _ in range(INPUTS)]
+    uint8 = spec.dtype is InputType.UINT8
+    height, width = shape[1:3] if uint8 else shape[2:]
+    images = np.stack([_image(height, width, random) for _ in range(shape[0])])
+    if uint8:
+        return images
+    normal = (images / 255.0 - spec.mean) / spec.std
+    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2), np.float32)
 
 
-def _image(spec: InputSpec, random: np.random.Generator) -> Images:
+def _image(height: int, width: int, random: np.random.Generator) -> NDArray[np.uint8]:
     import cv2
 
-    coarse = random.integers(0, 256, (spec.height // 32 + 1, spec.width // 32 + 1, 3), np.uint8)
-    image = cv2.resize(coarse, (spec.width, spec.height), interpolation=cv2.INTER_CUBIC)
-    if spec.dtype is InputType.UINT8:
-        return np.asarray(image[None], np.uint8)
-    normal = (image / 255.0 - spec.mean) / spec.std
-    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32)
+    coarse = random.integers(0, 256, (height // 32 + 1, width // 32 + 1, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)

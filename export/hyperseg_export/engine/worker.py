@@ -35,6 +35,7 @@ def build(tensorrt: TensorRT, request: BuildRequest, send: Callable[[Event], Non
         tensorrt, builder, logger, Path(request.model), lambda text: send(Event(EventKind.UNSUPPORTED, text))
     )
     config = configure(tensorrt, builder, request)
+    set_flags(tensorrt.module, config, request)
     cache = read_timing_cache(config, request.timing_cache)
     config.progress_monitor = make_monitor(
         tensorrt.module, lambda phase, share: send(Event(EventKind.PROGRESS, phase, share))
@@ -49,6 +50,17 @@ def build(tensorrt: TensorRT, request: BuildRequest, send: Callable[[Event], Non
         raise EngineError(f"the engine was not written: {reason(error)}") from error
     send(Event(EventKind.DONE, value=size))
     del cache, plugins
+
+
+def set_flags(trt: Any, config: Any, request: BuildRequest) -> None:
+    """Sets the builder flags that differ from TensorRT's defaults."""
+    if not request.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    # TensorRT for RTX, from 1.2: an engine that allocates nothing while it runs, so that its stream can be captured.
+    # The builder fails where a graph makes that impossible; ours have no shapes that depend on data.
+    user_allocation = trt.BuilderFlag.__members__.get("REQUIRE_USER_ALLOCATION")
+    if user_allocation is not None:
+        config.set_flag(user_allocation)
 
 
 def sealed_plugins(request: BuildRequest) -> SealedLibrary | None:

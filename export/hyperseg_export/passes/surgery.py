@@ -22,8 +22,6 @@ from hyperseg_export.operators.schemas import register
 Surgery: TypeAlias = Callable[[gs.Graph], None]
 """Edits a graph in place."""
 
-_MOVING = ("Reshape", "Transpose")
-
 
 def to_graphsurgeon(model: ir.Model) -> gs.Graph:
     """The model as a graphsurgeon graph, every tensor with the type that shape inference finds for it.
@@ -59,39 +57,6 @@ def close_input_gaps(graph: gs.Graph) -> None:
     for node in graph.nodes:
         if node.domain == DOMAIN:
             node.inputs = [tensor for tensor in node.inputs if not tensor.is_empty()]
-
-
-def cast_image_first(graph: gs.Graph) -> None:
-    """Casts uint8 inputs to float32 first: TensorRT supports uint8 only for inputs and outputs of the network.
-
-    Before: image ─► Transpose ─► Cast ─► …     After: image ─► Cast ─► Transpose ─► …
-    """
-    for image in graph.inputs:
-        if image.dtype != np.uint8 or all(node.op == "Cast" for node in image.outputs):
-            continue
-        floats = gs.Variable(fresh_name(graph.tensors(), f"{image.name}_float"), np.float32, image.shape)
-        for node in list(image.outputs):
-            node.inputs = [floats if tensor is image else tensor for tensor in node.inputs]
-        cast = gs.Node("Cast", f"{floats.name}_cast", {"to": int(onnx.TensorProto.FLOAT)}, [image], [floats])
-        graph.nodes.insert(0, cast)
-        _drop_second_casts(graph, floats)
-
-
-def _drop_second_casts(graph: gs.Graph, source: gs.Variable) -> None:
-    """Bypasses casts of float32 tensors to float32, after nodes that only move values."""
-    floats = [source]
-    for tensor in floats:
-        for node in list(tensor.outputs):
-            if node.op in _MOVING and node.inputs[0] is tensor:
-                node.outputs[0].dtype = np.dtype(np.float32)
-                floats.append(node.outputs[0])
-            elif node.op == "Cast" and node.attrs["to"] == onnx.TensorProto.FLOAT:
-                cast = node.outputs[0]
-                if cast in graph.outputs:
-                    continue
-                for reader in list(cast.outputs):
-                    reader.inputs = [tensor if given is cast else given for given in reader.inputs]
-                remove(graph, node)
 
 
 def matmul_to_conv(graph: gs.Graph) -> None:

@@ -26,7 +26,8 @@ from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv,
 from hyperseg_export.passes.plugin_layouts import lay_out_plugin_inputs
 from hyperseg_export.passes.rewriting import Pass, share, unique_names, unpack_weights, use_current_names
 from hyperseg_export.passes.standard_operators import to_standard_operators
-from hyperseg_export.passes.surgery import Surgery, cast_image_first, close_input_gaps, matmul_to_conv
+from hyperseg_export.passes.surgery import Surgery, close_input_gaps, matmul_to_conv
+from hyperseg_export.passes.uint8_edges import cast_image_first, cast_labels_from_floats
 
 FUSE: tuple[Pass, ...] = (fuse_mbconv, fuse_meta_blocks, fuse_mappers, conv_to_gemm)
 UNFUSE: tuple[Pass, ...] = (unfuse_mappers, unfuse_meta_blocks, unfuse_mbconv, gemm_to_conv)
@@ -55,7 +56,7 @@ class EngineTarget:
 
 TENSORRT = EngineTarget(
     passes=(unique_names, use_current_names, unpack_weights, *UNFUSE, join_means, share),
-    surgery=(close_input_gaps, cast_image_first),
+    surgery=(close_input_gaps, cast_image_first, cast_labels_from_floats),
 )
 """TensorRT 10 and 11. DPWConv, DPWInvertedResidual and UpsampleArgmax are plugins, the rest is standard."""
 

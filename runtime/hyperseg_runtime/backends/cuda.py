@@ -1,21 +1,14 @@
-"""CUDA on the host's side: the GPUs of this machine, the primary context, buffers and graphs.
+"""The NVIDIA driver and the GPUs of this machine.
 
-GPUs and graphs are asked of the driver itself (libcuda, through ctypes): it is on every machine that can run CUDA,
-Jetsons included, and needs neither the toolkit nor nvidia-smi. Contexts, streams and memory are pycuda's.
+The driver itself is asked (libcuda, through ctypes): it is on every machine that can run CUDA, Jetsons included, and
+needs neither the toolkit nor nvidia-smi.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # hyperseg-doctor needs this module where NumPy is missing
-    import numpy as np
-    from numpy.typing import NDArray
+from typing import Any
 
 _LIBRARY = "libcuda.so.1"
 OLDEST_CUDA = (11, 4)
@@ -25,7 +18,6 @@ OLDEST_CUDA = (11, 4)
 _NAME_LENGTH = 256
 _ATTRIBUTE_CAPABILITY_MAJOR, _ATTRIBUTE_CAPABILITY_MINOR = 75, 76
 _ERROR_STUB_LIBRARY, _ERROR_NO_DEVICE, _ERROR_DRIVER_MISMATCH = 34, 100, 803
-_CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads' CUDA calls stay legal meanwhile
 
 _NO_GPU = "the NVIDIA driver finds no GPU; check CUDA_VISIBLE_DEVICES, and in a container that it was given the GPU"
 _REMEDIES = {
@@ -33,8 +25,6 @@ _REMEDIES = {
     _ERROR_NO_DEVICE: _NO_GPU,
     _ERROR_DRIVER_MISMATCH: "the NVIDIA driver and its libcuda.so.1 differ in version; restart the machine",
 }
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -121,117 +111,3 @@ def _check(driver: Any, status: int) -> None:
     driver.cuGetErrorString(status, ctypes.byref(text))
     reason = text.value.decode(errors="replace") if text.value else "unknown"
     raise _DriverError(f"the NVIDIA driver fails (CUDA error {status}, {reason}); restart the machine, or reinstall it")
-
-
-class PrimaryContext:
-    """The device's primary context, which torch, CuPy and every library on the CUDA runtime share.
-
-    Retained from construction to `release`. It is current only within a `current` block, in the thread that entered it,
-    so that other CUDA code in the process finds its own context unchanged.
-    """
-
-    def __init__(self, cuda: Any, index: int) -> None:
-        """`cuda` is pycuda.driver."""
-        cuda.init()
-        self._cuda = cuda
-        self._context = cuda.Device(index).retain_primary_context()
-
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        self._context.push()
-        try:
-            yield
-        finally:
-            self._cuda.Context.pop()
-
-    def release(self) -> None:
-        self._context.detach()
-
-
-class Buffer:
-    """Memory of one tensor on host and device, allocated once for its largest shape.
-
-    The host memory is page-locked, which asynchronous copies need.
-    """
-
-    def __init__(self, cuda: Any, dtype: np.dtype[Any], largest: Shape) -> None:
-        """`cuda` is pycuda.driver."""
-        self._cuda = cuda
-        self._dtype = dtype
-        size = prod(largest) * dtype.itemsize
-        self._host: NDArray[np.uint8] | None = cuda.pagelocked_empty((size,), "uint8")
-        try:
-            self._device = cuda.mem_alloc(size)
-        except BaseException:
-            self._free_host()
-            raise
-
-    @property
-    def address(self) -> int:
-        """Of the device memory."""
-        return int(self._device)
-
-    def host(self, shape: Shape) -> NDArray[Any]:
-        """The host memory as a tensor of this shape."""
-        assert self._host is not None
-        return self._host[: prod(shape) * self._dtype.itemsize].view(self._dtype).reshape(shape)
-
-    def upload(self, shape: Shape, stream: Any) -> None:
-        """Enqueues the copy to the device."""
-        self._cuda.memcpy_htod_async(self._device, self.host(shape), stream)
-
-    def download(self, shape: Shape, stream: Any) -> None:
-        """Enqueues the copy to the host."""
-        self._cuda.memcpy_dtoh_async(self.host(shape), self._device, stream)
-
-    def free(self) -> None:
-        self._device.free()
-        self._free_host()
-
-    def _free_host(self) -> None:
-        assert self._host is not None
-        base: Any = self._host.base
-        self._host = None
-        base.free()
-
-
-class CudaGraph:
-    """An executable CUDA graph, captured from a stream; pycuda has none, so libcuda is called directly.
-
-    The context that it was captured in must be current for `launch` and `destroy`.
-    """
-
-    def __init__(self, driver: Any, graph: ctypes.c_void_p, executable: ctypes.c_void_p) -> None:
-        self._driver = driver
-        self._graph = graph
-        self._executable = executable
-
-    @staticmethod
-    def record(stream: int, enqueue: Callable[[], bool], driver: Any = None) -> CudaGraph | None:
-        """Captures the work that `enqueue` puts on the stream (by its handle). None if it cannot be captured: then
-        nothing has run and the stream is as before."""
-        driver = driver or load_driver()
-        handle = ctypes.c_void_p(stream)
-        if driver.cuStreamBeginCapture_v2(handle, _CAPTURE_THREAD_LOCAL) != 0:
-            return None
-        graph, executable = ctypes.c_void_p(), ctypes.c_void_p()
-        enqueued = False
-        try:
-            enqueued = enqueue()
-        finally:
-            ended = driver.cuStreamEndCapture(handle, ctypes.byref(graph)) == 0
-        if not ended or not graph:
-            return None
-        flags = ctypes.c_ulonglong(0)
-        if not enqueued or driver.cuGraphInstantiateWithFlags(ctypes.byref(executable), graph, flags) != 0:
-            driver.cuGraphDestroy(graph)
-            return None
-        return CudaGraph(driver, graph, executable)
-
-    def launch(self, stream: int) -> bool:
-        """Enqueues the recorded work. False if the driver refuses."""
-        return bool(self._driver.cuGraphLaunch(self._executable, ctypes.c_void_p(stream)) == 0)
-
-    def destroy(self) -> None:
-        self._driver.cuGraphExecDestroy(self._executable)
-        self._driver.cuGraphDestroy(self._graph)

@@ -20,6 +20,7 @@ _LIBRARY = "libnvidia-ml.so.1"
 _CLOCK_GRAPHICS, _CLOCK_MEM = 0, 2  # nvmlClockType_t
 _TEMPERATURE_GPU = 0  # nvmlTemperatureSensors_t
 _BUS_ID_LENGTH = 32  # NVML_DEVICE_PCI_BUS_ID_BUFFER_SIZE
+_VERSION_LENGTH = 80  # NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
 # nvmlClocksThrottleReasons, without those of an idle GPU (0x1) and of clocks that somebody set (0x2, 0x100)
 _REASONS = {
     0x4: "power limit",
@@ -96,6 +97,20 @@ def open_gpu(index: int = 0) -> Iterator[Gpu | None]:
         yield Gpu(library, handle) if found else None
     finally:
         library.nvmlShutdown()
+
+
+def driver_release() -> str | None:
+    """Release of the NVIDIA driver, for example 580.65.06; None where the library is missing."""
+    text = ctypes.create_string_buffer(_VERSION_LENGTH)
+    try:
+        library: Any = ctypes.CDLL(_LIBRARY)
+        if library.nvmlInit_v2() != 0:
+            return None
+        known = library.nvmlSystemGetDriverVersion(text, _VERSION_LENGTH) == 0
+        library.nvmlShutdown()
+    except (OSError, AttributeError):
+        return None
+    return text.value.decode(errors="replace") if known else None
 
 
 def _bus_id(index: int) -> bytes | None:

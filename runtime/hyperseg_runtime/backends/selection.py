@@ -45,7 +45,8 @@ def availability(name: BackendName) -> Availability:
 def choose(model: Path, wanted: str = AUTO, note: Note = warn) -> BackendName:
     """The backend for a model file. Raises ModelError or BackendUnavailableError with the remedy.
 
-    `note` receives a sentence where a faster backend is passed over, since the file was not exported for it.
+    `note` receives a sentence where a faster backend is passed over, since the file was not exported for it, and where
+    the file's metadata are wrong about that.
     """
     engine = is_engine(model)
     if wanted != AUTO:
@@ -66,11 +67,14 @@ def choose(model: Path, wanted: str = AUTO, note: Note = warn) -> BackendName:
         if not found.available:
             reasons.append(f"{name.value}: {found.detail}")
             continue
-        misfit = read_target(model).cuda_misfit if wanted == AUTO and name is BackendName.ONNXRUNTIME_CUDA else None
-        if misfit is None:
+        if wanted != AUTO or name is not BackendName.ONNXRUNTIME_CUDA:
             return name
-        reasons.append(misfit)
-        note(misfit)
+        fit = read_target(model)
+        if (said := fit.cuda_misfit or fit.contradiction) is not None:
+            note(said)
+        if fit.cuda_misfit is None:
+            return name
+        reasons.append(fit.cuda_misfit)
     raise BackendUnavailableError(f"{model} cannot run here: {'; '.join(reasons)}")
 
 

@@ -38,6 +38,11 @@ def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
     missing = [] if driver.problem is None else [driver.problem]
     if not flavours:
         missing.append(f"no TensorRT is installed: {Flavour.TENSORRT.extra}")
+    elif driver.gpus and not any(
+        flavour.supports(gpu.compute_capability) for flavour in flavours for gpu in driver.gpus
+    ):
+        gpu = driver.gpus[0]
+        missing.append(tensorrt_flavour.unsupported(flavours[0], gpu.name, gpu.compute_capability))
     if not is_installed("pycuda"):
         missing.append(f"pycuda is not installed: {(flavours or tuple(Flavour))[0].extra}")
     if not is_installed("cryptography"):
@@ -149,6 +154,8 @@ def _gpu_problem(engine: Path, facts: EngineFacts, machine: Machine) -> str | No
     if not 0 <= machine.device < len(gpus):
         return f"there is no GPU {machine.device} here, only 0 to {len(gpus) - 1}; choose one of these"
     gpu = gpus[machine.device]
+    if not facts.flavour.supports(gpu.compute_capability):
+        return f"{engine}: {tensorrt_flavour.unsupported(facts.flavour, gpu.name, gpu.compute_capability)}"
     if gpu.compute_capability not in facts.compute_capabilities:
         built = ", ".join(facts.compute_capabilities)
         here = f"{gpu.name} has {gpu.compute_capability}"

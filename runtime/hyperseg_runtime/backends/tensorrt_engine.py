@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from hyperseg_runtime.backends.protocol import check_signature
-from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
+from hyperseg_runtime.backends.rtx_context import RtxContext
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.metadata import Metadata
+
+Shape = tuple[int, ...]
 
 _OPEN = -1
 _ONNX_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
@@ -27,12 +30,13 @@ class EngineTensor:
     name: str
     is_input: bool
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    shape: Shape
     """-1 for dynamic dimensions."""
 
 
 class Engine:
-    """An engine in the current CUDA context. `close` it while that context is current."""
+    """An engine in the current CUDA context, and one execution context of it, which one thread at a time may use
+    (TensorRT's developer guide, "Thread safety"). `close` it while the CUDA context is current."""
 
     def __init__(
         self,
@@ -43,20 +47,62 @@ class Engine:
         *,
         allow_host_code: bool = False,
     ) -> None:
-        self._trt = trt = tensorrt.module
+        self._trt = tensorrt.module
         self._path = path
+        self._flavour = tensorrt.flavour
         self._messages: list[str] = []
-        self._logger = _make_logger(trt, self._messages)
-        self._runtime = self._made(trt.Runtime(self._logger), "runtime")
+        self._logger = _make_logger(self._trt, self._messages)
+        self._runtime: Any = None
+        self._plugins: Any = None
+        self._engine: Any = None
+        self._context: Any = None
+        self._rtx: RtxContext | None = None
+        try:
+            self._deserialize(plan, plugin_library, allow_host_code)
+        except BaseException:
+            self.close()  # else the runtime would live as long as the traceback, and beyond the CUDA context
+            raise
+
+    def _deserialize(self, plan: bytes, plugin_library: Path | None, allow_host_code: bool) -> None:
+        self._runtime = self._made(self._trt.Runtime(self._logger), "runtime")
         self._runtime.engine_host_code_allowed = allow_host_code
-        self._plugins = None
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
             if not _has_plugins(self._runtime.get_plugin_registry()):
                 raise self.failure(f"TensorRT did not load the plugin library {plugin_library}; pip install . again")
         self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "engine of the plan")
-        self.tensors = tuple(self._tensor(trt, index) for index in range(self._engine.num_io_tensors))
-        self.context = self._made(self._engine.create_execution_context(), "execution context")
+        self.tensors = tuple(self._tensor(self._trt, index) for index in range(self._engine.num_io_tensors))
+
+    def create_context(self, cached: bytes | None = None) -> bool:
+        """Makes the execution context. Raises ModelError.
+
+        cached: kernels for it, which `runtime_cache` returned before (TensorRT for RTX). Returns whether they were
+        accepted, True if there are none.
+        """
+        if self._flavour is not Flavour.RTX:
+            self._context = self._made(self._engine.create_execution_context(), "execution context")
+            return True
+        self._rtx = RtxContext(self._trt, self._engine, self._made, cached)
+        self._context = self._rtx.context
+        return self._rtx.accepted
+
+    @property
+    def memory_bytes(self) -> int:
+        """Device memory to be passed to `set_memory` before the first run; 0 where TensorRT allocates it itself."""
+        return 0 if self._rtx is None else int(self._engine.device_memory_size_v2)
+
+    def set_memory(self, address: int, size: int) -> None:
+        """Device memory of at least `memory_bytes`, for as long as the context lives."""
+        self._context.set_device_memory(address, size)
+
+    def capturable(self, stream: int) -> bool:
+        """Whether `enqueue` may be captured in a CUDA graph, once it has run with the present shapes: the shapes are
+        fixed, and TensorRT for RTX agrees."""
+        return self.static and (self._rtx is None or self._rtx.capturable(stream))
+
+    def runtime_cache(self) -> bytes | None:
+        """The kernels that TensorRT for RTX has compiled; None for TensorRT, which has none."""
+        return None if self._rtx is None else self._rtx.serialize()
 
     @property
     def static(self) -> bool:
@@ -75,29 +121,29 @@ class Engine:
         """Raises MetadataError if the engine's tensors are not those that its sidecar declares."""
         check_signature(metadata, _signature(self.inputs), _signature(self.outputs), str(self._path))
 
-    def shape_range(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Minimum and maximum shape of an input."""
-        least, _, most = self._engine.get_tensor_profile_shape(name, 0)
-        return tuple(least), tuple(most)
+    def profile(self, name: str) -> tuple[Shape, Shape, Shape]:
+        """Least, best and most shape of an input; of a static engine, three times the same."""
+        least, best, most = self._engine.get_tensor_profile_shape(name, 0)
+        return tuple(least), tuple(best), tuple(most)
 
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+    def set_input_shape(self, name: str, shape: Shape) -> None:
         """Raises ModelError if the engine does not accept the shape."""
-        if not self.context.set_input_shape(name, shape):
+        if not self._context.set_input_shape(name, shape):
             raise self.failure(f"it does not accept {name} of shape {list(shape)}")
 
-    def output_shape(self, name: str) -> tuple[int, ...]:
+    def output_shape(self, name: str) -> Shape:
         """The shape of an output for the current input shapes. Raises ModelError if they do not determine it."""
-        shape = tuple(self.context.get_tensor_shape(name))
+        shape = tuple(self._context.get_tensor_shape(name))
         if _OPEN in shape:
             raise self.failure(f"the shape of {name} is not known")
         return shape
 
     def set_address(self, name: str, address: int) -> None:
-        if not self.context.set_tensor_address(name, address):
+        if not self._context.set_tensor_address(name, address):
             raise self.failure(f"it does not accept an address for {name}")
 
     def enqueue(self, stream: int) -> bool:
-        return bool(self.context.execute_async_v3(stream))
+        return bool(self._context.execute_async_v3(stream))
 
     def layers(self) -> str:
         """The engine inspector's description of the layers, as JSON."""
@@ -109,9 +155,16 @@ class Engine:
         said = " ".join("; ".join(self._messages[-2:]).split())
         return ModelError(f"{self._path}: {what}{f' ({said:.400})' if said else ''}")
 
+    def close_context(self) -> None:
+        """Releases the context, which must not outlive the memory that it was given; `close` does it too."""
+        self._context = None
+        if self._rtx is not None:
+            self._rtx.close()
+
     def close(self) -> None:
-        """Releases TensorRT's objects: the context before the engine, the engine before the runtime."""
-        self.context = None
+        """Releases TensorRT's objects: the context before the engine, the engine before the runtime
+        (NvInferRuntime.h, IRuntime::deserializeCudaEngine)."""
+        self.close_context()
         self._engine = None
         self._plugins = None
         self._runtime = None

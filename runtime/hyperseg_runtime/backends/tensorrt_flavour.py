@@ -30,6 +30,19 @@ class Flavour(str, Enum):
         """How to install it."""
         return f'pip install "hyperseg[{self.value}]"'
 
+    def supports(self, compute_capability: str) -> bool:
+        """Whether it runs on GPUs of this compute capability ("8.6").
+
+        TensorRT for RTX: those of its support matrix (1.0 to 1.5), which leaves out data centres' 8.0, 9.0 and 10.0
+        although the enum ComputeCapability has SM80. For TensorRT, which builds on the GPU itself, its builder says so.
+        """
+        if self is Flavour.TENSORRT:
+            return True
+        return compute_capability in _RTX_BEFORE_BLACKWELL or compute_capability.startswith(_RTX_BLACKWELL)
+
+
+_RTX_BEFORE_BLACKWELL = ("7.5", "8.6", "8.9")
+_RTX_BLACKWELL = "12."
 
 _MODULES: dict[Flavour, Sequence[str]] = {
     Flavour.TENSORRT: ("tensorrt",),
@@ -61,6 +74,15 @@ def module_name(flavour: Flavour) -> str | None:
         if is_installed(name):
             return name
     return None
+
+
+def unsupported(flavour: Flavour, gpu: str, compute_capability: str) -> str:
+    """Says that a flavour does not run on a GPU, and what does."""
+    return (
+        f"{gpu} has compute capability {compute_capability}, which {flavour.label} does not support "
+        f"(7.5, 8.6, 8.9 and 12.x: GeForce and RTX GPUs); install the full {Flavour.TENSORRT.label} there "
+        f"({Flavour.TENSORRT.extra}) and build the engine with it (--flavour {Flavour.TENSORRT.value})"
+    )
 
 
 def installed() -> tuple[Flavour, ...]:

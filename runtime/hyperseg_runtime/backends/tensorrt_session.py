@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import threading
-from contextlib import ExitStack, suppress
+import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from hyperseg_runtime.backends.cuda import Buffer, CudaGraph, PrimaryContext
+from hyperseg_runtime.backends import cuda as nvidia
+from hyperseg_runtime.backends import nvml
+from hyperseg_runtime.backends.device_memory import Buffer, DeviceMemory
+from hyperseg_runtime.backends.primary_context import ContextScope, PrimaryContext
 from hyperseg_runtime.backends.protocol import (
     BackendName,
     BatchRange,
@@ -20,8 +25,10 @@ from hyperseg_runtime.backends.protocol import (
     check_images,
     refuse_to_pickle,
 )
-from hyperseg_runtime.backends.tensorrt_engine import Engine
-from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
+from hyperseg_runtime.backends.rtx_cache import CacheKey, RuntimeCacheFile
+from hyperseg_runtime.backends.stream import CudaGraph, Stopwatch, Stream
+from hyperseg_runtime.backends.tensorrt_engine import Engine, Shape
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.metadata import Metadata
 
@@ -43,48 +50,76 @@ class TensorRTSession:
         plugin_library: Path | None,
         options: SessionOptions,
         driver: Any = None,
+        keeps_cache: bool = True,
     ) -> None:
-        """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda for CUDA graphs."""
+        """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda.
+
+        keeps_cache: of an engine of TensorRT for RTX, keep the compiled kernels on the disk (see `rtx_cache`).
+        """
         self._path = path
         self._metadata = metadata
         self._gpu = gpu
         self._tensorrt = tensorrt
         self._cuda = cuda
-        self._driver = driver
+        self._driver = driver or nvidia.load_driver()
         self._lock = threading.Lock()
-        self._closed = False
         self._graph: CudaGraph | None = None
-        self._shape: tuple[int, ...] | None = None
-        self._resources = ExitStack()  # released in reverse, the primary context last
-        context = PrimaryContext(cuda, options.device)
-        self._resources.callback(context.release)
-        self._context = context
+        self._shape: Shape | None = None
+        self._ran = False
+        self._context = PrimaryContext(cuda, options.device, self._driver)
+        self._resources = ContextScope(cuda, self._context)
+        weakref.finalize(self, _close_forgotten, self._lock, self._resources)
         try:
-            with context.current():
+            self._cache = None
+            if keeps_cache and tensorrt.flavour is Flavour.RTX:
+                self._cache = RuntimeCacheFile(path, self._cache_key(plan))
+            with self._context.current():
                 self._open(plan, plugin_library, options.allow_host_code)
         except BaseException:
-            self._release()
+            self._resources.close()
             raise
 
     def _open(self, plan: bytes, plugin_library: Path | None, allow_host_code: bool) -> None:
+        own = self._resources.own
         self._engine = Engine(self._path, self._tensorrt, plan, plugin_library, allow_host_code=allow_host_code)
-        self._own(self._engine.close)
+        own(self._engine.close)
         self._engine.check(self.metadata)
-        self._stream = self._cuda.Stream()
-        self._events = self._cuda.Event(), self._cuda.Event()
+        if not self._engine.create_context(None if self._cache is None else self._cache.read()):
+            assert self._cache is not None
+            self._cache.reject()
+        if self._engine.memory_bytes > 0:
+            memory = DeviceMemory(self._cuda, self._engine.memory_bytes)
+            own(memory.free)
+            self._engine.set_memory(memory.address, memory.size)
+        self._stream = Stream(self._cuda)
+        own(self._stream.destroy)
+        self._stopwatch = Stopwatch(self._cuda)
+        own(self._stopwatch.destroy)
         self._buffers: dict[str, Buffer] = {}
-        smallest, largest = self._engine.shape_range(_INPUT)
+        smallest, _, largest = self._engine.profile(_INPUT)
         self._batch_range = smallest[0], largest[0]
         self._engine.set_input_shape(_INPUT, largest)
         for tensor in self._engine.tensors:
             shape = largest if tensor.is_input else self._engine.output_shape(tensor.name)
             buffer = Buffer(self._cuda, tensor.dtype, shape)
-            self._own(buffer.free)
+            own(buffer.free)
             self._buffers[tensor.name] = buffer
             self._engine.set_address(tensor.name, buffer.address)
+        own(self._engine.close_context)
+        own(self._stream.synchronize)  # first of all: memory in use must not be freed
         self._set_shape(largest)
         if self._engine.static:
             self._record()
+
+    def _cache_key(self, plan: bytes) -> CacheKey:
+        version = ctypes.c_int(0)
+        self._driver.cuDriverGetVersion(ctypes.byref(version))
+        return CacheKey(
+            plan_sha256=hashlib.sha256(plan).hexdigest(),
+            tensorrt=self._tensorrt.version,
+            gpu=self._gpu,
+            driver=f"{nvml.driver_release() or 'unknown'}, CUDA {version.value}",
+        )
 
     def __reduce__(self) -> NoReturn:
         raise refuse_to_pickle(self)
@@ -106,6 +141,11 @@ class TensorRTSession:
     def batch_range(self) -> BatchRange:
         return self._batch_range
 
+    @property
+    def input_shapes(self) -> tuple[Shape, Shape, Shape]:
+        """The least, best and most shape of `image` that the engine was built for."""
+        return self._engine.profile(_INPUT)
+
     def layers(self) -> str:
         """The engine inspector's list of layers, as JSON."""
         with self._lock, self._context.current():
@@ -119,54 +159,62 @@ class TensorRTSession:
 
     def close(self) -> None:
         with self._lock:
-            self._release()
+            try:
+                if self._ran and not self._resources.closed:
+                    with self._context.current():
+                        self._keep_cache()  # engines with a profile compile for more shapes as they come
+            finally:
+                self._resources.close()
 
     def _run(self, images: Images, timed: bool) -> tuple[Outputs, float]:
         # What a dynamic engine's profile leaves out has an error of its own (_set_shape).
         spec = self.metadata.input
         check_images(spec, images, (1, None) if spec.dynamic_batch else self._batch_range)
         with self._lock:
-            if self._closed:
+            if self._resources.closed:
                 raise ModelError(f"{self._path}: the session is closed; open the engine again")
             with self._context.current():
                 self._set_shape(images.shape)
                 try:
-                    return self._compute(images, timed)
+                    results = self._compute(images, timed)
+                    if not self._ran:
+                        self._ran = True
+                        self._keep_cache()
+                    return results
                 except self._cuda.Error as error:
                     failure = self._engine.failure(f"the GPU failed ({' '.join(str(error).split())})")
                 except ModelError as error:
                     failure = error
             # After a failed run nothing on the device can be trusted.
-            self._release()
+            self._resources.close()
             raise failure
 
     def _compute(self, images: Images, timed: bool) -> tuple[Outputs, float]:
-        start, stop = self._events
         np.copyto(self._buffers[_INPUT].host(images.shape), images)
         self._buffers[_INPUT].upload(images.shape, self._stream)
         if timed:
-            start.record(self._stream)
+            self._stopwatch.start(self._stream)
         self._enqueue()
         if timed:
-            stop.record(self._stream)
+            self._stopwatch.stop(self._stream)
         shapes = {tensor.name: self._engine.output_shape(tensor.name) for tensor in self._engine.outputs}
         for name, shape in shapes.items():
             self._buffers[name].download(shape, self._stream)
         self._stream.synchronize()
         results = {name: self._buffers[name].host(shape).copy() for name, shape in shapes.items()}
-        seconds = start.time_till(stop) / 1e3 if timed else 0.0
+        seconds = self._stopwatch.seconds if timed else 0.0
         return Outputs(labels=results.get("labels"), logits=results.get("logits")), seconds
 
     def _enqueue(self) -> None:
-        handle = self._stream.handle
-        done = self._engine.enqueue(handle) if self._graph is None else self._graph.launch(handle)
+        engine, graph, stream = self._engine, self._graph, self._stream
+        done = engine.enqueue(stream.handle) if graph is None else graph.launch(stream)
         if not done:
             raise self._engine.failure("TensorRT did not execute it")
 
-    def _set_shape(self, shape: tuple[int, ...]) -> None:
+    def _set_shape(self, shape: Shape) -> None:
         if shape == self._shape:
             return
-        least, most = self._engine.shape_range(_INPUT)
+        least, _, most = self._engine.profile(_INPUT)
         if any(not low <= size <= high for low, size, high in zip(least, shape, most, strict=True)):
             raise InputError(
                 f"the engine takes {_INPUT} from {list(least)} to {list(most)}, not {list(shape)}; "
@@ -177,24 +225,29 @@ class TensorRTSession:
         self._shape = shape
 
     def _record(self) -> None:
-        """Captures the engine's launches in a CUDA graph. TensorRT requires one ordinary run first."""
+        """Captures the engine's launches in a CUDA graph. TensorRT requires one ordinary run first, which brings its
+        state up to date with the shapes (TensorRT's developer guide, "CUDA graphs")."""
         self._enqueue()
         self._stream.synchronize()
-        handle = self._stream.handle
-        self._graph = CudaGraph.record(handle, lambda: self._engine.enqueue(handle), self._driver)
+        if not self._engine.capturable(self._stream.handle):
+            return
+        engine, stream = self._engine, self._stream
+        self._graph = CudaGraph.record(stream, lambda: engine.enqueue(stream.handle), self._driver)
         if self._graph is not None:
-            self._own(self._graph.destroy)
+            self._resources.own(self._graph.destroy)
 
-    def _own(self, release: Any) -> None:
-        """Registers `release` to be called by `close`, with the context current."""
+    def _keep_cache(self) -> None:
+        """Writes the kernels that TensorRT for RTX has compiled. Only a session that has computed something does."""
+        content = None if self._cache is None else self._engine.runtime_cache()
+        if self._cache is not None and content is not None:
+            self._cache.write(content)
 
-        def within_context() -> None:
-            with suppress(self._cuda.Error), self._context.current():
-                release()
 
-        self._resources.callback(within_context)
-
-    def _release(self) -> None:
-        self._closed = True
-        with suppress(self._cuda.Error):
-            self._resources.close()
+def _close_forgotten(lock: threading.Lock, resources: ContextScope) -> None:
+    """Frees the memory of a session that was never closed: when it is collected, or at the end of the process, where a
+    daemon thread may be in the middle of a run."""
+    if lock.acquire(blocking=False):
+        try:
+            resources.close()
+        finally:
+            lock.release()

@@ -6,8 +6,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import onnx
+from hyperseg_export.operators.schemas import register
+from onnx import TensorProto
 
 _UNSUPPORTED = ("Unique", "Det")
+# TensorRT 10.0 to 11.1, include/NvInferRuntimeBase.h, DataType::kUINT8: "kUINT8 conversions are only supported for
+# {kFLOAT, kHALF}" and "not supported for {kINT8, kINT32, kBOOL}". The library need not notice: TensorRT for RTX 1.7
+# built INT32 to UINT8.
+_TO_UINT8 = (TensorProto.FLOAT, TensorProto.FLOAT16)
+# include/NvInferRuntime.h, IPluginV3OneBuild::getOutputDataTypes: "DataType:kBOOL and DataType::kUINT8 are not
+# supported".
+_PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
 
 
 class Builder:
@@ -46,7 +55,10 @@ class Builder:
             if not monitor.step_complete("Building Engine", step):
                 return None
         monitor.phase_finish("Building Engine")
-        return make_plan(self._module.__version__, network.model, dict(config.profiles))
+        user_allocation = "REQUIRE_USER_ALLOCATION" in {flag.name for flag in config.flags}
+        return make_plan(
+            self._module.__version__, network.model, dict(config.profiles), user_allocation=user_allocation
+        )
 
 
 class Network:
@@ -77,6 +89,7 @@ class OnnxParser:
             self.num_errors = 1
             return False
         self._network.model = bytes(content)
+        assert_uint8_at_the_edges(onnx.load_model_from_string(content))
         kinds = {1: self._module.float32, 2: self._module.uint8, 6: self._module.int32}
         for value in onnx.load_model_from_string(content).graph.output:
             shape = tuple(dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim)
@@ -89,6 +102,28 @@ class OnnxParser:
     def get_error(self, index: int) -> Any:
         assert index < self.num_errors
         return SimpleNamespace(desc=lambda: "Assertion failed:\n broken node", node_name=lambda: "level0_node")
+
+
+def assert_uint8_at_the_edges(model: onnx.ModelProto) -> None:
+    """No node but a Cast reads or makes uint8, which it converts from or to a float type (`_TO_UINT8`).
+
+    uint8 tensors are inputs and outputs of the network (onnx-tensorrt 10.1, ModelImporter.cpp: "TensorRT does not
+    support UINT8 types for intermediate tensors!").
+    """
+    register()
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    edges = {value.name for value in (*graph.input, *graph.output)}
+    for node in graph.node:
+        uint8 = {name for name in (*node.input, *node.output) if types.get(name) == TensorProto.UINT8}
+        if not uint8:
+            continue
+        assert node.op_type not in _PLUGINS, f"plugin {node.name} has uint8 tensors"
+        assert node.op_type == "Cast", f"{node.op_type} {node.name} computes in uint8"
+        assert uint8 <= edges, f"Cast {node.name} makes uint8 inside the network"
+        others = {types.get(name) for name in (*node.input, *node.output)} - {TensorProto.UINT8}
+        assert others <= set(_TO_UINT8), f"Cast {node.name} converts uint8 from or to {others}"
 
 
 class Profile:
@@ -109,7 +144,28 @@ class Config:
         self.builder_optimization_level = 3
         self.profiling_verbosity = 0
         self.progress_monitor: Any = None
+        self.flags = {module.BuilderFlag.TF32}  # "Enabled by default" (NvInfer.h, BuilderFlag::kTF32)
+        self.capabilities: list[Any] = []
         self._cache: Any = None
+        module.config = self
+
+    def set_flag(self, flag: Any) -> None:
+        self.flags.add(flag)
+
+    def clear_flag(self, flag: Any) -> None:
+        self.flags.discard(flag)
+
+    @property
+    def num_compute_capabilities(self) -> int:
+        return len(self.capabilities)
+
+    @num_compute_capabilities.setter
+    def num_compute_capabilities(self, number: int) -> None:
+        self.capabilities = [None] * number
+
+    def set_compute_capability(self, capability: Any, index: int) -> bool:
+        self.capabilities[index] = capability
+        return True
 
     def set_memory_pool_limit(self, pool: int, size: int) -> None:
         self.limits[pool] = size

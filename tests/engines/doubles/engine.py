@@ -1,15 +1,35 @@
-"""Test doubles of ICudaEngine, IExecutionContext and EngineInspector."""
+"""Test doubles of ICudaEngine, IExecutionContext and EngineInspector.
+
+Rules, of NvInferRuntime.h (10.14.1, 11.1.0) where nothing else is said:
+- setTensorAddress: "The pointer must have at least 256-byte alignment"; all inputs and outputs need one before
+  enqueueV3.
+- getTensorShape: -1 until setInputShape has been called for every dynamic input.
+- enqueueV3: asynchronous; False where it was not enqueued. The first call after setInputShape updates internal state
+  and cannot be captured (developer guide, "CUDA graphs").
+- An execution context is for one thread at a time (developer guide, "Thread safety").
+- IRuntime must outlive ICudaEngine, and that its contexts; Python's bindings keep runtime and engine alive.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from hyperseg_runtime import libraries
 
+from .rtx import ALIGNMENT, RuntimeConfig, Strategy, lives_in_context
 
+SCRATCH = 1 << 12
+"""Bytes of device memory that a context of an engine needs."""
+
+
+@lru_cache(maxsize=16)
 def _session(model: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
@@ -18,10 +38,14 @@ def _session(model: bytes) -> ort.InferenceSession:
 
 
 class Engine:
-    def __init__(self, module: Any, header: dict[str, Any], model: bytes, logger: Any) -> None:
+    device_memory_size_v2 = SCRATCH
+
+    def __init__(self, module: Any, runtime: Any, header: dict[str, Any], model: bytes, logger: Any) -> None:
         from .tensorrt import KINDS
 
         self.module = module
+        self.runtime = runtime
+        self.header = header
         self.logger = logger
         self.session = _session(model)
         self._profile = header["profile"] or {}
@@ -30,6 +54,7 @@ class Engine:
         self.input_names = {item.name for item in inputs}
         self.num_io_tensors = len(self.tensors)
         self.kinds = {name: KINDS[item.type] for name, item in self.tensors.items()}
+        lives_in_context(self, module.device)
 
     def get_tensor_name(self, index: int) -> str:
         return list(self.tensors)[index]
@@ -49,11 +74,14 @@ class Engine:
         shape = self.get_tensor_shape(name)
         return [list(each) for each in self._profile.get(name, (shape, shape, shape))]
 
-    def create_execution_context(self) -> ExecutionContext | None:
+    def create_runtime_config(self) -> RuntimeConfig | None:
+        return None if "runtime config" in self.module.failures else RuntimeConfig(self)
+
+    def create_execution_context(self, how: Any = Strategy.STATIC) -> ExecutionContext | None:
         if "context" in self.module.failures:
             self.logger.log(self.module.ILogger.ERROR, "out of memory")
             return None
-        return ExecutionContext(self)
+        return ExecutionContext(self, how if isinstance(how, RuntimeConfig) else None, how)
 
     def create_engine_inspector(self) -> Any:
         return Inspector()
@@ -70,20 +98,39 @@ class Inspector:
 
 
 class ExecutionContext:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, config: RuntimeConfig | None, strategy: Any) -> None:
         self._engine = engine
+        self._config = config
+        self._user_managed = (strategy if config is None else config.strategy) is Strategy.USER_MANAGED
+        self._memory: tuple[int, int] | None = None
         self._addresses: dict[str, int] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._stale = True
+        """Whether enqueueV3 has internal state to update."""
+        self._busy = threading.Lock()
+        lives_in_context(self, engine.module.device)
+        if config is not None:
+            config.compile("engine")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise AssertionError("two threads use one execution context")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        if name not in self._engine.input_names:
-            return False
-        least, _, most = self._engine.get_tensor_profile_shape(name, 0)
-        if len(shape) != len(least) or any(not a <= b <= c for a, b, c in zip(least, shape, most, strict=True)):
-            self._error("IExecutionContext::setInputShape: Error Code 3: API Usage Error (out of the profile's range)")
-            return False
-        self._shapes[name] = tuple(shape)
-        return True
+        with self._alone():
+            if name not in self._engine.input_names:
+                return False
+            least, _, most = self._engine.get_tensor_profile_shape(name, 0)
+            if len(shape) != len(least) or any(not a <= b <= c for a, b, c in zip(least, shape, most, strict=True)):
+                return self._refuse("setInputShape: Error Code 3: API Usage Error (out of the profile's range)")
+            self._shapes[name] = tuple(shape)
+            self._stale = True
+            return True
 
     def get_tensor_shape(self, name: str) -> list[int]:
         if name in self._engine.input_names:
@@ -95,31 +142,67 @@ class ExecutionContext:
         return [size if isinstance(size, int) else known.get(size, -1) for size in declared]
 
     def set_tensor_address(self, name: str, address: int) -> bool:
-        if name not in self._engine.tensors or not isinstance(address, int) or address == 0:
+        if name not in self._engine.tensors or not isinstance(address, int) or address == 0 or address % ALIGNMENT:
             return False
         self._addresses[name] = address
         return True
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        """Of a context whose strategy is USER_MANAGED; at least `device_memory_size_v2` bytes."""
+        assert memory % ALIGNMENT == 0, "device memory is not aligned"
+        self._memory = memory, size
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        """Release notes of TensorRT for RTX 1.2: it takes memory of the application's, and an engine built for it."""
+        assert stream in self._engine.module.device.streams
+        return self._capturable
+
+    @property
+    def _capturable(self) -> bool:
+        return bool(self._engine.header["user_allocation"]) and self._has_memory
+
+    @property
+    def _has_memory(self) -> bool:
+        return self._user_managed and self._memory is not None and self._memory[1] >= SCRATCH
+
     def execute_async_v3(self, stream_handle: int) -> bool:
+        with self._alone():
+            return self._execute(stream_handle)
+
+    def _execute(self, stream_handle: int) -> bool:
         engine, device = self._engine, self._engine.module.device
-        if "execute" in engine.module.failures:
-            self._error("IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (an illegal memory access)")
-            return False
-        if not device.stack or stream_handle not in device.streams:
-            self._error("IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (invalid resource handle)")
-            return False
-        if set(self._addresses) != set(engine.tensors):
-            self._error("IExecutionContext::enqueueV3: Error Code 3: API Usage Error (an address is missing)")
-            return False
         shapes = {name: tuple(self.get_tensor_shape(name)) for name in engine.tensors}
-        if any(-1 in shape for shape in shapes.values()):
-            self._error("IExecutionContext::enqueueV3: Error Code 3: API Usage Error (an input shape is missing)")
-            return False
+        problem = self._problem(stream_handle, shapes)
+        if problem is not None:
+            return self._refuse(f"enqueueV3: Error Code {problem}")
+        self._stale = False
+        if self._config is not None:
+            self._config.compile(json.dumps(shapes))
         device.streams[stream_handle].put(lambda: self._compute(shapes))
         return True
 
+    def _problem(self, stream_handle: int, shapes: dict[str, tuple[int, ...]]) -> str | None:
+        engine, device = self._engine, self._engine.module.device
+        if "execute" in engine.module.failures:
+            return "1: Cuda Runtime (an illegal memory access)"
+        if not device.stack or stream_handle not in device.streams:
+            return "1: Cuda Runtime (invalid resource handle)"
+        captured = device.streams[stream_handle].capture is not None
+        if captured and self._config is not None and not self._capturable:
+            raise AssertionError("a stream is captured although isStreamCapturable says that it cannot be")
+        problems = {
+            "3: API Usage Error (an address is missing)": set(self._addresses) != set(engine.tensors),
+            "3: API Usage Error (no device memory, or too little)": self._user_managed and not self._has_memory,
+            "3: API Usage Error (an input shape is missing)": any(-1 in shape for shape in shapes.values()),
+            "1: Cuda Runtime (operation not permitted when stream is capturing)": captured and self._stale,
+        }
+        return next((text for text, applies in problems.items() if applies), None)
+
     def _compute(self, shapes: dict[str, tuple[int, ...]]) -> None:
         engine, device = self._engine, self._engine.module.device
+        if self._user_managed:
+            assert self._memory is not None
+            device.bytes_at(self._memory[0])[:] = 0
         feeds = {}
         for name in engine.input_names:
             dtype = np.dtype(engine.kinds[name][1])
@@ -130,5 +213,6 @@ class ExecutionContext:
             data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
             device.bytes_at(self._addresses[name])[: data.size] = data
 
-    def _error(self, text: str) -> None:
-        self._engine.logger.log(self._engine.module.ILogger.ERROR, text)
+    def _refuse(self, text: str) -> bool:
+        self._engine.logger.log(self._engine.module.ILogger.ERROR, f"IExecutionContext::{text}")
+        return False

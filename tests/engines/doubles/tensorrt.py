@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .cuda import Device
+from .device import Device
 from .engine import Engine
+from .rtx import Strategy, lives_in_context
 
 MAGIC = b"DOUBLE01"
 
@@ -76,18 +77,53 @@ class Flags11(IntEnum):
     PREFER_JIT_PYTHON_PLUGINS = 2
 
 
+class FlagsRtx(IntEnum):
+    """Of TensorRT for RTX 1.7."""
+
+    STRONGLY_TYPED = 0
+
+
 class BuilderFlag10(IntEnum):
+    """Of TensorRT 10 (NvInfer.h 10.14.1); TF32 is set by default in every release."""
+
     FP16 = 0
     INT8 = 1
     DEBUG = 2
     GPU_FALLBACK = 3
     REFIT = 4
+    TF32 = 6
 
 
 class BuilderFlag11(IntEnum):
-    DEBUG = 0
-    GPU_FALLBACK = 1
-    REFIT = 2
+    """Of TensorRT 11, without the flags of weak typing."""
+
+    DEBUG = 2
+    GPU_FALLBACK = 3
+    REFIT = 4
+    TF32 = 6
+
+
+class BuilderFlagRtx(IntEnum):
+    """Of TensorRT for RTX 1.7."""
+
+    DEBUG = 2
+    GPU_FALLBACK = 3
+    REFIT = 4
+    TF32 = 6
+    REQUIRE_USER_ALLOCATION = 28
+
+
+class ComputeCapability(IntEnum):
+    """Of TensorRT for RTX 1.7."""
+
+    NONE = 0
+    CURRENT = 1
+    SM75 = 75
+    SM80 = 80
+    SM86 = 86
+    SM89 = 89
+    SM120 = 120
+    SM121 = 121
 
 
 _PLUGINS = {
@@ -126,6 +162,7 @@ class Runtime:
         self._module = module
         self._logger = logger
         self._registry = Registry(module.loads_plugins)
+        lives_in_context(self, module.device)
 
     def get_plugin_registry(self) -> Registry:
         return self._registry
@@ -140,11 +177,20 @@ class Runtime:
         if problem is not None:
             self._logger.log(Severity.ERROR, problem)
             return None
-        return Engine(self._module, header, plan[-header["size"] :], self._logger)
+        return Engine(self._module, self, header, plan[-header["size"] :], self._logger)
 
 
-def make_plan(version: str, model: bytes, profile: dict[str, Any] | None = None) -> bytes:
-    header = {"version": version, "size": len(model), "sha256": hashlib.sha256(model).hexdigest(), "profile": profile}
+def make_plan(
+    version: str, model: bytes, profile: dict[str, Any] | None = None, *, user_allocation: bool = False
+) -> bytes:
+    """`user_allocation`: built with BuilderFlag.REQUIRE_USER_ALLOCATION."""
+    header = {
+        "version": version,
+        "size": len(model),
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "profile": profile,
+        "user_allocation": user_allocation,
+    }
     text = json.dumps(header).encode()
     return MAGIC + len(text).to_bytes(4, "little") + text + model
 
@@ -170,6 +216,7 @@ class FakeTensorRT:
     LayerInformationFormat = SimpleNamespace(ONELINE=0, JSON=1)
     ProfilingVerbosity = SimpleNamespace(LAYER_NAMES_ONLY=0, NONE=1, DETAILED=2)
     MemoryPoolType = SimpleNamespace(WORKSPACE=0)
+    ExecutionContextAllocationStrategy = Strategy
     float32, float16, uint8, int32, int64 = (
         DataType.FLOAT, DataType.HALF, DataType.UINT8, DataType.INT32, DataType.INT64,
     )  # fmt: skip
@@ -182,9 +229,15 @@ class FakeTensorRT:
         self.loads_plugins = loads_plugins
         self.failures: set[str] = set()
         self.deserialized: list[tuple[bytes, bool]] = []
-        modern = int(version.split(".", maxsplit=1)[0]) >= 11
-        self.NetworkDefinitionCreationFlag: Any = Flags11 if modern else Flags10
-        self.BuilderFlag: Any = BuilderFlag11 if modern else BuilderFlag10
+        self.compiled: list[str] = []
+        """Kernels that TensorRT for RTX compiled at run time."""
+        self.loaded_caches: list[bytes] = []
+        """What was given to IRuntimeCache.deserialize."""
+        major = int(version.split(".", maxsplit=1)[0])
+        self.NetworkDefinitionCreationFlag: Any = FlagsRtx if major < 10 else Flags10 if major < 11 else Flags11
+        self.BuilderFlag: Any = BuilderFlagRtx if major < 10 else BuilderFlag10 if major < 11 else BuilderFlag11
+        if major < 10:  # TensorRT for RTX
+            self.ComputeCapability = ComputeCapability
         self.Runtime = lambda logger: Runtime(self, logger)
         self.Builder = lambda logger: Builder(self, logger)
         self.OnnxParser = lambda network, logger: OnnxParser(self, network, logger)

@@ -1,0 +1,173 @@
+"""What sessions leave behind in the process: nothing, in whichever threads they are opened, used, closed or forgotten.
+
+The doubles keep pycuda's and the driver's rules (`doubles/cuda.py`, `doubles/device.py`); tests/gpu/test_contexts.py
+repeats this on a GPU.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import multiprocessing
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from queue import Queue
+
+import numpy as np
+import pytest
+from hyperseg_runtime import libraries
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
+from hyperseg_runtime.errors import ModelError
+
+from .doubles.device import FOREIGN, Error
+from .graphs import HEIGHT, WIDTH, miniature
+from .sessions import Machine, labels_of, random_images
+
+ROUNDS = 500
+"""In each of two threads."""
+LIMIT = 120.0
+"""Seconds for all of them to end."""
+
+MACHINES = {Flavour.TENSORRT: "10.16.1.11", Flavour.RTX: "1.7.1.116"}
+
+pytestmark = pytest.mark.skipif(
+    libraries.find(libraries.Library.ONNXRUNTIME) is None,
+    reason="libhyperseg_ort.so is not built, which the doubles compute with",
+)
+
+
+def test_a_thousand_sessions_in_two_threads_leave_nothing() -> None:
+    """Every second one is closed in the other thread; somebody else's context stays current in both."""
+    machine = Machine()
+    model = miniature()
+    plan = machine.plan(model)
+    handed: tuple[Queue[TensorRTSession], Queue[TensorRTSession]] = (Queue(), Queue())
+    wrong: list[object] = []
+
+    def work(mine: Queue[TensorRTSession], others: Queue[TensorRTSession]) -> None:
+        machine.device.stack.append(FOREIGN)
+        try:
+            for number in range(ROUNDS):
+                session = machine.open(model, plan)
+                if number % 2:
+                    session.close()
+                else:
+                    others.put(session)
+                    mine.get(timeout=LIMIT).close()
+                if machine.device.stack != [FOREIGN]:
+                    wrong.append(machine.device.stack)
+        except BaseException as error:
+            wrong.append(error)
+            raise
+        finally:
+            machine.device.stack.pop()
+
+    threads = [threading.Thread(target=work, args=pair) for pair in (handed, handed[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+    machine.assert_all_released()
+
+
+def test_no_thread_of_a_session_is_left() -> None:
+    before = set(threading.enumerate())
+    machine = Machine()
+    model = miniature()
+    machine.open(model, machine.plan(model)).close()
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("flavour", list(Flavour))
+def test_an_error_anywhere_in_opening_leaves_nothing(flavour: Flavour, tmp_path: Path) -> None:
+    model = miniature()
+    for number in itertools.count():
+        machine = Machine(MACHINES[flavour], flavour)
+        machine.device.stack.append(FOREIGN)
+        machine.device.fail_at = number
+        try:
+            session = machine.open(model, machine.plan(model), path=tmp_path / "m.engine")
+        except Error as error:
+            assert "out of memory" in str(error)
+            machine.assert_all_released(pushed=1)  # although the traceback is still there
+        else:
+            break
+    assert number > 5  # opening makes many calls, and each of them failed
+    session.close()
+    machine.assert_all_released(pushed=1)
+
+
+def test_a_failed_run_leaves_nothing_while_its_error_is_kept() -> None:
+    machine = Machine()
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    machine.device.fail_next = "cuMemcpyDtoHAsync failed: an illegal memory access was encountered"
+    with pytest.raises(ModelError) as caught:
+        session.run(random_images(HEIGHT, WIDTH))
+    machine.assert_all_released()
+    assert caught.value.__traceback__ is not None
+
+
+def test_a_context_that_another_library_set_over_pycudas_stays_current() -> None:
+    """pycuda.autoinit has pushed a context, then torch.cuda.set_device has replaced it on the driver's stack."""
+    machine = Machine()
+    model = miniature()
+    machine.cuda.init()
+    theirs = machine.cuda.Device(0).retain_primary_context()
+    theirs.push()
+    machine.device.stack[-1] = FOREIGN
+    session = machine.open(model, machine.plan(model))
+    assert machine.device.stack == [FOREIGN]
+    images = random_images(HEIGHT, WIDTH)
+    np.testing.assert_array_equal(session.run(images).labels, labels_of(model, images))
+    session.close()
+    assert machine.device.stack == [FOREIGN]
+    machine.cuda.Context.pop()
+    assert machine.device.retained == 1  # theirs
+    theirs.detach()
+
+
+def test_a_forgotten_session_gives_its_memory_back() -> None:
+    machine = Machine()
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    session.run(random_images(HEIGHT, WIDTH))
+    del session
+    gc.collect()
+    machine.assert_all_released()
+
+
+def test_a_process_that_closes_nothing_ends_quietly() -> None:
+    script = (
+        "from tests.engines.sessions import Machine; from tests.engines.graphs import miniature\n"
+        "import atexit\n"
+        "machine, model = Machine(), miniature()\n"
+        "atexit.register(machine.assert_all_released)\n"
+        "session = machine.open(model, machine.plan(model))\n"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-W", "error", "-c", script]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+def test_a_forked_process_may_close_what_it_inherited() -> None:
+    """A forked process has none of the parent's threads, so that waiting for one would never end."""
+    machine = Machine()
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    child = multiprocessing.get_context("fork").Process(target=session.close)
+    child.start()
+    child.join(LIMIT)
+    ended = child.exitcode
+    child.kill()
+    child.join()
+    assert ended == 0
+    session.close()
+    machine.assert_all_released()
