@@ -24,8 +24,12 @@ class Draft:
     For outputs that stay open between calls (a video, a log); use `replacing` where one block writes the whole file.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = Path(os.path.realpath(target))  # a link stays, and leads to the new file
+    def __init__(self, target: Path, *, through_link: bool = True) -> None:
+        """through_link: a link stays, and leads to the new file. False replaces the link itself: for files that no user
+        named, since whoever can write to the folder could lead them anywhere."""
+        self.target = Path(os.path.realpath(target if through_link else target.parent))
+        if not through_link:
+            self.target /= target.name
         self.path = self.target.with_name(f".hyperseg-{os.getpid()}-{os.urandom(4).hex()}.part")
 
     def publish(self, sync: bool = True, replace: bool = True) -> None:
@@ -92,14 +96,14 @@ def _runs(process: int) -> bool:
 
 
 @contextmanager
-def replacing(target: Path, force: bool, *, sync: bool = True) -> Iterator[Path]:
+def replacing(target: Path, force: bool, *, sync: bool = True, through_link: bool = True) -> Iterator[Path]:
     """Gives the path of a draft to write to; renames it to `target` if the block ends well, deletes it otherwise.
 
-    Raises OutputError where `check_target` does, and in place of any OSError within the block. sync: as in
-    `Draft.publish`.
+    Raises OutputError where `check_target` does, and in place of any OSError within the block. sync,
+    through_link: as in `Draft`.
     """
     check_target(target, force)
-    draft = Draft(target)
+    draft = Draft(target, through_link=through_link)
     try:
         yield draft.path
         draft.publish(sync, replace=force)
@@ -111,9 +115,11 @@ def replacing(target: Path, force: bool, *, sync: bool = True) -> Iterator[Path]
         draft.discard()
 
 
-def write_bytes(target: Path, content: bytes, *, sync: bool = True, replace: bool = True) -> None:
-    """Writes a complete file. Raises OutputError. sync, replace: as in `Draft.publish`."""
-    with replacing(target, force=replace, sync=sync) as draft:
+def write_bytes(
+    target: Path, content: bytes, *, sync: bool = True, replace: bool = True, through_link: bool = True
+) -> None:
+    """Writes a complete file. Raises OutputError. sync, replace, through_link: as in `Draft`."""
+    with replacing(target, force=replace, sync=sync, through_link=through_link) as draft:
         draft.write_bytes(content)
 
 

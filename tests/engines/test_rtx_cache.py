@@ -223,12 +223,12 @@ def test_the_home_folder_where_the_engines_folder_cannot_be_written(
 ) -> None:
     real = rtx_cache.write_bytes
 
-    def refuse(path: Path, content: bytes, *, sync: bool) -> None:
+    def refuse(path: Path, content: bytes, *, sync: bool, through_link: bool) -> None:
         from hyperseg_runtime.errors import OutputError
 
         if path.parent == engine.parent:
             raise OutputError(f"{path}: no permission to write in {path.parent}; choose another folder")
-        real(path, content, sync=sync)
+        real(path, content, sync=sync, through_link=through_link)
 
     monkeypatch.setattr(rtx_cache, "write_bytes", refuse)
     assert _start(_machine(), engine) != []
@@ -253,6 +253,38 @@ def test_a_file_of_somebody_elses_is_kept(engine: Path, notes: Callable[[], list
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_link_in_its_place_is_not_written_through(
+    engine: Path,
+    tmp_path: Path,
+    exists: bool,
+    late: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody named the file: whoever can write to the engines' folder could lead it to any name in the user's home."""
+    elsewhere = tmp_path / "trusted_keys"
+    if exists:
+        elsewhere.write_bytes(b"")
+    write = rtx_cache.write_bytes
+
+    def exchanged(path: Path, content: bytes, **options: bool) -> None:
+        if path == _cache(engine):
+            path.symlink_to(elsewhere)
+        write(path, content, **options)
+
+    if late:
+        monkeypatch.setattr(rtx_cache, "write_bytes", exchanged)
+    else:
+        _cache(engine).symlink_to(elsewhere)
+    assert _start(_machine(), engine) != []
+    assert (elsewhere.read_bytes() == b"") if exists else not elsewhere.exists()
+    if late:
+        assert not _cache(engine).is_symlink() and _cache(engine).stat().st_size > 0
+    else:
+        assert _start(_machine(), engine) == []  # kept in the home instead
+
+
 def test_a_pipe_in_its_place_is_not_waited_for(engine: Path) -> None:
     os.mkfifo(_cache(engine))
     thread = threading.Thread(target=lambda: _start(_machine(), engine), daemon=True)

@@ -161,7 +161,9 @@ class RuntimeCacheFile:
             raise OutputError(f"{path} cannot be written: {reason(error)}") from error
         if not _MAGIC.startswith(present):
             raise OutputError(f"{path} exists, is no runtime cache and was kept; move it to another name")
-        write_bytes(path, content, sync=False)
+        if path.is_symlink():
+            raise OutputError(f"{path} is a link, which no cache is written through; remove it")
+        write_bytes(path, content, sync=False, through_link=False)  # nor if it becomes one now
 
     def _note(self, text: str) -> None:
         _log.warning("%s", text)
