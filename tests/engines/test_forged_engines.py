@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hyperseg_runtime import Segmenter, libraries, sidecar, signing
@@ -210,3 +211,26 @@ def test_a_copy_of_a_segmenter_is_of_the_same_description(place: Place) -> None:
         for again in (lambda: pickle.dumps(segment), lambda: pickle.loads(pickled)):
             with pytest.raises(HyperSegError, match=r"open the model again"):
                 again()
+
+
+def test_results_of_another_description_are_not_mixed(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--resume, where the engine was built anew with other names of classes: the plan may be the same."""
+    photos = tmp_path / "in"
+    photos.mkdir()
+    assert cv2.imwrite(str(photos / "a.png"), np.zeros((32, 64, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+
+    def run_again(*options: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as ended:
+            common.execute(run, "hyperseg-run", ["in", "--model", str(place.engine), *options])
+        return ended.value.code, capsys.readouterr().err
+
+    assert run_again()[0] == run_again("--resume")[0] == 0
+    content = {key: value for key, value in place.content().items() if key != "signature"}
+    content["class_names"][0] = "another"
+    signed = signing.sign(signing.statement(Purpose.ENGINE, content))
+    place.write({**content, "signature": signed.to_dict()})
+    code, told = run_again("--resume")
+    assert code == 1 and "has results of other options (classes of the model: " in told

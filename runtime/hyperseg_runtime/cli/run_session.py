@@ -22,6 +22,7 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.interrupt import GracefulInterrupt
 from hyperseg_runtime.media import Kind
+from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.names import as_unicode, shown
 from hyperseg_runtime.output.class_selection import select_classes
 from hyperseg_runtime.output.coco import COCO_SUFFIX, CocoFile
@@ -162,6 +163,9 @@ class RunSession:
                 options.update({part.name: getattr(value, part.name) for part in fields(value)})
             elif option.name not in _NOT_RECORDED:
                 options["format" if option.name == "form" else option.name] = value
+        if is_engine(segmenter.path):  # whose classes and palette are in its description, not in the file
+            options["classes of the model"] = segmenter.metadata.class_names
+            options["palette of the model"] = segmenter.metadata.palette
         return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
 
     def _tell(self, summary: JobSummary, outputs: Sequence[Path]) -> None:
