@@ -184,7 +184,7 @@ def test_a_plan_that_tensorrt_does_not_take(damage: object, message: str) -> Non
 def test_a_plugin_library_that_does_not_load() -> None:
     machine = Machine(loads_plugins=False)
     model = miniature()
-    with pytest.raises(ModelError, match="plugin library"):
+    with pytest.raises(ModelError, match=r"did not load the plugin library libhyperseg_trt\.so; pip"):
         machine.open(model, machine.plan(model))
     machine.assert_all_released()
 

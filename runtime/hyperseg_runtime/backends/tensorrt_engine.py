@@ -13,6 +13,7 @@ from hyperseg_runtime.backends.protocol import check_signature
 from hyperseg_runtime.backends.rtx_context import RtxContext
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.libraries import Library
 from hyperseg_runtime.metadata import Metadata
 
 Shape = tuple[int, ...]
@@ -69,7 +70,8 @@ class Engine:
         if plugin_library is not None:
             self._plugins = self._runtime.get_plugin_registry().load_library(str(plugin_library))
             if not _has_plugins(self._runtime.get_plugin_registry()):
-                raise self.failure(f"TensorRT did not load the plugin library {plugin_library}; pip install . again")
+                name = Library.TENSORRT.value  # the path is that of a copy in memory (`sealed_library`)
+                raise self.failure(f"TensorRT did not load the plugin library {name}; pip install . again")
         self._engine = self._made(self._runtime.deserialize_cuda_engine(plan), "engine of the plan")
         self.tensors = tuple(self._tensor(self._trt, index) for index in range(self._engine.num_io_tensors))
 
