@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -94,6 +95,22 @@ def test_statements_of_two_kinds_never_meet() -> None:
     made = [statement(purpose, facts).partition(b"\0") for purpose in Purpose]
     assert len({purpose for purpose, _, _ in made}) == len(Purpose)
     assert len({rest for _, _, rest in made}) == 1
+
+
+VALUES = [
+    *("0", "0.0", "-0.0", "1", "1.0", "true", "null", '""', '"null"', "[]", "{}", "[[]]", '{"":0}', '{"a":{"b":1}}'),
+    *('{"a.b":1}', "9007199254740993", "9007199254740992", "9007199254740992.0", "0.1", "0.10000000000000002"),
+    *('"\\ud800"', '"\\udc00"', '"\\ud800\\udc00"', '"\u00e9"', '"e\u0301"', '"\\\\u00e9"', '"a\\u0000"', '"a"'),
+]
+"""JSON texts that each mean something else, some of which other parsers take for the same."""
+
+
+def test_statements_of_two_contents_never_meet() -> None:
+    made = {statement(Purpose.ENGINE, json.loads(f'{{"x":{value}}}')) for value in VALUES}
+    assert len(made) == len(VALUES)
+    equal = ['{"x":1e23}', '{"x":9.999999999999999e22}'], ['{"x":"/"}', '{"\\u0078":"\\/"}'], ['{"x":0}', '{"x":-0}']
+    for texts in equal:
+        assert len({statement(Purpose.ENGINE, json.loads(text)) for text in texts}) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no owners and modes")
