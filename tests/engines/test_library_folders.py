@@ -9,11 +9,13 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
-from hyperseg_export.engine import build_engine, process
+from hyperseg_export.engine import build_engine, process, require_graph_tools
+from hyperseg_export.errors import EngineError
 from hyperseg_runtime import libraries, sealed_library, sidecar
 from hyperseg_runtime.backends import tensorrt_flavour
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import LibraryMissingError
+from hyperseg_runtime.extras import EXTRAS
 from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, Library
 from hyperseg_runtime.sealed_library import seal
 
@@ -75,6 +77,16 @@ def test_a_folder_named_like_tensorrts_package_is_no_package(folder: Path, monke
     links = folder / "links"
     links.mkdir()
     assert process.link_rtx_libraries(links) == [] and list(links.iterdir()) == []
+
+
+def test_folders_named_like_the_builds_packages_are_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in EXTRAS["engine"]:
+        (folder / name).mkdir()
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [str(folder)])
+    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if "PathFinder" in str(finder)])
+    with pytest.raises(EngineError, match=f"needs {', '.join(EXTRAS['engine'])}, missing here; pip install"):
+        require_graph_tools()
 
 
 @pytest.mark.parametrize(

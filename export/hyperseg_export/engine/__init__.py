@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from hyperseg_runtime.extras import missing_of
 
 from hyperseg_export.errors import EngineError
 
@@ -18,12 +19,9 @@ _HOMES = {"build_engine": "build", "EngineOptions": "options", "EngineReport": "
 __all__ = ["EngineOptions", "EngineReport", "Profile", "build_engine", "require_graph_tools"]
 
 
-_PACKAGES = ("onnx", "onnx_ir", "onnxscript", "onnx_graphsurgeon", "cryptography")
-
-
 def require_graph_tools() -> None:
     """Raises EngineError where a package is missing that the modules of this one import."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    missing = missing_of("engine")
     if missing:
         raise EngineError(
             f"building engines needs {', '.join(missing)}, missing here; "
