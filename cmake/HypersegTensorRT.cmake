@@ -2,12 +2,24 @@
 # and calls no functions of TensorRT's libraries, so one build works with TensorRT 10, 11 and RTX.
 # Taken from TensorRT_ROOT, NVIDIA's CMake packages, the headers folder, the system, or NVIDIA's public repository, in
 # this order.
-set(HYPERSEG_TENSORRT_RELEASE 11.1 CACHE STRING "Tag (without v) of NVIDIA/TensorRT whose headers are fetched where none are found")
+# Empty: the default, which is not cached, so that build folders follow when it changes.
+set(HYPERSEG_TENSORRT_TAG "" CACHE STRING "Tag (without v) of NVIDIA/TensorRT whose headers are fetched where none are found; default: 11.1")
 set(HYPERSEG_TENSORRT_SHA256 "" CACHE FILEPATH "sha256sum's list of these headers, for releases without one in cmake/tensorrt_headers")
 set(HYPERSEG_TENSORRT_URL "" CACHE STRING "A copy of the release's include folder to fetch them from, instead of GitHub")
 option(HYPERSEG_TENSORRT_TEST_INTERFACE
-  "Where no headers are found, compile the plugins against the tests' declarations of TensorRT's plugin interface" OFF)
+  "Where no headers are found, compile against the tests' declarations of TensorRT's interface; for scripts/setup.sh" OFF)
+set(HYPERSEG_TENSORRT_INTERFACE "${CMAKE_CURRENT_LIST_DIR}/../trt_plugins/tests/tensorrt_interface")
+get_filename_component(HYPERSEG_TENSORRT_INTERFACE "${HYPERSEG_TENSORRT_INTERFACE}" ABSOLUTE)
+set(HYPERSEG_TENSORRT_INTERFACE_DETAIL "not NVIDIA's but the tests' declarations, ${HYPERSEG_TENSORRT_INTERFACE}")
 set(HYPERSEG_HAS_TENSORRT FALSE)
+if(SKBUILD AND HYPERSEG_TENSORRT_TEST_INTERFACE)
+  message(FATAL_ERROR "HYPERSEG_TENSORRT_TEST_INTERFACE=ON: a package is built with NVIDIA's headers only; leave the "
+    "option out, which is for scripts/setup.sh")
+endif()
+set(tag "${HYPERSEG_TENSORRT_TAG}")
+if(NOT tag)
+  set(tag 11.1)
+endif()
 
 if(HYPERSEG_TENSORRT_INCLUDE AND NOT EXISTS "${HYPERSEG_TENSORRT_INCLUDE}/NvInferRuntime.h")
   unset(HYPERSEG_TENSORRT_INCLUDE CACHE) # removed since the last configuration
@@ -39,15 +51,15 @@ foreach(product Enterprise RTX)
 endforeach()
 
 find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h
-  PATHS "${HYPERSEG_HEADERS}/tensorrt-${HYPERSEG_TENSORRT_RELEASE}" PATH_SUFFIXES include NO_DEFAULT_PATH)
+  PATHS "${HYPERSEG_HEADERS}/tensorrt-${tag}" PATH_SUFFIXES include NO_DEFAULT_PATH)
 find_path(HYPERSEG_TENSORRT_INCLUDE NvInferRuntime.h)
 
 if(NOT HYPERSEG_TENSORRT_INCLUDE AND HYPERSEG_DOWNLOAD AND NOT HYPERSEG_CUDA STREQUAL "OFF")
   find_program(HYPERSEG_NVCC nvcc HINTS "$ENV{CUDA_HOME}/bin" /usr/local/cuda/bin)
   if(HYPERSEG_NVCC OR DEFINED ENV{CUDACXX}) # without a compiler for the kernels the headers would be of no use
     include(HypersegTensorRTHeaders)
-    hyperseg_tensorrt_headers("${HYPERSEG_TENSORRT_RELEASE}" "${HYPERSEG_TENSORRT_SHA256}" "${HYPERSEG_TENSORRT_URL}"
-      "${CMAKE_BINARY_DIR}/download/tensorrt-${HYPERSEG_TENSORRT_RELEASE}/include" include)
+    hyperseg_tensorrt_headers("${tag}" "${HYPERSEG_TENSORRT_SHA256}" "${HYPERSEG_TENSORRT_URL}"
+      "${CMAKE_BINARY_DIR}/download/tensorrt-${tag}/include" include)
     if(include)
       set(HYPERSEG_TENSORRT_INCLUDE "${include}" CACHE PATH "" FORCE)
     endif()
@@ -55,7 +67,7 @@ if(NOT HYPERSEG_TENSORRT_INCLUDE AND HYPERSEG_DOWNLOAD AND NOT HYPERSEG_CUDA STR
 endif()
 
 if(NOT HYPERSEG_TENSORRT_INCLUDE AND HYPERSEG_TENSORRT_TEST_INTERFACE)
-  set(HYPERSEG_TENSORRT_INCLUDE "${CMAKE_SOURCE_DIR}/trt_plugins/tests/tensorrt_interface")
+  set(HYPERSEG_TENSORRT_INCLUDE "${HYPERSEG_TENSORRT_INTERFACE}")
 endif()
 
 add_library(hyperseg_tensorrt_headers INTERFACE)
@@ -64,7 +76,11 @@ if(HYPERSEG_TENSORRT_INCLUDE)
   if(interface)
     set(HYPERSEG_HAS_TENSORRT TRUE)
     target_include_directories(hyperseg_tensorrt_headers SYSTEM INTERFACE "${HYPERSEG_TENSORRT_INCLUDE}")
-    hyperseg_part("TensorRT headers" TRUE "${HYPERSEG_TENSORRT_INCLUDE}")
+    set(detail "${HYPERSEG_TENSORRT_INCLUDE}")
+    if(HYPERSEG_TENSORRT_INCLUDE STREQUAL HYPERSEG_TENSORRT_INTERFACE)
+      set(detail "${HYPERSEG_TENSORRT_INTERFACE_DETAIL}")
+    endif()
+    hyperseg_part("TensorRT headers" TRUE "${detail}")
   else()
     hyperseg_part("TensorRT headers" FALSE
       "${HYPERSEG_TENSORRT_INCLUDE} is older than TensorRT 10, no libhyperseg_trt.so: set TensorRT_ROOT to newer headers")

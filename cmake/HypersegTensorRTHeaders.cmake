@@ -14,7 +14,7 @@ function(hyperseg_tensorrt_headers release list url folder out)
       file(GLOB known RELATIVE "${HYPERSEG_TENSORRT_LISTS}" "${HYPERSEG_TENSORRT_LISTS}/*.sha256")
       list(TRANSFORM known REPLACE "\\.sha256$" "")
       list(JOIN known ", " known)
-      message(FATAL_ERROR "HYPERSEG_TENSORRT_RELEASE=${release}: no SHA-256 is known for the headers of this release. "
+      message(FATAL_ERROR "HYPERSEG_TENSORRT_TAG=${release}: no SHA-256 is known for the headers of this release. "
         "Use one of ${known}: the plugin library built with any of them works with all. Or set TensorRT_ROOT to headers "
         "of yours, or HYPERSEG_TENSORRT_SHA256 to a file with the output of 'sha256sum NvInfer*.h' in a copy of include/ "
         "that you trust.")

@@ -76,7 +76,7 @@ if $want_tensorrt; then
     else
       rm -rf "$folder"
       sed -n '/^-- Fetching .* failed: /s/^-- //p' "$headers/tensorrt.log" >&2
-      echo "TensorRT $release headers: not fetched; the tests take their own declarations of the plugin interface"
+      echo "TensorRT $release headers: not fetched; the tests take their own declarations of it"
     fi
   done
 fi

@@ -37,7 +37,7 @@ build_native() {
     -DHYPERSEG_TENSORRT_TEST_INTERFACE=ON -DCMAKE_CXX_COMPILER_LAUNCHER="$venv/bin/python;$root/tools/compile_once.py" \
     ${CI:+-DHYPERSEG_WERROR=ON} > "$root/build/dev.log" 2>&1 \
     || { tail -n 25 "$root/build/dev.log" >&2; die "CMake failed; the whole log is build/dev.log"; }
-  sed -n '/Dependencies of the native operators/,/ CUDA:/p' "$root/build/dev.log"
+  sed -n '/Dependencies of the native operators/,/^-- Configuring done/p' "$root/build/dev.log"
   cmake --build "$root/build/dev"
   cmake --install "$root/build/dev" --prefix "$root/runtime" > /dev/null
 }

@@ -164,9 +164,15 @@ def _library(library: Library) -> Finding:
     error = libraries.load_error(library)
     if error is not None:
         return Finding(library.value, Verdict.BROKEN, f"{path}: {error}")
-    isa = libraries.cpu_isa() if library is Library.ONNXRUNTIME else None
-    label = "" if isa is None else f" (CPU operators: {libraries.isa_label(isa)})"
-    return Finding(library.value, Verdict.OK, f"{path}{label}")
+    return Finding(library.value, Verdict.OK, f"{path}{_label(library)}")
+
+
+def _label(library: Library) -> str:
+    if library is Library.ONNXRUNTIME and (isa := libraries.cpu_isa()) is not None:
+        return f" (CPU operators: {libraries.isa_label(isa)})"
+    if library is Library.TENSORRT and (headers := libraries.compiled_with(library, "TensorRT headers")) is not None:
+        return f" (TensorRT headers: {headers})"
+    return ""
 
 
 def _backend(name: BackendName) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from enum import Enum
 from pathlib import Path
@@ -68,6 +69,21 @@ def require(library: Library) -> Path:
             f"or set {ENVIRONMENT_VARIABLE} to its folder"
         )
     return path
+
+
+def compiled_with(library: Library, dependency: str) -> str | None:
+    """Where the build found a dependency of the library, e.g. "TensorRT headers"; None if unknown.
+
+    It is in native.json, the table that CMake prints and installs beside the libraries.
+    """
+    path = find(library)
+    if path is None:
+        return None
+    try:
+        table = json.loads(path.with_name("native.json").read_text(encoding="utf-8"))
+        return str(table[dependency]["detail"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def cpu_isa() -> str | None:

@@ -19,6 +19,11 @@ EXAMPLES = ROOT / "examples" / "cpp"
 SECONDS = 300
 SEARCH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 MODEL = PACKAGED_MODELS / "camvid-lite.onnx"
+HEADERS = {
+    "our declarations": ROOT / "trt_plugins" / "tests" / "tensorrt_interface",
+    **{path.parent.name: path for path in sorted((ROOT / "build" / "headers").glob("tensorrt-*/include"))},
+}
+"""Of TensorRT: NVIDIA's where scripts/fetch_headers.sh fetched them."""
 TENSORRT = """
 #include <NvInferRuntime.h>
 // createInferRuntime returns nullptr where TensorRT cannot start.
@@ -130,14 +135,14 @@ def test_the_library_of_operators_is_needed(segment_onnx: Path, tmp_path: Path) 
     assert done.returncode == 1 and "hyperseg" in done.stderr
 
 
-@pytest.fixture(scope="module")
-def segment_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=HEADERS.values(), ids=HEADERS.keys())
+def segment_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Linked with a double of libnvinfer that starts no runtime."""
-    headers = next((path for path in (ROOT / "build/headers/tensorrt/include",) if path.is_dir()), None)
-    cuda = Path("/usr/local/cuda")
-    if headers is None or not (cuda / "lib64/libcudart.so").exists():
-        pytest.skip("segment_engine needs TensorRT's headers (scripts/fetch_headers.sh --tensorrt) and CUDA's toolkit")
+    headers, cuda = request.param, Path("/usr/local/cuda")
+    if not (cuda / "lib64/libcudart.so").exists():
+        pytest.skip("segment_engine needs CUDA's toolkit")
     root = tmp_path_factory.mktemp("tensorrt")
+    (root / "include").symlink_to(headers)
     (root / "lib").mkdir()
     (root / "double.cpp").write_text(TENSORRT)
     double = run(

@@ -123,7 +123,7 @@ def test_a_release_of_ones_own_with_its_hashes(release: Path, tmp_path: Path) ->
 
 def test_a_release_without_hashes_is_refused(tmp_path: Path) -> None:
     code, said = _headers(tmp_path, "99.9", "")
-    assert code != 0 and "HYPERSEG_TENSORRT_RELEASE=99.9: no SHA-256 is known for the headers of this release" in said
+    assert code != 0 and "HYPERSEG_TENSORRT_TAG=99.9: no SHA-256 is known for the headers of this release" in said
     for path in LISTS.glob("*.sha256"):
         assert path.stem in said
     code, said = _headers(tmp_path, "99.9", tmp_path / "nowhere")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from cmake_projects import configure, parts, unwrapped
+from cmake_projects import ROOT, configure, parts, program, unwrapped
 
 pytestmark = pytest.mark.slow
 NEW = "class IPluginV3OneBuild : public IPluginCapability\n"
@@ -68,7 +69,44 @@ def test_declarations_of_the_tests_are_the_last_choice_and_only_on_request(tmp_p
     isolated = [f"-DCMAKE_FIND_ROOT_PATH={tmp_path}", "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY"]
     assert "not found, no libhyperseg_trt.so" in _configured(tmp_path, *isolated)
     asked = _configured(tmp_path, *isolated, "-DHYPERSEG_TENSORRT_TEST_INTERFACE=ON")
+    assert asked.startswith("not NVIDIA's but the tests' declarations, ")
     assert asked.endswith("trt_plugins/tests/tensorrt_interface")
     include = _headers(tmp_path / "mine" / "include")
     root = f"-DTensorRT_ROOT={tmp_path}/mine"
     assert Path(_configured(tmp_path, "-DHYPERSEG_TENSORRT_TEST_INTERFACE=ON", root)) == include
+
+
+def test_a_package_is_never_built_with_the_declarations_of_the_tests(tmp_path: Path) -> None:
+    """SKBUILD is set by scikit-build-core: pip install, pip wheel."""
+    asked = "-DHYPERSEG_TENSORRT_TEST_INTERFACE=ON"
+    done = configure(tmp_path / "build", "-DHYPERSEG_CUDA=OFF", asked, "-DSKBUILD=2")
+    assert done.returncode != 0
+    assert f"{asked[2:]}: a package is built with NVIDIA's headers only; leave the option out" in unwrapped(done.stderr)
+
+
+_HEADERS_ONLY = """
+cmake_minimum_required(VERSION 3.22)
+project(headers LANGUAGES NONE)
+list(APPEND CMAKE_MODULE_PATH "{root}/cmake")
+include(HypersegParts)
+include(HypersegTensorRT)
+hyperseg_print_parts()
+"""
+
+
+def test_a_build_folder_of_an_earlier_version_of_the_project(tmp_path: Path) -> None:
+    """It cached HYPERSEG_TENSORRT_RELEASE=10.14, the default then, for which no SHA-256 is known now."""
+    (tmp_path / "CMakeLists.txt").write_text(_HEADERS_ONLY.format(root=ROOT), encoding="utf-8")
+    build = tmp_path / "build"
+    command = [
+        str(program("cmake")), "-S", str(tmp_path), "-B", str(build), "-G", "Ninja",
+        f"-DCMAKE_MAKE_PROGRAM={program('ninja')}", f"-DCMAKE_FIND_ROOT_PATH={tmp_path}",
+        "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY", "-DHYPERSEG_TENSORRT_RELEASE:STRING=10.14", "-DHYPERSEG_CUDA=AUTO",
+        "-DHYPERSEG_NVCC=/bin/true", "-DHYPERSEG_DOWNLOAD=ON", f"-DHYPERSEG_TENSORRT_URL={tmp_path.as_uri()}/nowhere",
+    ]  # fmt: skip
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        assert f"Fetching {tmp_path.as_uri()}/nowhere/NvInferImpl.h failed" in done.stdout
+        assert "not found, no libhyperseg_trt.so" in parts(build)["TensorRT headers"]["detail"]
+        command = [part for part in command if not part.startswith("-DHYPERSEG_TENSORRT_RELEASE")]  # cached

@@ -170,6 +170,29 @@ def test_a_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.Monkey
     assert str(tmp_path) in finding.detail
 
 
+@pytest.mark.parametrize(
+    ("table", "label"),
+    [
+        ('{"TensorRT headers": {"found": "yes", "detail": "/opt/tensorrt"}}', " (TensorRT headers: /opt/tensorrt)"),
+        ('{"TensorRT headers": 1}', ""),
+        ("no JSON", ""),
+        (None, ""),
+    ],
+)
+def test_the_headers_that_the_plugins_were_compiled_with(
+    table: str | None, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CMake's table is beside the library."""
+    path = tmp_path / Library.TENSORRT.value
+    path.write_bytes(b"")
+    if table is not None:
+        (tmp_path / "native.json").write_text(table, encoding="utf-8")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(libraries, "load_error", {}.get)
+    finding = next(one for one in examine().libraries if one.subject == Library.TENSORRT.value)
+    assert (finding.verdict, finding.detail) == (Verdict.OK, f"{path}{label}")
+
+
 def test_a_library_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperseg_runtime.libraries.search_path", lambda: (tmp_path,))
     with pytest.raises(LibraryMissingError, match=ENVIRONMENT_VARIABLE):

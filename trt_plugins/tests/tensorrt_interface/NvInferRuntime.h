@@ -1,8 +1,8 @@
 #pragma once
 
-// A test double of NVIDIA's NvInferRuntime.h: what the plugin library and its tests use of TensorRT's plugin interface,
-// for machines that cannot reach NVIDIA's headers. Where these are found, builds and tests take them instead; a user's
-// build never sees this file.
+// A test double of NVIDIA's NvInferRuntime.h: what the plugin library, the library for other hosts, the C++ example and
+// their tests use of TensorRT, for machines that cannot reach NVIDIA's headers. Where these are found, builds and tests
+// take them instead; a user's build never sees this file.
 //
 // It keeps the binary interface of the plugin classes of TensorRT 10.0 to 11.1 (include/ of NVIDIA/TensorRT): values of
 // the enumerations, members of the structs, and order of the virtual functions. The comment of each declaration names
@@ -13,6 +13,8 @@
 
 #include <cstddef>
 #include <cstdint>
+
+#include "NvInferVersion.h"
 
 namespace nvinfer1 {
 
@@ -266,3 +268,6 @@ class ILoggerFinder : public IVersionedInterface {
 }  // namespace v_1_0
 
 }  // namespace nvinfer1
+
+#include "plugin_registry.h"
+#include "runtime.h"

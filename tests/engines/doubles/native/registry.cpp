@@ -1,7 +1,7 @@
-// Double of libnvinfer's plugin registry, compiled from NVIDIA's headers: a host in which only the registry works.
-// Rules kept, from NvInferRuntimeCommon.h of TensorRT 10.14, IPluginRegistry::loadLibrary: it calls setLoggerFinder, if
-// the library has it, then getCreators, and registers each creator in its own namespace; it returns nullptr if the
-// library is loaded already or has no getCreators.
+// Double of libnvinfer's plugin registry: a host in which only the registry works.
+// Rules kept, from NvInferRuntimeCommon.h of TensorRT 10.16 and 11.1, IPluginRegistry::loadLibrary: it calls
+// setLoggerFinder, if the library has it, then getCreators, and registers each creator in its own namespace; it returns
+// nullptr if the library is loaded already or has no getCreators.
 #include <NvInferRuntime.h>
 #include <dlfcn.h>
 
@@ -47,7 +47,8 @@ class Registry final : public nvinfer1::IPluginRegistry {
     *count = static_cast<std::int32_t>(creators_.size());
     return creators_.data();
   }
-  IPluginCreatorInterface* const* getAllCreatorsRecursive(std::int32_t* const count) noexcept override {
+  // Without `override`, since releases before 10.10 do not have it.
+  virtual IPluginCreatorInterface* const* getAllCreatorsRecursive(std::int32_t* const count) noexcept {
     return getAllCreators(count);
   }
 
