@@ -133,10 +133,20 @@ def test_standard_operators_on_the_cpu_are_noted(
 
 
 def test_providers_of_the_callers_own_are_not_judged(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda_session.install(monkeypatch, without_kernel={"UpsampleArgmax"})
+    """Nor are their sessions profiled in releases that do not list the placement: every run would be recorded."""
+    cuda_session.install(monkeypatch, without_kernel={"UpsampleArgmax"}, lists_placement=False)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda_session.CUDA, cuda_session.CPU])
+    profiling: list[bool] = []
+    create = onnxruntime.InferenceSession
+
+    def record(path: str, settings: onnxruntime.SessionOptions, **named: Any) -> Any:
+        profiling.append(settings.enable_profiling)
+        return create(path, settings, **named)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     options = SessionOptions(providers=(cuda_session.CUDA, cuda_session.CPU))
     backend.open_session(file, BackendName.ONNXRUNTIME_CUDA, options).close()
+    assert profiling == [False]
 
 
 def test_a_segmenter_warns(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
