@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hyperseg_runtime import signing
+from hyperseg_runtime.backends.protocol import Note
 from hyperseg_runtime.errors import HyperSegError, ModelError, OutputError
 from hyperseg_runtime.json_fields import Fields
 from hyperseg_runtime.output_files import reason, write_bytes
@@ -34,8 +34,6 @@ LIMIT = 256 << 20
 _MAGIC = b"hyperseg runtime cache 1\n"
 _HEADER_LIMIT = 1 << 14
 _AGAIN = "its kernels are compiled again"
-
-_log = logging.getLogger("hyperseg_runtime")
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,11 @@ class CacheKey:
 class RuntimeCacheFile:
     """The cache file of one engine. Never raises for the file's sake: without a cache an engine starts more slowly."""
 
-    def __init__(self, engine: Path, key: CacheKey) -> None:
+    def __init__(self, engine: Path, key: CacheKey, note: Note) -> None:
+        """`note` receives a sentence where the file is not used or not written."""
         self._engine = engine
         self._key = key
+        self._note = note
         self._kept: bytes | None = None
         """What is on the disk; None if unknown."""
 
@@ -162,9 +162,6 @@ class RuntimeCacheFile:
         if not _MAGIC.startswith(present):
             raise OutputError(f"{path} exists, is no runtime cache and was kept; move it to another name")
         write_bytes(path, content, sync=False)
-
-    def _note(self, text: str) -> None:
-        _log.warning("%s", text)
 
 
 _WORDS = {

@@ -91,11 +91,7 @@ def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None
         raise ModelError(wrong)
     options = options or SessionOptions()
     name = choose(model, wanted, note)
-    if name is BackendName.ONNXRUNTIME_CUDA:
-        from hyperseg_runtime.backends import onnxruntime
-
-        return onnxruntime.open_session(model, name, options, note)
-    return backend(name).open_session(model, name, options)
+    return backend(name).open_session(model, name, options, note)
 
 
 def _named(wanted: str) -> BackendName:

@@ -19,8 +19,8 @@ _CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads'
 class Stream:
     """A stream of our own: TensorRT synchronises the device at each run on the default stream.
 
-    It does not wait for the legacy default stream, nor that for it: PyTorch's work goes there by default, and is an
-    error in any thread while a stream that does is being captured (CUDA C++ Programming Guide, "Prohibited and Unhandled
+    It and the legacy default stream do not wait for each other. PyTorch works there by default, and its calls would be
+    errors, in any thread, while a stream that waits is captured (CUDA C++ Programming Guide, "Prohibited and Unhandled
     Operations" of stream capture).
     """
 
