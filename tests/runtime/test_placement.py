@@ -18,7 +18,7 @@ from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.errors import BackendUnavailableError
 from hyperseg_runtime.graph_target import own_operators
 from hyperseg_runtime.libraries import Library, find
-from hyperseg_runtime.onnx_file import read_nodes
+from hyperseg_runtime.onnx_file import GraphNode, read_nodes
 
 from . import cuda_session
 from .own_operators import write_runnable
@@ -170,6 +170,14 @@ PROFILE = [
     {"cat": "Node", "name": "b_kernel_time", "args": {"op_name": "Cast", "provider": "CPUExecutionProvider"}},
     {"cat": "Kernel", "name": "implicit_gemm", "args": {}},
 ]
+
+
+def test_nodes_without_a_name_are_counted() -> None:
+    """As a tool that edits models may leave them: one of shape arithmetic must not hide the others."""
+    graph = [GraphNode("", "Shape", "", ("image",), ("shape",)), GraphNode("", "Cast", "", ("image",), ("floats",))]
+    placed = [PlacedNode("", node.operator, "CPUExecutionProvider") for node in graph]
+    found = Placement.of(placed, graph, frozenset(), "CUDAExecutionProvider")
+    assert "Cast" in str(found.note("m.onnx"))
 
 
 def test_copies_and_repeated_runs_are_no_operators() -> None:
