@@ -80,7 +80,7 @@ class RuntimeCacheFile:
     def reject(self) -> None:
         """TensorRT did not take what `read` returned."""
         self._kept = None
-        self._note(f"the runtime cache of {self._engine} is not used: TensorRT did not accept it; {_AGAIN}")
+        self._note(f"{self._engine}: the runtime cache is not used: TensorRT did not accept it; {_AGAIN}")
 
     def write(self, content: bytes) -> None:
         """Replaces the file by a complete one, if the content is new; a note says why where that is impossible."""
@@ -88,7 +88,7 @@ class RuntimeCacheFile:
             return
         if len(content) > LIMIT:
             self._note(
-                f"the runtime cache of {self._engine} was not written: its {len(content) >> 20} MiB exceed the limit "
+                f"{self._engine}: the runtime cache was not written: its {len(content) >> 20} MiB exceed the limit "
                 f"of {LIMIT >> 20} MiB; its kernels are compiled at each start"
             )
             return
@@ -104,7 +104,7 @@ class RuntimeCacheFile:
                     problem = str(error)
         except HyperSegError as error:  # of the key
             problem = str(error)
-        self._note(f"the runtime cache of {self._engine} was not written: {problem}")
+        self._note(f"{self._engine}: the runtime cache was not written: {problem}")
 
     def _paths(self) -> Iterator[Path]:
         """Where the file may be, the preferred place first."""
