@@ -97,8 +97,9 @@ def test_device_time_is_between_upload_and_download() -> None:
     session.close()
 
 
-def test_several_threads_and_other_users_of_the_gpu() -> None:
-    machine = Machine()
+@pytest.mark.parametrize("graph", [True, False], ids=["as a graph", "by TensorRT"])
+def test_several_threads_and_other_users_of_the_gpu(graph: bool) -> None:
+    machine = Machine(records_graphs=graph)
     model = miniature()
     session = machine.open(model, machine.plan(model))
     right: list[int] = []
