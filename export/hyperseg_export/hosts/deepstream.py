@@ -127,6 +127,8 @@ offsets={";".join(map(repr, computed.offsets))}
 maintain-aspect-ratio=0
 scaling-filter=1
 output-blob-names=labels
+# 1: NHWC, of the labels
+segmentation-output-order=1
 # Opening the library registers our plugins; the parser copies the labels.
 custom-lib-path={model.library}
 parse-segmentation-func-name={PARSER}
