@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from hyperseg_runtime.backends import onnxruntime, selection
 from hyperseg_runtime.backends.protocol import BackendName, Images, SessionOptions
 from hyperseg_runtime.errors import BackendUnavailableError
 from hyperseg_runtime.metadata import Precision, Target
+from hyperseg_runtime.preprocess import batch_labels
 
 from hyperseg_export.errors import DisagreementError
 from hyperseg_export.options import ExportOptions, Resolution
@@ -50,12 +50,7 @@ def _compare(path: Path, model: onnx.ModelProto, feeds: Iterator[Images]) -> Non
         # TF32 is the provider's default (use_tf32): factors of 11 bits, as float16's.
         check = LabelCheck(model, Precision.FLOAT16)
         for images in feeds:
-            outputs = session.run(images)
-            labels = outputs.labels
-            if labels is None:
-                assert outputs.logits is not None
-                labels = outputs.logits.argmax(axis=1).astype(np.uint8)
-            comparison = check.compare(images, labels)
+            comparison = check.compare(images, batch_labels(session.run(images)))
             if not comparison.explained:
                 raise DisagreementError(
                     f"the exported file disagrees with itself on CUDA ({comparison}); the file was discarded "

@@ -23,6 +23,27 @@ class Library(Enum):
     PYTORCH = "libhyperseg_cuda.so"
     """Loaded by `hyperseg`, not here."""
 
+    @property
+    def remedy(self) -> str:
+        """How to get it."""
+        return "build it (pip install . with a C++ compiler)"
+
+
+class HostLibrary(Enum):
+    """A native library that other programs open (docs/foreign-hosts.md), and never this one: opening it registers
+    plugins. The value is its file name."""
+
+    REGISTRATION = "libhyperseg_trt_register.so"
+    """Registers the plugins of libhyperseg_trt.so with the host's TensorRT."""
+    NVINFER = "libhyperseg_nvinfer.so"
+    """The same, and DeepStream's parser of our labels. Built where DeepStream's headers are."""
+
+    @property
+    def remedy(self) -> str:
+        """How to get it."""
+        where = "DeepStream is" if self is HostLibrary.NVINFER else "nvcc and TensorRT's headers are"
+        return f"install hyperseg where {where} (pip install .)"
+
 
 def search_path() -> tuple[Path, ...]:
     """The folders searched, in order: HYPERSEG_LIBRARY_DIR if it is set, then the package's own `lib`.
@@ -42,11 +63,11 @@ def search_path() -> tuple[Path, ...]:
     return Path(chosen), packaged
 
 
-def find(library: Library) -> Path | None:
+def find(library: Library | HostLibrary) -> Path | None:
     """The library's file, or None if it was not built. Raises LibraryMissingError as `search_path`, and where a folder
     cannot be looked into: another folder's library may not be the one that was meant."""
     for folder in search_path():
-        path = folder / library.value
+        path: Path = folder / library.value
         try:
             if path.is_file():
                 return path.resolve()
@@ -59,14 +80,13 @@ def find(library: Library) -> Path | None:
     return None
 
 
-def require(library: Library) -> Path:
+def require(library: Library | HostLibrary) -> Path:
     """The library's file. Raises LibraryMissingError, which names the folders searched and the remedy."""
     path = find(library)
     if path is None:
         folders = ", ".join(str(folder) for folder in search_path())
         raise LibraryMissingError(
-            f"{library.value} was not found in {folders}; build it (pip install . with a C++ compiler), "
-            f"or set {ENVIRONMENT_VARIABLE} to its folder"
+            f"{library.value} was not found in {folders}; {library.remedy}, or set {ENVIRONMENT_VARIABLE} to its folder"
         )
     return path
 

@@ -48,12 +48,17 @@ def prepare(frame: Frame, spec: InputSpec, size: Size) -> Images:
 
 
 def labels_of(outputs: Outputs) -> Labels:
-    """The first image's labels: the model's own, or the argmax of its logits (ties to the lowest class)."""
+    """The first image's labels, [H, W], as `batch_labels`."""
+    first: Labels = batch_labels(outputs)[0]
+    return first
+
+
+def batch_labels(outputs: Outputs) -> Labels:
+    """All images' labels, [N, H, W]: the model's own, or the argmax of its logits (ties to the lowest class)."""
     if outputs.labels is not None:
-        first: Labels = outputs.labels[0]
-        return first
+        return outputs.labels
     assert outputs.logits is not None
-    labels: Labels = outputs.logits[0].argmax(axis=0).astype(np.uint8)
+    labels: Labels = outputs.logits.argmax(axis=1).astype(np.uint8)
     return labels
 
 

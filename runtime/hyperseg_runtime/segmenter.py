@@ -61,7 +61,7 @@ class Segmenter:
         allow_host_code: loads an engine although it carries executables of the host, which hyperseg-build-engine does
             not make. It must be signed by a trusted key all the same.
         note: receives a sentence where the model runs otherwise than expected, e.g. on the CPU of a machine with a GPU;
-            by default it is a warning.
+            by default it is a warning. It may also be called while the model runs or is closed.
 
         Raises ModelError, MetadataError, LibraryMissingError, BackendUnavailableError, InputError.
         """
@@ -71,14 +71,11 @@ class Segmenter:
             threads=threads, device=device, providers=chosen, precision=precision, allow_host_code=allow_host_code
         )
         files = opened_files(path)
-        notes: list[str] = []
-        self._session = open_session(path, backend, options, notes.append)
+        opening = _Warnings()
+        self._session = open_session(path, backend, options, opening if note is None else note)
         try:
-            for text in notes:
-                if note is None:
-                    warnings.warn(text, stacklevel=2)
-                else:
-                    note(text)
+            for text in opening.opened():
+                warnings.warn(text, stacklevel=2)
             self._size = network_size(self._session.metadata, resolution)
             self._path = path
             self._reopening: Reopening | None = Reopening(files, options, resolution)
@@ -145,6 +142,25 @@ class Segmenter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Warnings:
+    """The Note of callers that give none. What is said while a model is opened waits, so that the warning names the
+    caller's line; what is said later is a warning at once."""
+
+    def __init__(self) -> None:
+        self._waiting: list[str] | None = []
+
+    def __call__(self, text: str) -> None:
+        if self._waiting is None:
+            warnings.warn(text, stacklevel=2)
+        else:
+            self._waiting.append(text)
+
+    def opened(self) -> list[str]:
+        """What was said so far."""
+        said, self._waiting = self._waiting or [], None
+        return said
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from hyperseg_runtime import libraries
-from hyperseg_runtime.backends.protocol import Images, SessionOptions
+from hyperseg_runtime.backends.protocol import Images, Note, SessionOptions, ignore
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import KEY, Metadata
@@ -34,6 +34,7 @@ class Machine:
     records_graphs: bool = True
     gpu: str = "Double"
     keeps_cache: bool = True
+    note: Note = ignore
 
     def __post_init__(self) -> None:
         self.cuda = FakeCuda(self.device)
@@ -64,6 +65,7 @@ class Machine:
             options=SessionOptions(),
             driver=self.driver,
             keeps_cache=self.keeps_cache,
+            note=self.note,
         )
 
     def assert_all_released(self, pushed: int = 0) -> None:

@@ -6,6 +6,7 @@ repeats this on a GPU.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import itertools
 import multiprocessing
@@ -130,6 +131,23 @@ def test_a_context_that_another_library_set_over_pycudas_stays_current() -> None
     machine.cuda.Context.pop()
     assert machine.device.retained == 1  # theirs
     theirs.detach()
+
+
+def test_another_library_may_use_the_default_stream_while_a_graph_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    begin = machine.driver.cuStreamBeginCapture_v2
+
+    def begin_while_torch_works(stream: ctypes.c_void_p, mode: int) -> int:
+        status = begin(stream, mode)
+        machine.device.use_default_stream()
+        return status
+
+    monkeypatch.setattr(machine.driver, "cuStreamBeginCapture_v2", begin_while_torch_works)
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    assert "CUDA graph" in session.description
+    session.close()
+    machine.assert_all_released()
 
 
 def test_a_forgotten_session_gives_its_memory_back() -> None:

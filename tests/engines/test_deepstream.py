@@ -30,7 +30,8 @@ from .sessions import labels_of, random_images
 KEYS = (
     "gpu-id gie-unique-id process-mode network-type num-detected-classes labelfile-path model-engine-file batch-size "
     "network-mode infer-dims network-input-order model-color-format net-scale-factor offsets maintain-aspect-ratio "
-    "scaling-filter output-blob-names custom-lib-path parse-segmentation-func-name segmentation-threshold"
+    "scaling-filter output-blob-names custom-lib-path parse-segmentation-func-name segmentation-threshold "
+    "segmentation-output-order"
 )
 """Of the group [property] in the tables of Gst-nvinfer's documentation, DeepStream 9.2."""
 
@@ -67,7 +68,12 @@ def run(model: onnx.ModelProto, images: Any) -> Any:
 def run_plan(plan: bytes, images: Any) -> Any:
     """The plan of the double is the graph that TensorRT would have parsed."""
     header, _ = read_plan(plan)
-    return run(onnx.load_model_from_string(plan[-header["size"] :]), images)
+    return one_plane(run(onnx.load_model_from_string(plan[-header["size"] :]), images))
+
+
+def one_plane(labels: Any) -> Any:
+    """[N, H, W] of labels as nvinfer gets them, if they are."""
+    return labels[..., 0] if labels.ndim == 4 and labels.shape[3] == 1 else labels
 
 
 def floats(text: str) -> list[float]:
@@ -101,6 +107,20 @@ def test_nvinfer_gets_the_labels_of_the_model(server: Server, half: bool) -> Non
         np.testing.assert_array_equal(labels, labels_of(model, images))
 
 
+def test_nvinfer_finds_the_size_of_its_map(server: Server) -> None:
+    """fillSegmentationOutput (nvdsinfer_context_impl_output_parsing.cpp, DeepStream 6.2) allocates the map by the first
+    output's dimensions without the batch, in segmentation-output-order: of two, it would read a third."""
+    save(miniature(), server.folder / "m.onnx")
+    assert server.run("m.onnx --deepstream apps").code == 0
+    config = properties(server.folder / "apps/m/config_infer.txt")
+    plan = (server.folder / "apps/m/model.plan").read_bytes()
+    header, _ = read_plan(plan)
+    (output,) = onnx.load_model_from_string(plan[-header["size"] :]).graph.output
+    _, *dims = [extent.dim_value for extent in output.type.tensor_type.shape.dim]
+    height, width, channels = dims if config["segmentation-output-order"] == "1" else (*dims[1:], dims[0])
+    assert (height, width, channels) == (HEIGHT, WIDTH, 1)
+
+
 def test_the_ordinary_engine_is_built_too(server: Server) -> None:
     save(miniature(), server.folder / "m.onnx")
     assert server.run("m.onnx --deepstream apps").code == 0
@@ -128,7 +148,7 @@ def test_the_shipped_model(tmp_path: Path) -> None:
     images = random_images(128, 192, batch=2)
     planes = images.transpose(0, 3, 1, 2).astype(np.float32)
     unedited = prepare(source, EngineOptions()).proto  # sums in the same order
-    np.testing.assert_array_equal(run(edited, planes), run(unedited, images))
+    np.testing.assert_array_equal(one_plane(run(edited, planes)), run(unedited, images))
     assert [extent.dim_value for extent in edited.graph.input[0].type.tensor_type.shape.dim] == [0, 3, 128, 192]
 
 

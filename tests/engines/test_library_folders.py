@@ -16,7 +16,7 @@ from hyperseg_runtime.backends import tensorrt_flavour
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import LibraryMissingError
 from hyperseg_runtime.extras import EXTRAS
-from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, Library
+from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, HostLibrary, Library
 from hyperseg_runtime.sealed_library import seal
 
 from hyperseg import cuda_library
@@ -27,7 +27,7 @@ from .graphs import miniature, save
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with an attacker's libraries in it."""
-    for library in Library:
+    for library in (*Library, *HostLibrary):
         (tmp_path / library.value).write_bytes(b"of the attacker")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
@@ -40,7 +40,7 @@ def test_the_working_folder_is_not_searched(folder: Path, value: str | None, mon
         monkeypatch.setenv(ENVIRONMENT_VARIABLE, value)
     packaged = Path(libraries.__file__).resolve().parent / "lib"
     assert libraries.search_path() == cuda_library.search_path() == (packaged,)
-    assert all(found is None or found.parent == packaged for found in map(libraries.find, Library))
+    assert all(found is None or found.parent == packaged for found in map(libraries.find, (*Library, *HostLibrary)))
 
 
 @pytest.mark.parametrize("value", [".", "./", "lib", "../models", "~/lib", " "])

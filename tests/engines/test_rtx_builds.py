@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from hyperseg_runtime.backends.tensorrt import misfit
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 
 from .doubles.device import Device
-from .doubles.tensorrt import FakeTensorRT, read_plan
+from .doubles.tensorrt import BuilderFlag10, BuilderFlagRtx, FakeTensorRT, read_plan
 from .graphs import for_tensorrt, miniature, save
 from .test_sidecar import FACTS
 
@@ -38,8 +39,10 @@ def request_(tmp_path: Path) -> BuildRequest:
     )
 
 
-def _built(request: BuildRequest, version: str, flavour: Flavour) -> FakeTensorRT:
+def _built(request: BuildRequest, version: str, flavour: Flavour, flags: type[IntEnum] | None = None) -> FakeTensorRT:
     module = FakeTensorRT(version, Device())
+    if flags is not None:
+        module.BuilderFlag = flags
     build(TensorRT(flavour, module), request, lambda _: None)
     return module
 
@@ -57,7 +60,15 @@ def test_engines_allocate_nothing_while_they_run(request_: BuildRequest) -> None
     _built(request_, RTX, Flavour.RTX)
     header, _ = read_plan(Path(request_.plan).read_bytes())
     assert header["user_allocation"]
-    _built(replace(request_, flavour=Flavour.TENSORRT), FULL, Flavour.TENSORRT)  # has no such flag
+
+
+@pytest.mark.parametrize("flags", [BuilderFlag10, BuilderFlagRtx], ids=["as of today", "with RTX's flag"])
+def test_engines_of_the_full_tensorrt_allocate_their_memory(flags: type[IntEnum], request_: BuildRequest) -> None:
+    """Their contexts are made without memory of ours, which REQUIRE_USER_ALLOCATION would demand ("requires user
+    allocation when creating an execution context", docstring of TensorRT for RTX 1.7)."""
+    _built(replace(request_, flavour=Flavour.TENSORRT), FULL, Flavour.TENSORRT, flags)
+    header, _ = read_plan(Path(request_.plan).read_bytes())
+    assert not header["user_allocation"]
 
 
 @pytest.mark.parametrize(("version", "flavour"), [(RTX, Flavour.RTX), (FULL, Flavour.TENSORRT)])

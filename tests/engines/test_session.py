@@ -15,6 +15,8 @@ from .graphs import HEIGHT, WIDTH, metadata, miniature
 from .sessions import Machine, labels_of, random_images
 
 PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
+LIMIT = 60.0
+"""Seconds for a thread to end."""
 
 pytestmark = pytest.mark.skipif(
     libraries.find(libraries.Library.ONNXRUNTIME) is None,
@@ -95,25 +97,27 @@ def test_device_time_is_between_upload_and_download() -> None:
     session.close()
 
 
-def test_several_threads_and_other_users_of_the_gpu() -> None:
-    machine = Machine()
+@pytest.mark.parametrize("graph", [True, False], ids=["as a graph", "by TensorRT"])
+def test_several_threads_and_other_users_of_the_gpu(graph: bool) -> None:
+    machine = Machine(records_graphs=graph)
     model = miniature()
     session = machine.open(model, machine.plan(model))
-    wrong: list[int] = []
+    right: list[int] = []
 
     def work(seed: int) -> None:
         images = random_images(HEIGHT, WIDTH, seed=seed)
         expected = labels_of(model, images)
         for _ in range(5):
-            if not np.array_equal(session.run(images).labels, expected) or machine.device.stack:
-                wrong.append(seed)
+            np.testing.assert_array_equal(session.run(images).labels, expected)
+            assert machine.device.stack == []
+        right.append(seed)  # not where the double found two threads in one context
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    threads = [threading.Thread(target=work, args=(seed,), daemon=True) for seed in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    assert wrong == []
+        thread.join(LIMIT)
+    assert sorted(right) == [0, 1, 2, 3]
     session.close()
     machine.assert_all_released()
 

@@ -18,7 +18,7 @@ from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.errors import BackendUnavailableError
 from hyperseg_runtime.graph_target import own_operators
 from hyperseg_runtime.libraries import Library, find
-from hyperseg_runtime.onnx_file import read_nodes
+from hyperseg_runtime.onnx_file import GraphNode, read_nodes
 
 from . import cuda_session
 from .own_operators import write_runnable
@@ -133,10 +133,20 @@ def test_standard_operators_on_the_cpu_are_noted(
 
 
 def test_providers_of_the_callers_own_are_not_judged(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda_session.install(monkeypatch, without_kernel={"UpsampleArgmax"})
+    """Nor are their sessions profiled in releases that do not list the placement: every run would be recorded."""
+    cuda_session.install(monkeypatch, without_kernel={"UpsampleArgmax"}, lists_placement=False)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda_session.CUDA, cuda_session.CPU])
+    profiling: list[bool] = []
+    create = onnxruntime.InferenceSession
+
+    def record(path: str, settings: onnxruntime.SessionOptions, **named: Any) -> Any:
+        profiling.append(settings.enable_profiling)
+        return create(path, settings, **named)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     options = SessionOptions(providers=(cuda_session.CUDA, cuda_session.CPU))
     backend.open_session(file, BackendName.ONNXRUNTIME_CUDA, options).close()
+    assert profiling == [False]
 
 
 def test_a_segmenter_warns(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +170,14 @@ PROFILE = [
     {"cat": "Node", "name": "b_kernel_time", "args": {"op_name": "Cast", "provider": "CPUExecutionProvider"}},
     {"cat": "Kernel", "name": "implicit_gemm", "args": {}},
 ]
+
+
+def test_nodes_without_a_name_are_counted() -> None:
+    """As a tool that edits models may leave them: one of shape arithmetic must not hide the others."""
+    graph = [GraphNode("", "Shape", "", ("image",), ("shape",)), GraphNode("", "Cast", "", ("image",), ("floats",))]
+    placed = [PlacedNode("", node.operator, "CPUExecutionProvider") for node in graph]
+    found = Placement.of(placed, graph, frozenset(), "CUDAExecutionProvider")
+    assert "Cast" in str(found.note("m.onnx"))
 
 
 def test_copies_and_repeated_runs_are_no_operators() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from hyperseg_runtime.backends.protocol import Images, Outputs, Session, SessionOptions
+from hyperseg_runtime.backends.protocol import Images, Session, SessionOptions
 from hyperseg_runtime.backends.tensorrt_engine import Shape
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, Precision
+from hyperseg_runtime.preprocess import batch_labels
 from numpy.typing import NDArray
 
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
@@ -128,7 +129,7 @@ def compare(
         if progress is not None:
             progress(number, len(shapes))
         images = _images(spec, shape, random)
-        comparison = check.compare(images, _labels(session.run(images)))
+        comparison = check.compare(images, batch_labels(session.run(images)))
         if not comparison.explained:
             raise EngineError(
                 f"the engine disagrees with ONNX Runtime on an input of {list(shape)} and was discarded: {comparison}; "
@@ -136,14 +137,6 @@ def compare(
             )
         found.append(comparison)
     return Execution(len(found), min(one.equal for one in found), max(one.turned_by_rounding for one in found))
-
-
-def _labels(outputs: Outputs) -> np.ndarray[tuple[int, ...], np.dtype[np.integer]]:
-    if outputs.labels is not None:
-        return outputs.labels
-    if outputs.logits is None:
-        raise EngineError("the model outputs neither labels nor logits")
-    return np.asarray(outputs.logits.argmax(axis=1))
 
 
 def _images(spec: InputSpec, shape: Shape, random: np.random.Generator) -> Images:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg_runtime.backends import tensorrt_flavour
-from hyperseg_runtime.backends.tensorrt_flavour import TensorRT
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import HyperSegError
 from hyperseg_runtime.output_files import reason
 from hyperseg_runtime.sealed_library import SealedLibrary, seal
@@ -56,10 +56,11 @@ def set_flags(trt: Any, config: Any, request: BuildRequest) -> None:
     """Sets the builder flags that differ from TensorRT's defaults."""
     if not request.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
-    # TensorRT for RTX, from 1.2: an engine that allocates nothing while it runs, so that its stream can be captured.
-    # The builder fails where a graph makes that impossible; ours have no shapes that depend on data.
+    # From 1.2 on: an engine that allocates nothing while it runs, so that its stream can be captured. The builder fails
+    # where a graph makes that impossible; ours have no shapes that depend on data. The context then needs memory of the
+    # application's, which only sessions of TensorRT for RTX give it (`rtx_context`).
     user_allocation = trt.BuilderFlag.__members__.get("REQUIRE_USER_ALLOCATION")
-    if user_allocation is not None:
+    if user_allocation is not None and request.flavour is Flavour.RTX:
         config.set_flag(user_allocation)
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperseg_runtime import libraries
+from hyperseg_runtime.libraries import HostLibrary
 from hyperseg_runtime.metadata import Precision
 
 from hyperseg_export.engine.build import ModelFile, build_plan, prepare
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.process import BuildListener
-from hyperseg_export.hosts.folder import LABELS, NVINFER, Files, labels_text, model_name, refuse_rtx, require_library
+from hyperseg_export.hosts.folder import LABELS, Files, labels_text, model_name, refuse_rtx
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer, preprocessing
 from hyperseg_export.hosts.tensors import OPEN, inputs
 from hyperseg_export.options import Resolution
@@ -85,7 +87,7 @@ def plan_model(
         name=model_name(engine),
         source=edited,
         batch=options.profile(edited.metadata.input).batch if batch == OPEN else batch,
-        library=require_library(NVINFER, "install hyperseg where DeepStream is (pip install .)"),
+        library=libraries.require(HostLibrary.NVINFER),
         target=target,
         options=options,
     )
@@ -125,6 +127,8 @@ offsets={";".join(map(repr, computed.offsets))}
 maintain-aspect-ratio=0
 scaling-filter=1
 output-blob-names=labels
+# 1: NHWC, of the labels
+segmentation-output-order=1
 # Opening the library registers our plugins; the parser copies the labels.
 custom-lib-path={model.library}
 parse-segmentation-func-name={PARSER}

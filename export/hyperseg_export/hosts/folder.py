@@ -1,4 +1,4 @@
-"""A model in a host's format: its name, its files, which appear together, and the libraries that it needs."""
+"""A model in a host's format: its name, and its files, which appear together."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import LibraryMissingError, OutputError
-from hyperseg_runtime.libraries import ENVIRONMENT_VARIABLE, search_path
+from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.model_kinds import without_suffix
 from hyperseg_runtime.output_files import make_folder, replacing
 from hyperseg_runtime.targets import Targets
 
 from hyperseg_export.engine.options import BuildTarget
 from hyperseg_export.errors import EngineError
-
-REGISTRATION = "libhyperseg_trt_register.so"
-"""Registers the plugins of libhyperseg_trt.so with TensorRT when a host opens it."""
-NVINFER = "libhyperseg_nvinfer.so"
-"""The same, and DeepStream's parser of our labels. Built where DeepStream's headers are."""
 
 LABELS = "labels.txt"
 """One class name per line, in the order of the labels."""
@@ -55,23 +49,6 @@ def refuse_rtx(host: str, target: BuildTarget) -> None:
 def labels_text(class_names: tuple[str, ...]) -> str:
     """The text of the labels file."""
     return "".join(f"{' '.join(name.split())}\n" for name in class_names)
-
-
-def find_library(name: str) -> Path | None:
-    """A native library of ours by its file name; None if it was not built."""
-    found = (folder / name for folder in search_path())
-    return next((path.resolve() for path in found if path.is_file()), None)
-
-
-def require_library(name: str, remedy: str) -> Path:
-    """The same. Raises LibraryMissingError with the remedy."""
-    path = find_library(name)
-    if path is None:
-        folders = ", ".join(map(str, search_path()))
-        raise LibraryMissingError(
-            f"{name} was not found in {folders}; {remedy}, or set {ENVIRONMENT_VARIABLE} to its folder"
-        )
-    return path
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 nvinfer resizes the frame, computes y = net-scale-factor * (x - offset) for each channel of each pixel x in 0..255, and
 writes float32 [N, 3, H, W] (Gst-nvinfer, "The pre-processing function"). The scale is one number, while ours are three
 standard deviations, so the graph keeps its own normalisation and takes the pixels as they are: scale 1, offsets 0.
-Its outputs have type FLOAT, HALF, INT8 or INT32 (nvdsinfer.h, NvDsInferDataType), so the labels become INT32.
+Its outputs have type FLOAT, HALF, INT8 or INT32 (nvdsinfer.h, NvDsInferDataType), so the labels become INT32. Where it
+makes the map that a parser fills, it may take height and width from the first output's three dimensions without the
+batch, which it does not count (nvdsinfer_context_impl_output_parsing.cpp, fillSegmentationOutput; nvdsinfer.h,
+getDimsHWCFromDims; DeepStream 6.2). So the labels get a channel.
 
     image uint8 [N, H, W, 3] ─► Transpose, Cast ─► Mul ─► Add ─► … ─► Cast ─► labels uint8 [N, H, W]
-    image float32 [N, 3, H, W] ─────────────────► Mul ─► Add ─► … ─► Cast ─► labels int32 [N, H, W]
+    image float32 [N, 3, H, W] ─────────────────► Mul ─► Add ─► … ─► Cast ─► Unsqueeze ─► labels int32 [N, H, W, 1]
 """
 
 from __future__ import annotations
@@ -129,17 +132,22 @@ def _fix_size(model: onnx.ModelProto, resolution: Resolution) -> None:
 
 
 def _int32_labels(model: onnx.ModelProto, name: str) -> None:
+    """Changes labels uint8 [N, H, W] to INT32 [N, H, W, 1], and removes other outputs."""
     graph = model.graph
     cast = next((node for node in graph.node if _LABELS in node.output), None)
     if cast is None or cast.op_type != "Cast":
         raise _unexpected(name, "the labels' Cast")
     cast.attribute[0].i = TensorProto.INT32
+    cast.output[0] = f"{_LABELS}_plane"
+    graph.initializer.append(onnx.helper.make_tensor(f"{_LABELS}_axes", TensorProto.INT64, [1], [3]))
+    graph.node.append(
+        onnx.helper.make_node("Unsqueeze", [cast.output[0], f"{_LABELS}_axes"], [_LABELS], f"{_LABELS}_channel")
+    )
     labels = next(value for value in graph.output if value.name == _LABELS)
+    batch, size = labels.type.tensor_type.shape.dim[0], graph.input[0].type.tensor_type.shape.dim[2:]
+    shape = onnx.TensorShapeProto(dim=[batch, *size, onnx.TensorShapeProto.Dimension(dim_value=1)])
     labels.type.tensor_type.elem_type = TensorProto.INT32
-    for extent, size in zip(
-        labels.type.tensor_type.shape.dim[1:], graph.input[0].type.tensor_type.shape.dim[2:], strict=True
-    ):
-        extent.CopyFrom(size)
+    labels.type.tensor_type.shape.CopyFrom(shape)
     for other in [value for value in graph.output if value is not labels and value.name != _LABELS]:
         graph.output.remove(other)
 

@@ -13,7 +13,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperseg_runtime import sidecar
+from hyperseg_runtime import libraries, sidecar
+from hyperseg_runtime.libraries import HostLibrary
 from hyperseg_runtime.metadata import KEY
 from hyperseg_runtime.sidecar import Sidecar
 
@@ -21,7 +22,7 @@ from hyperseg_export.engine.build import ModelFile
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.errors import EngineError
-from hyperseg_export.hosts.folder import LABELS, REGISTRATION, Files, find_library, labels_text, model_name, refuse_rtx
+from hyperseg_export.hosts.folder import LABELS, Files, labels_text, model_name, refuse_rtx
 from hyperseg_export.hosts.tensors import OPEN, HostTensor, inputs, outputs
 
 _TYPES = {"UINT8": "TYPE_UINT8", "FLOAT": "TYPE_FP32"}
@@ -90,17 +91,17 @@ def plan_model(
 def config_text(model: TritonModel, described: Sidecar) -> str:
     """The text of config.pbtxt."""
     facts = described.engine
-    library = find_library(REGISTRATION)
+    library, registration = libraries.find(HostLibrary.REGISTRATION), HostLibrary.REGISTRATION.value
     batching = "dynamic_batching { }\n" if model.max_batch > 1 else ""
     return f"""\
 # {facts.plan_sha256}: SHA-256 of 1/model.plan. Load plans only that you built: a plan runs code.
 # Built by {facts.flavour.label} {facts.version} for compute capability {", ".join(facts.compute_capabilities)}: the
 # server must have this TensorRT and this GPU. Its release notes name its TensorRT.
 #
-# The plugins of libhyperseg_trt.so are registered by {REGISTRATION}, which is beside it
+# The plugins of libhyperseg_trt.so are registered by {registration}, which is beside it
 # ({library.parent if library else "not built here"}):
 #
-#   tritonserver --model-repository=REPOSITORY --backend-config=tensorrt,plugins=FOLDER/{REGISTRATION}
+#   tritonserver --model-repository=REPOSITORY --backend-config=tensorrt,plugins=FOLDER/{registration}
 name: "{model.name}"
 backend: "tensorrt"
 platform: "tensorrt_plan"

@@ -94,18 +94,26 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
     settings = _session_options(options)
     if name is not BackendName.ONNXRUNTIME_CUDA:
         return _wrapped(_create(model, name, options, settings), model, name, options)
-    if options.providers is None and (refusal := read_target(model).cuda_refusal) is not None:
+    if options.providers is not None:  # the caller's own choice, which is not judged
+        return _wrapped(_create_on_cuda(model, options, settings), model, name, options)
+    if (refusal := read_target(model).cuda_refusal) is not None:
         raise ModelError(refusal)
     with placement.watched(settings, _onnxruntime().InferenceSession) as read:
-        session = _create(model, name, options, settings)
-        if _CUDA_PROVIDER not in session.get_providers():
-            raise BackendUnavailableError(
-                "ONNX Runtime could not start its CUDA provider (see hyperseg-doctor); use --backend onnxruntime"
-            )
+        session = _create_on_cuda(model, options, settings)
         opened = _wrapped(session, model, name, options)
-        if options.providers is None:
-            _check_placement(model, read(session, lambda: opened.run(_blank(opened))), note)
+        _check_placement(model, read(session, lambda: opened.run(_blank(opened))), note)
     return opened
+
+
+def _create_on_cuda(
+    model: Path, options: SessionOptions, settings: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
+    session = _create(model, BackendName.ONNXRUNTIME_CUDA, options, settings)
+    if _CUDA_PROVIDER not in session.get_providers():
+        raise BackendUnavailableError(
+            "ONNX Runtime could not start its CUDA provider (see hyperseg-doctor); use --backend onnxruntime"
+        )
+    return session
 
 
 def _check_placement(model: Path, placed: list[placement.PlacedNode], note: Note) -> None:

@@ -108,13 +108,15 @@ def profiled(events: Iterable[Mapping[str, Any]]) -> list[PlacedNode]:
 def shape_arithmetic(nodes: Sequence[GraphNode], image: str = "image") -> frozenset[str]:
     """The names of the nodes that compute on shapes and constants only, never on values of the image.
 
-    nodes: of the file, in topological order.
+    nodes: of the file, in topological order. Those without a name are not among them, since ONNX Runtime lists all of
+    these under the same empty one.
     """
     on_values = {image}
     found = set()
     for node in nodes:
         if node.operator in _SHAPES or on_values.isdisjoint(node.inputs):
-            found.add(node.name)
+            if node.name:
+                found.add(node.name)
         else:
             on_values.update(node.outputs)
     return frozenset(found)

@@ -33,7 +33,7 @@ class BackendName(str, Enum):
 
 
 Note: TypeAlias = Callable[[str], None]
-"""Receives a sentence on what a user should know although nothing failed."""
+"""Receives a sentence on what a user should know although nothing failed: while a model is opened, run or closed."""
 
 
 def ignore(text: str) -> None:
@@ -141,7 +141,7 @@ class Backend(Protocol):
     def availability(self, name: BackendName) -> Availability:
         """Inspects the installation, without loading a model."""
 
-    def open_session(self, model: Path, name: BackendName, options: SessionOptions) -> Session:
+    def open_session(self, model: Path, name: BackendName, options: SessionOptions, note: Note = ignore) -> Session:
         """Opens a model file. Raises ModelError, MetadataError, LibraryMissingError or BackendUnavailableError."""
 
 

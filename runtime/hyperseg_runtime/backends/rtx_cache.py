@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hyperseg_runtime import signing
+from hyperseg_runtime.backends.protocol import Note
 from hyperseg_runtime.errors import HyperSegError, ModelError, OutputError
 from hyperseg_runtime.json_fields import Fields
 from hyperseg_runtime.output_files import reason, write_bytes
@@ -34,8 +34,6 @@ LIMIT = 256 << 20
 _MAGIC = b"hyperseg runtime cache 1\n"
 _HEADER_LIMIT = 1 << 14
 _AGAIN = "its kernels are compiled again"
-
-_log = logging.getLogger("hyperseg_runtime")
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,11 @@ class CacheKey:
 class RuntimeCacheFile:
     """The cache file of one engine. Never raises for the file's sake: without a cache an engine starts more slowly."""
 
-    def __init__(self, engine: Path, key: CacheKey) -> None:
+    def __init__(self, engine: Path, key: CacheKey, note: Note) -> None:
+        """`note` receives a sentence where the file is not used or not written."""
         self._engine = engine
         self._key = key
+        self._note = note
         self._kept: bytes | None = None
         """What is on the disk; None if unknown."""
 
@@ -80,7 +80,7 @@ class RuntimeCacheFile:
     def reject(self) -> None:
         """TensorRT did not take what `read` returned."""
         self._kept = None
-        self._note(f"the runtime cache of {self._engine} is not used: TensorRT did not accept it; {_AGAIN}")
+        self._note(f"{self._engine}: the runtime cache is not used: TensorRT did not accept it; {_AGAIN}")
 
     def write(self, content: bytes) -> None:
         """Replaces the file by a complete one, if the content is new; a note says why where that is impossible."""
@@ -88,7 +88,7 @@ class RuntimeCacheFile:
             return
         if len(content) > LIMIT:
             self._note(
-                f"the runtime cache of {self._engine} was not written: its {len(content) >> 20} MiB exceed the limit "
+                f"{self._engine}: the runtime cache was not written: its {len(content) >> 20} MiB exceed the limit "
                 f"of {LIMIT >> 20} MiB; its kernels are compiled at each start"
             )
             return
@@ -104,7 +104,7 @@ class RuntimeCacheFile:
                     problem = str(error)
         except HyperSegError as error:  # of the key
             problem = str(error)
-        self._note(f"the runtime cache of {self._engine} was not written: {problem}")
+        self._note(f"{self._engine}: the runtime cache was not written: {problem}")
 
     def _paths(self) -> Iterator[Path]:
         """Where the file may be, the preferred place first."""
@@ -164,9 +164,6 @@ class RuntimeCacheFile:
         if path.is_symlink():
             raise OutputError(f"{path} is a link, which no cache is written through; remove it")
         write_bytes(path, content, sync=False, through_link=False)  # nor if it becomes one now
-
-    def _note(self, text: str) -> None:
-        _log.warning("%s", text)
 
 
 _WORDS = {

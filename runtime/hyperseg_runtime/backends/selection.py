@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from pathlib import Path
 
 from hyperseg_runtime.backends.protocol import (
@@ -26,11 +25,6 @@ _AUTO_ORDER = (BackendName.ONNXRUNTIME_CUDA, BackendName.ONNXRUNTIME)
 operators it is not always the faster one."""
 
 
-def warn(text: str) -> None:
-    """The Note of callers that give none: a Python warning."""
-    warnings.warn(text, stacklevel=4)
-
-
 def backend(name: BackendName) -> Backend:
     """The module that implements a backend, imported on first use."""
     module = "tensorrt" if name is BackendName.TENSORRT else "onnxruntime"
@@ -42,7 +36,7 @@ def availability(name: BackendName) -> Availability:
     return backend(name).availability(name)
 
 
-def choose(model: Path, wanted: str = AUTO, note: Note = warn) -> BackendName:
+def choose(model: Path, wanted: str, note: Note) -> BackendName:
     """The backend for a model file. Raises ModelError or BackendUnavailableError with the remedy.
 
     `note` receives a sentence where a faster backend is passed over, since the file was not exported for it, and where
@@ -78,10 +72,10 @@ def choose(model: Path, wanted: str = AUTO, note: Note = warn) -> BackendName:
     raise BackendUnavailableError(f"{model} cannot run here: {'; '.join(reasons)}")
 
 
-def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None = None, note: Note = warn) -> Session:
+def open_session(model: Path, wanted: str, options: SessionOptions, note: Note) -> Session:
     """Opens `model` with the backend that `choose` returns. Raises what `Backend.open_session` does.
 
-    `note` receives a sentence where the model runs otherwise than its user may expect; by default it is a warning.
+    `note` receives a sentence where the model runs otherwise than its user may expect.
     """
     if model.is_dir() or not model.exists():
         problem = "is a folder, not a model" if model.is_dir() else "does not exist"
@@ -89,13 +83,8 @@ def open_session(model: Path, wanted: str = AUTO, options: SessionOptions | None
     wrong = None if is_engine(model) else remedy(model)
     if wrong is not None:
         raise ModelError(wrong)
-    options = options or SessionOptions()
     name = choose(model, wanted, note)
-    if name is BackendName.ONNXRUNTIME_CUDA:
-        from hyperseg_runtime.backends import onnxruntime
-
-        return onnxruntime.open_session(model, name, options, note)
-    return backend(name).open_session(model, name, options)
+    return backend(name).open_session(model, name, options, note)
 
 
 def _named(wanted: str) -> BackendName:

@@ -11,15 +11,22 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
+# Of cuda.h
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 _CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads' CUDA calls stay legal meanwhile
 
 
 class Stream:
-    """A stream of our own: TensorRT synchronises the device at each run on the default stream."""
+    """A stream of our own: TensorRT synchronises the device at each run on the default stream.
+
+    It and the legacy default stream do not wait for each other. PyTorch works there by default, and its calls would be
+    errors, in any thread, while a stream that waits is captured (CUDA C++ Programming Guide, "Prohibited and Unhandled
+    Operations" of stream capture).
+    """
 
     def __init__(self, cuda: Any) -> None:
         """`cuda` is pycuda.driver."""
-        self.handle_object: Any = cuda.Stream()
+        self.handle_object: Any = cuda.Stream(_NON_BLOCKING)
         """pycuda's."""
 
     @property

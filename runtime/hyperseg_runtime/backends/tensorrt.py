@@ -10,7 +10,7 @@ from pathlib import Path
 from hyperseg_runtime import host_code, libraries, sidecar, signing
 from hyperseg_runtime.backends import cuda, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Driver
-from hyperseg_runtime.backends.protocol import Availability, BackendName, Session, SessionOptions
+from hyperseg_runtime.backends.protocol import Availability, BackendName, Note, Session, SessionOptions, ignore
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
 from hyperseg_runtime.extras import is_installed
@@ -52,8 +52,10 @@ def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def open_session(model: Path, name: BackendName, options: SessionOptions) -> Session:
+def open_session(model: Path, name: BackendName, options: SessionOptions, note: Note = ignore) -> Session:
     """Loads an engine that a trusted key signed and that matches its sidecar (`sidecar` has the reasons).
+
+    `note` receives a sentence where the runtime cache of TensorRT for RTX is not used or not written.
 
     Raises ModelError, BackendUnavailableError or LibraryMissingError, before TensorRT gets any of the plan.
     """
@@ -81,6 +83,7 @@ def open_session(model: Path, name: BackendName, options: SessionOptions) -> Ses
         cuda=pycuda,
         plugin_library=None if plugins is None else plugins.path,
         options=options,
+        note=note,
     )
 
 

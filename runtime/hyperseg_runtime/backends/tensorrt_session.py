@@ -19,10 +19,12 @@ from hyperseg_runtime.backends.protocol import (
     BackendName,
     BatchRange,
     Images,
+    Note,
     Outputs,
     SessionOptions,
     TimedOutputs,
     check_images,
+    ignore,
     refuse_to_pickle,
 )
 from hyperseg_runtime.backends.rtx_cache import CacheKey, RuntimeCacheFile
@@ -51,10 +53,12 @@ class TensorRTSession:
         options: SessionOptions,
         driver: Any = None,
         keeps_cache: bool = True,
+        note: Note = ignore,
     ) -> None:
         """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda.
 
         keeps_cache: of an engine of TensorRT for RTX, keep the compiled kernels on the disk (see `rtx_cache`).
+        note: see `RuntimeCacheFile`.
         """
         self._path = path
         self._metadata = metadata
@@ -72,7 +76,7 @@ class TensorRTSession:
         try:
             self._cache = None
             if keeps_cache and tensorrt.flavour is Flavour.RTX:
-                self._cache = RuntimeCacheFile(path, self._cache_key(plan))
+                self._cache = RuntimeCacheFile(path, self._cache_key(plan), note)
             with self._context.current():
                 self._open(plan, plugin_library, options.allow_host_code)
         except BaseException:

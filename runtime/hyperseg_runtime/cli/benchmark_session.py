@@ -81,11 +81,14 @@ class BenchmarkSession:
         with ExitStack() as stack:
             subjects: list[Subject] = []
             notes: list[str] = []
-            for path, name in zip(paths, distinct_names(paths), strict=True):
-                subjects.append(Subject.open(name, path, self.opening, notes.append))
-                stack.enter_context(subjects[-1].segmenter)
-            for text in notes:  # now, since it may take very long
+
+            def note(text: str) -> None:
                 common.note(NAME, text)
+                notes.append(text)
+
+            for path, name in zip(paths, distinct_names(paths), strict=True):
+                subjects.append(Subject.open(name, path, self.opening, note))
+                stack.enter_context(subjects[-1].segmenter)
             record = self._new_record(subjects)
             record.notes += notes
             phase = stack.enter_context(_progress(visible=not self.as_json))

@@ -79,7 +79,7 @@ threads_option = click.option(
 host_code_option = click.option(
     "--allow-host-code",
     is_flag=True,
-    help="Load an engine that carries executables of the host. Only if you know why it does.",
+    help="Accept an engine that carries executables of the host. Only if you know why it does.",
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")

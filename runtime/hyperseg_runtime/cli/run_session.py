@@ -79,7 +79,7 @@ class RunSession:
         failed = False
         records: list[dict[str, object]] = []
         with ExitStack() as stack:
-            segmenter = stack.enter_context(self._open_model(notes.append))
+            segmenter = stack.enter_context(self._open_model(lambda text: common.note(NAME, text)))
             for file in (segmenter.path, sidecar.path_of(segmenter.path)):
                 planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
             interrupt = stack.enter_context(GracefulInterrupt())

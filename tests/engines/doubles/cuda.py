@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Device, Error, LogicError
+from .device import NON_BLOCKING, Device, Error, LogicError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -204,13 +204,13 @@ class PinnedArray(np.ndarray[Any, Any]):
 
 
 class Stream(_Dependent):
-    def __init__(self, cuda: FakeCuda) -> None:
+    def __init__(self, cuda: FakeCuda, flags: int) -> None:
         from .device import StreamState
 
         cuda.device.require_context()
         super().__init__(cuda)
         self.handle = self._device.handle()
-        self._device.streams[self.handle] = StreamState()
+        self._device.streams[self.handle] = StreamState(blocking=flags & NON_BLOCKING == 0)
 
     def _destroy(self) -> None:
         del self._device.streams[self.handle]
@@ -284,8 +284,8 @@ class FakeCuda:
 
         return Handle()
 
-    def Stream(self) -> Stream:
-        return Stream(self)
+    def Stream(self, flags: int = 0) -> Stream:
+        return Stream(self, flags)
 
     def Event(self) -> Event:
         return Event(self)

@@ -5,6 +5,8 @@ Rules, of the CUDA Driver API reference (13.0), that the doubles keep:
 - "Primary Context Management": cuDevicePrimaryCtxRelease counts down and does not pop the context from any stack.
 - cuCtxSetCurrent replaces the top of the stack, or pops it where the new context is NULL.
 - "API synchronization behavior": copies are asynchronous from and to page-locked memory only.
+- CUDA C++ Programming Guide (13.0), "Prohibited and Unhandled Operations" of stream capture: while a stream is captured
+  that was made without CU_STREAM_NON_BLOCKING, the legacy default stream must not be used, in whichever thread.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ PRIMARY = 0x1000
 """Handle of the primary context."""
 FOREIGN = 0x2000
 """Handle of a context of somebody else in the process."""
+
+NON_BLOCKING = 1
+"""CU_STREAM_NON_BLOCKING (cuda.h)."""
 
 Work = Callable[[], None]
 
@@ -46,6 +51,8 @@ class StreamState:
 
     work: list[Work] = field(default_factory=list)
     capture: list[Work] | None = None
+    blocking: bool = True
+    """Whether it and the legacy default stream wait for each other."""
 
     def put(self, work: Work) -> None:
         (self.work if self.capture is None else self.capture).append(work)
@@ -135,6 +142,11 @@ class Device:
             return self.memory[address]
         except KeyError:
             raise LogicError(f"an illegal memory access was encountered ({address:#x})") from None
+
+    def use_default_stream(self) -> None:
+        """What another library does in some thread: CUDA_ERROR_STREAM_CAPTURE_IMPLICIT where that is not allowed."""
+        if any(stream.blocking and stream.capture is not None for stream in self.streams.values()):
+            raise LogicError("operation would make the legacy stream depend on a capturing blocking stream")
 
     def handle(self) -> int:
         return next(self._handles)

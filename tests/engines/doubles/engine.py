@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -167,6 +168,7 @@ class ExecutionContext:
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         with self._alone():
+            time.sleep(0.0005)  # other threads' turn, else they would hardly ever be found in here
             return self._execute(stream_handle)
 
     def _execute(self, stream_handle: int) -> bool:

@@ -27,10 +27,10 @@ int main(int count, char** arguments) {
   std::vector<std::int32_t> labels{0, 1, 2, 3, 4, 11};
   NvDsInferLayerInfo layer{};
   layer.dataType = static_cast<NvDsInferDataType>(std::atoi(arguments[4]));
-  layer.inferDims = {2, {2, 3}, 6};
+  layer.inferDims = {3, {2, 3, 1}, 6};
   layer.layerName = arguments[3];
   layer.buffer = labels.data();
-  std::vector<int> map(labels.size(), -1);
+  std::vector<int> map(std::size_t{layer.inferDims.d[0]} * layer.inferDims.d[1], -1);  // NHWC: getDimsHWCFromDims
   float* probabilities = nullptr;
   if (!parser({layer}, {3, 2, 3}, 0.0F, 12, map.data(), probabilities)) {
     std::puts("refused");
