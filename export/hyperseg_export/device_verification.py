@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 from hyperseg_runtime.backends import onnxruntime, selection
-from hyperseg_runtime.backends.protocol import BackendName, Images, SessionOptions
+from hyperseg_runtime.backends.protocol import BackendName, Images, Note, SessionOptions, ignore
 from hyperseg_runtime.errors import BackendUnavailableError
 from hyperseg_runtime.metadata import Precision, Target
 from hyperseg_runtime.preprocess import batch_labels
@@ -20,9 +20,15 @@ from hyperseg_export.verification import image_batches, network_inputs
 
 
 def verify_on_device(
-    path: Path, model: onnx.ModelProto, config: Any, options: ExportOptions, resolution: Resolution
+    path: Path,
+    model: onnx.ModelProto,
+    config: Any,
+    options: ExportOptions,
+    resolution: Resolution,
+    note: Note | None = None,
 ) -> str | None:
-    """Compares a file for CUDA, in ONNX Runtime's CUDA provider, with the CPU provider.
+    """Compares a file for CUDA, in ONNX Runtime's CUDA provider, with the CPU provider; `note` receives where that
+    places operators on the CPU.
 
     Returns the reason why the device was not run, or None: it was, or the target is no device of its own. Raises
     DisagreementError where rounding does not explain the difference.
@@ -38,14 +44,14 @@ def verify_on_device(
         network_inputs(batch, config, options.input_type)[0] for batch in image_batches(options, resolution, config)
     )
     try:
-        _compare(path, model, feeds)
+        _compare(path, model, feeds, note or ignore)
     except BackendUnavailableError as error:
         return f"CUDA was not run: {error}"
     return None
 
 
-def _compare(path: Path, model: onnx.ModelProto, feeds: Iterator[Images]) -> None:
-    session = onnxruntime.open_session(path, BackendName.ONNXRUNTIME_CUDA, SessionOptions())
+def _compare(path: Path, model: onnx.ModelProto, feeds: Iterator[Images], note: Note) -> None:
+    session = onnxruntime.open_session(path, BackendName.ONNXRUNTIME_CUDA, SessionOptions(), note)
     try:
         # TF32 is the provider's default (use_tf32): factors of 11 bits, as float16's.
         check = LabelCheck(model, Precision.FLOAT16)

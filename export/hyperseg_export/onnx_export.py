@@ -96,7 +96,7 @@ def export_onnx(
         if options.verify:
             stages.begin("comparing with PyTorch")
             verification = verify(draft, network, options, resolution, note, stages.images)
-            not_run = verify_on_device(draft, model, network.config, options, resolution)
+            not_run = verify_on_device(draft, model, network.config, options, resolution, note)
             _write_property(model, described.verified(verification).to_json())
             onnx.save_model(model, draft)
         file_bytes = draft.stat().st_size

@@ -200,4 +200,4 @@ def test_nvinfers_parser(built: Built) -> None:
 def test_nvinfers_parser_refuses_other_plans(built: Built, layer: str, kind: str) -> None:
     done = run(built.nvinfer, built.tensorrt(11), built.folder / "libhyperseg_nvinfer.so", layer, kind)
     assert done.stdout.strip() == "refused"
-    assert "no output `labels`, INT32 [2, 3]; build it with hyperseg-build-engine --deepstream" in done.stderr
+    assert "no output `labels`, INT32 [2, 3, 1]; build it with hyperseg-build-engine --deepstream" in done.stderr

@@ -20,7 +20,7 @@ extern "C" __attribute__((visibility("default"))) bool NvDsInferParseHyperSeg(
   const std::size_t pixels = std::size_t{network.width} * network.height;
   if (labels == layers.end() || labels->dataType != INT32 || labels->inferDims.numElements != pixels) {
     std::fprintf(stderr,
-                 "hyperseg: the plan has no output `labels`, INT32 [%u, %u]; "
+                 "hyperseg: the plan has no output `labels`, INT32 [%u, %u, 1]; "
                  "build it with hyperseg-build-engine --deepstream\n",
                  network.height, network.width);
     return false;
