@@ -104,7 +104,12 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
             )
         opened = _wrapped(session, model, name, options)
         if options.providers is None:
-            _check_placement(model, read(session, lambda: opened.run(_blank(opened))), note)
+            try:
+                placed = read(session, lambda: opened.run(_blank(opened)))
+            except placement.UnreadablePlacement as error:
+                note(f"{model}: whether ONNX Runtime runs all of it on CUDA is not known ({error})")
+            else:
+                _check_placement(model, placed, note)
     return opened
 
 
