@@ -267,7 +267,7 @@ def test_a_signal_handler_that_runs_amid_a_run_is_refused() -> None:
     images = random_images(HEIGHT, WIDTH)
     Interruption(session, lambda: session.run(images))
     failed = within_limit(lambda: session.run(images))
-    assert isinstance(failed, ModelError) and "a signal handler used the session" in str(failed)
+    assert isinstance(failed, ModelError) and "a signal handler ran the session" in str(failed)
     session.close()
     machine.assert_all_released()
 

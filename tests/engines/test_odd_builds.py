@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from .graphs import HEIGHT, WIDTH, metadata, miniature, save
 from .server import Server, make_server
 
 OWN = Resolution(HEIGHT, WIDTH)
+LIMIT = 20.0
+"""Seconds after which a reader of a pipe gets its end."""
 SMALL, LARGE = Resolution(32, 32), Resolution(128, 192)
 
 
@@ -79,12 +82,15 @@ def test_a_folder_is_no_model(server: Server, name: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 def test_a_pipe_is_not_waited_for(server: Server) -> None:
     os.mkfifo(server.folder / "m.onnx")
-    # Both ends are open, so that a reader who did wait would get something in the end.
-    descriptor = os.open(server.folder / "m.onnx", os.O_RDWR)
+    descriptor = os.open(server.folder / "m.onnx", os.O_RDWR)  # its other end
+    end = threading.Timer(LIMIT, os.close, [descriptor])
+    end.start()
     try:
         assert "m.onnx cannot be read: it is not a regular file; name an ONNX file" in refused(server, "--model m.onnx")
     finally:
-        os.close(descriptor)
+        if end.is_alive():
+            end.cancel()
+            os.close(descriptor)
 
 
 @pytest.mark.parametrize("name", ["m", "m.json", "m.pt", "other.onnx"])

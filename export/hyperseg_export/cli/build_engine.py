@@ -85,8 +85,15 @@ def _belongs(option: str, word: str) -> bool:
     metavar="X.Y...",
     help="Target GPUs, need not be present (TensorRT for RTX). Default: this GPU, else RTX 30, 40 and 50.",
 )
-@click.option("--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic. Default: --opt.")
-@click.option("--opt", "best", metavar="HxW", help="Input size to optimise for. Default: the model's, as far as it is between the others.")
+@click.option(
+    "--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic. Default: --opt."
+)
+@click.option(
+    "--opt",
+    "best",
+    metavar="HxW",
+    help="Input size to optimise for. Default: the model's, as far as it is between the others.",
+)
 @click.option("--max", "most", metavar="HxW", help="Largest input. Default: --opt.")
 @click.option("--batch", type=int, metavar="N", help="Largest batch of a model exported with --dynamic. Default: 1.")
 @click.option(

@@ -36,7 +36,7 @@ from hyperseg_export.passes.targets import PassProgress, engine_target, run_pass
 from hyperseg_export.progress import Stages
 
 _MAKE = "make one with hyperseg-export --onnx"
-_ONNX_TYPES = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float"}
+_ONNX_TYPES: dict[int, str] = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float"}
 """The names in ONNX Runtime of the types that our files' inputs and outputs have."""
 
 
@@ -58,7 +58,9 @@ def read_model(path: Path) -> ModelFile:
     except FileNotFoundError:
         raise ModelError(f"{path} does not exist; make it with hyperseg-export --onnx") from None
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}; name an ONNX file (--model FILE)") from error
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}; name an ONNX file (--model FILE)"
+        ) from error
     if not content:
         raise ModelError(f"{path} is empty; export the model again (hyperseg-export --onnx)")
     try:
@@ -95,7 +97,9 @@ def _check_claims(path: Path, proto: onnx.ModelProto, metadata: Metadata) -> Non
     ):
         if claimed != found:
             says, has = ("dynamic", "fixed") if claimed else ("fixed", "dynamic")
-            raise MetadataError(f"{path}: its metadata declare a {says} {what}, its input has a {has} one; export it again")
+            raise MetadataError(
+                f"{path}: its metadata declare a {says} {what}, its input has a {has} one; export it again"
+            )
 
 
 def _signature(values: Iterable[onnx.ValueInfoProto]) -> Signature:
@@ -141,7 +145,9 @@ def build_engine(
     targets.add(target, "the engine")
     targets.add(sidecar.path_of(target), "the engine's description")
     if not is_engine(target):
-        raise OutputError(f"{target} is no name of an engine, so no command would open it; name it {target.name}.engine")
+        raise OutputError(
+            f"{target} is no name of an engine, so no command would open it; name it {target.name}.engine"
+        )
     if options.timing_cache is not None:
         targets.add(options.timing_cache, "the timing cache", lambda _: True)
     key = signing.machine_key()  # before a build that may take long

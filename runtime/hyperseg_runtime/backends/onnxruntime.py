@@ -106,7 +106,7 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
         if options.providers is None:
             try:
                 placed = read(session, lambda: opened.run(_blank(opened)))
-            except placement.UnreadablePlacement as error:
+            except placement.PlacementError as error:
                 note(f"{model}: whether ONNX Runtime runs all of it on CUDA is not known ({error})")
             else:
                 _check_placement(model, placed, note)

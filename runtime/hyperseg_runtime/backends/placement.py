@@ -45,13 +45,13 @@ class PlacedNode:
     provider: str
 
 
-class UnreadablePlacement(Exception):
+class PlacementError(Exception):
     """ONNX Runtime's record of the placement cannot be read. The message says why."""
 
 
 ReadPlacement = Callable[[Any, Callable[[], object]], list[PlacedNode]]
 """Reads the placement of an InferenceSession, given a function that runs it once, which only older releases need.
-Raises UnreadablePlacement."""
+Raises PlacementError."""
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def watched(settings: Any, session_type: Any) -> Iterator[ReadPlacement]:
             try:
                 folder = tempfile.TemporaryDirectory(prefix="hyperseg-", ignore_cleanup_errors=True)
             except OSError as error:
-                read = partial(_unreadable, f"there is no folder for its profile: {reason(error)}")
+                read: ReadPlacement = partial(_unreadable, f"there is no folder for its profile: {reason(error)}")
             else:
                 read = _profile_one_run
                 settings.enable_profiling = True
@@ -85,7 +85,7 @@ def _listed(session: Any, run: Callable[[], object]) -> list[PlacedNode]:
     try:
         return recorded(session)
     except Exception as error:  # ONNX Runtime's own classes have no common base
-        raise UnreadablePlacement(" ".join(str(error).split())) from error
+        raise PlacementError(" ".join(str(error).split())) from error
 
 
 def _unknown(session: Any, run: Callable[[], object]) -> list[PlacedNode]:
@@ -100,17 +100,17 @@ def _profile_one_run(session: Any, run: Callable[[], object]) -> list[PlacedNode
     try:
         placed = profiled(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UnreadablePlacement(f"its profile {path} cannot be read: {reason(error)}") from error
+        raise PlacementError(f"its profile {path} cannot be read: {reason(error)}") from error
     except ValueError as error:
-        raise UnreadablePlacement(f"its profile {path} is incomplete; is there space in {path.parent.parent}?") from error
+        raise PlacementError(f"its profile {path} is incomplete; is the disk full?") from error
     if not placed:
-        raise UnreadablePlacement(f"its profile {path} names no operators")
+        raise PlacementError(f"its profile {path} names no operators")
     return placed
 
 
 def _unreadable(why: str, session: Any, run: Callable[[], object]) -> list[PlacedNode]:
     del session, run
-    raise UnreadablePlacement(why)
+    raise PlacementError(why)
 
 
 def recorded(session: Any) -> list[PlacedNode]:

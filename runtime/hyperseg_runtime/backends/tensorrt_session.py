@@ -208,7 +208,9 @@ class TensorRTSession:
             raise ModelError(f"{self._path}: the session was opened in another process; open the engine in this one")
         thread = threading.get_ident()
         if thread in self._entered:
-            raise ModelError(f"{self._path}: a signal handler used the session in the middle of a call; only close may be")
+            raise ModelError(
+                f"{self._path}: a signal handler ran the session in the middle of a call; it may only close it"
+            )
         try:
             self._entered.add(thread)
             with self._lock:
