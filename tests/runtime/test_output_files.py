@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output_files import check_target, replacing, write_bytes
+from hyperseg_runtime.output_files import check_folder, check_target, replacing, write_bytes
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -145,3 +145,11 @@ def test_a_working_folder_that_was_deleted(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "gone").rmdir()
     with pytest.raises(OutputError, match=r"m\.onnx cannot be written: No such file"):
         check_target(Path("m.onnx"), force=False)
+
+
+def test_a_folder_that_is_a_broken_link_is_not_called_a_file(tmp_path: Path) -> None:
+    link = tmp_path / "models"
+    link.symlink_to("/unmounted/models")
+    with pytest.raises(OutputError, match=r"models is a link to /unmounted/models, which does not exist; create that"):
+        check_folder(link / "m")
+    assert link.is_symlink()
