@@ -42,14 +42,14 @@ function(hyperseg_default_architectures known processor out)
   set(${out} "${chosen}" PARENT_SCOPE)
 endfunction()
 
-# hyperseg_check_architectures(ARCHITECTURES KNOWN NVCC): an error for a number that the compiler does not know.
-function(hyperseg_check_architectures architectures known nvcc)
+# hyperseg_check_architectures(VARIABLE ARCHITECTURES KNOWN NVCC): an error for a number that the compiler does not know.
+function(hyperseg_check_architectures variable architectures known nvcc)
   foreach(architecture IN LISTS architectures)
     string(REGEX MATCH "^[0-9]+" number "${architecture}")
     if(number AND known AND NOT number IN_LIST known AND NOT architecture MATCHES "^[0-9]+[a-z]")
       list(JOIN known " " text)
-      message(FATAL_ERROR "CMAKE_CUDA_ARCHITECTURES has ${architecture}, for which ${nvcc} does not compile; "
-        "it compiles for ${text}. Leave the option out, or use a CUDA toolkit that has it.")
+      message(FATAL_ERROR "${variable} has ${architecture}, for which ${nvcc} does not compile; "
+        "it compiles for ${text}. Leave it out, or use a CUDA toolkit that has it.")
     endif()
   endforeach()
 endfunction()

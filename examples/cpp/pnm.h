@@ -4,10 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 struct Image {
@@ -52,6 +55,16 @@ inline Image read_ppm(const std::string& path) {
     throw std::runtime_error(path + " ends before its last pixel; convert the image again");
   }
   return image;
+}
+
+// Throws std::runtime_error where `output` is one of the input files, by whatever name.
+inline void keep_inputs(const std::string& output, std::initializer_list<std::string> inputs) {
+  for (const std::string& input : inputs) {
+    std::error_code missing;  // reported where the file is opened
+    if (std::filesystem::equivalent(input, output, missing)) {
+      throw std::runtime_error(output + " is an input, which would be lost; name another file for the labels");
+    }
+  }
 }
 
 // Writes labels [height, width]. Throws std::runtime_error.

@@ -109,6 +109,7 @@ void check_tensors(const nvinfer1::ICudaEngine& engine, const Image& image) {
 }
 
 void segment(const std::string& path, const std::string& library, const std::string& input, const std::string& output) {
+  keep_inputs(output, {input, path});
   const Image image = read_ppm(input);
   const std::vector<char> plan = read_file(path);
 

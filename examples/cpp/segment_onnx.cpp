@@ -7,7 +7,7 @@
 // (hyperseg-export --portable) need no library: name it "-".
 #include <onnxruntime_cxx_api.h>
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -30,6 +30,10 @@ std::vector<std::int64_t> shape_for(const Image& image, const Ort::Session& sess
   if (tensor.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) {
     throw std::runtime_error(model + " does not take uint8 pixels; export it with --input-type uint8");
   }
+  const std::int64_t batch = tensor.GetShape().empty() ? 0 : tensor.GetShape().front();
+  if (batch > 1) {
+    throw std::runtime_error(model + " takes " + std::to_string(batch) + " images at once; export it without --batch");
+  }
   if (!fits(tensor.GetShape(), shape)) {
     throw std::runtime_error(model + " takes images of shape " + text_of(tensor.GetShape()) + ", not " +
                              text_of(shape) +
@@ -38,14 +42,27 @@ std::vector<std::int64_t> shape_for(const Image& image, const Ort::Session& sess
   return shape;
 }
 
+// Throws std::runtime_error where the model has logits only.
+void require_labels(const Ort::Session& session, const std::string& model) {
+  Ort::AllocatorWithDefaultOptions allocator;
+  for (std::size_t index = 0; index < session.GetOutputCount(); ++index) {
+    if (std::string(session.GetOutputNameAllocated(index, allocator).get()) == output_name) {
+      return;
+    }
+  }
+  throw std::runtime_error(model + " has no output labels; export it with --output-type labels");
+}
+
 void segment(const std::string& model, const std::string& library, const std::string& input,
              const std::string& output) {
+  keep_inputs(output, {input, model});
   const Ort::Env environment(ORT_LOGGING_LEVEL_WARNING, "segment_onnx");
   Ort::SessionOptions options;
   if (library != "-") {
     options.RegisterCustomOpsLibrary(library.c_str());
   }
   Ort::Session session(environment, model.c_str(), options);
+  require_labels(session, model);
 
   Image image = read_ppm(input);
   const std::vector<std::int64_t> shape = shape_for(image, session, model);

@@ -14,7 +14,8 @@ DEFAULT_OPSET = 18
 """Native to PyTorch's exporter, and known to every ONNX Runtime, OpenVINO and TensorRT that the project supports."""
 
 _OPSETS = range(18, 24)
-_LARGEST_SIDE = 1 << 15
+LARGEST_SIDE = 1 << 15
+"""Pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ class Resolution:
         """Raises OptionError with the nearest valid resolution if a side is not a multiple of `unit`."""
         nearest = Resolution(_nearest(self.height, unit), _nearest(self.width, unit))
         for side, value, better in (("height", self.height, nearest.height), ("width", self.width, nearest.width)):
-            if value > _LARGEST_SIDE:
-                raise OptionError(f"{side} {value} is over {_LARGEST_SIDE}; use a smaller one (--resolution {nearest})")
+            if value > LARGEST_SIDE:
+                raise OptionError(f"{side} {value} is over {LARGEST_SIDE}; use a smaller one (--resolution {nearest})")
             if value != better:
                 raise OptionError(f"{side} {value} is not a multiple of {unit}; use {better} (--resolution {nearest})")
 
 
 def _nearest(value: int, unit: int) -> int:
-    return min(max(1, (value + unit // 2) // unit), _LARGEST_SIDE // unit) * unit
+    return min(max(1, (value + unit // 2) // unit), LARGEST_SIDE // unit) * unit
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeVar
 
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.model_kinds import remedy
+from hyperseg_runtime.regular_files import open_regular
 
 Content = TypeVar("Content")
 
@@ -72,7 +73,7 @@ def read_parameters(path: Path) -> int:
 
 def _read(path: Path, read: Callable[[BinaryIO, int], Content]) -> Content:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = path.stat().st_size
             if size == 0:
                 raise ModelError(f"{path} is empty; export the model again")

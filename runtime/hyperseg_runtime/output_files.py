@@ -160,6 +160,10 @@ def check_folder(folder: Path) -> None:
                 raise OutputError(f"the folder {folder} cannot be created: {above} does not exist")
             check_name(above)
             above = above.parent
+        if above.is_symlink() and not above.exists():
+            raise OutputError(
+                f"{above} is a link to {above.readlink()}, which does not exist; create that folder first"
+            )
         if not above.is_dir():
             raise OutputError(f"{above} is a file, not a folder; name another folder")
         if not os.access(above, os.W_OK | os.X_OK):

@@ -16,6 +16,7 @@ from hyperseg_runtime.graph_target import read_target
 from hyperseg_runtime.metadata import InputType, Metadata, OutputKind, Precision, Target
 from hyperseg_runtime.model_kinds import Kind, is_engine, kind_of, without_suffix
 from hyperseg_runtime.onnx_file import read_external_files, read_properties
+from hyperseg_runtime.regular_files import open_regular
 from hyperseg_runtime.sidecar import Sidecar, path_of
 
 _CHUNK = 1 << 20
@@ -25,7 +26,7 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits. Raises ModelError."""
     found = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(_CHUNK):
                 found.update(block)
     except OSError as error:

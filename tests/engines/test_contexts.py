@@ -13,12 +13,14 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from queue import Queue
 
 import numpy as np
 import pytest
 from hyperseg_runtime import libraries
+from hyperseg_runtime.backends.protocol import Outputs
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 from hyperseg_runtime.errors import ModelError
@@ -188,4 +190,110 @@ def test_a_forked_process_may_close_what_it_inherited() -> None:
     child.join()
     assert ended == 0
     session.close()
+    machine.assert_all_released()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+@pytest.mark.parametrize("flavour", list(Flavour))
+def test_a_forked_process_touches_nothing_of_the_parents(flavour: Flavour, tmp_path: Path) -> None:
+    """Not even where it was forked in the middle of another thread's run, whose lock nobody gives back there."""
+    machine = Machine(MACHINES[flavour], flavour, records_graphs=False)
+    model = miniature()
+    session = machine.open(model, machine.plan(model), path=tmp_path / "m.engine")
+    images = random_images(HEIGHT, WIDTH)
+    session.run(images)
+    inside, leave = threading.Event(), threading.Event()
+    enqueue = session._engine.enqueue
+
+    def slow(stream: int) -> bool:
+        inside.set()
+        assert leave.wait(LIMIT)
+        return enqueue(stream)
+
+    session._engine.enqueue = slow  # type: ignore[method-assign]
+    running = threading.Thread(target=session.run, args=(images,))
+    running.start()
+    assert inside.wait(LIMIT)
+
+    def child() -> None:
+        with pytest.raises(ModelError, match="was opened in another process; open the engine in this one"):
+            session.run(images)
+        session.close()
+        session.close()
+        assert machine.device.memory and machine.device.streams and machine.device.retained
+
+    forked = multiprocessing.get_context("fork").Process(target=child)
+    forked.start()
+    forked.join(LIMIT)
+    ended = forked.exitcode
+    forked.kill()
+    forked.join()
+    leave.set()
+    running.join(LIMIT)
+    assert ended == 0
+    session.close()
+    machine.assert_all_released()
+
+
+class Interruption:
+    """What a signal handler does in the middle of a call: it runs in the same thread, between two instructions."""
+
+    def __init__(self, session: TensorRTSession, handler: Callable[[], object]) -> None:
+        self._enqueue = session._engine.enqueue
+        self._handler = handler
+        session._engine.enqueue = self  # type: ignore[method-assign,assignment]
+
+    def __call__(self, stream: int) -> bool:
+        self._handler()
+        return self._enqueue(stream)
+
+
+def within_limit(function: Callable[[], object]) -> object:
+    """The function's result, or what it raised, from a thread that may wait forever."""
+    result: list[object] = []
+
+    def call() -> None:
+        try:
+            result.append(function())
+        except BaseException as error:
+            result.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(LIMIT / 4)
+    assert not thread.is_alive(), "the call waits for itself"
+    return result[0]
+
+
+def test_a_signal_handler_that_closes_amid_a_run_does_not_wait_for_it() -> None:
+    machine = Machine(records_graphs=False)
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    images = random_images(HEIGHT, WIDTH)
+    Interruption(session, session.close)
+    outputs = within_limit(lambda: session.run(images))
+    assert isinstance(outputs, Outputs) and np.array_equal(outputs.labels, labels_of(model, images))
+    machine.assert_all_released()  # by the run, when it ended
+    with pytest.raises(ModelError, match="is closed"):
+        session.run(images)
+
+
+def test_a_signal_handler_that_runs_amid_a_run_is_refused() -> None:
+    machine = Machine(records_graphs=False)
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    images = random_images(HEIGHT, WIDTH)
+    Interruption(session, lambda: session.run(images))
+    failed = within_limit(lambda: session.run(images))
+    assert isinstance(failed, ModelError) and "a signal handler ran the session" in str(failed)
+    session.close()
+    machine.assert_all_released()
+
+
+def test_a_signal_handler_that_closes_amid_a_close() -> None:
+    machine = Machine()
+    model = miniature()
+    session = machine.open(model, machine.plan(model))
+    session._resources.own(session.close)
+    within_limit(session.close)
     machine.assert_all_released()

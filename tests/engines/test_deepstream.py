@@ -12,8 +12,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine import EngineOptions
+from hyperseg_export.engine.build import build_plan, prepare, read_model
+from hyperseg_export.engine.options import choose_target
+from hyperseg_export.engine.process import NullListener
+from hyperseg_export.engine.report import audit, layers_from_builder
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer, preprocessing
 from hyperseg_export.options import Resolution
 from hyperseg_runtime import libraries, sidecar
@@ -195,6 +198,15 @@ def changed(**fields: Any) -> onnx.ModelProto:
     return model
 
 
+def logits_only() -> onnx.ModelProto:
+    model = changed(output=OutputKind.LOGITS)
+    del model.graph.node[-2:]
+    model.graph.node[-1].output[0] = "logits"
+    model.graph.output[0].name = "logits"
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    return model
+
+
 def without_cast() -> onnx.ModelProto:
     model = miniature()
     model.graph.node[1].attribute[0].ints[:] = [0, 3, 2, 1]
@@ -205,7 +217,7 @@ def without_cast() -> onnx.ModelProto:
     ("model", "message"),
     [
         (changed(float_input=True, std=(0.2, 0.3, 0.2)), "0.2, 0.3, 0.2 differ, .* export with --input-type uint8"),
-        (changed(output=OutputKind.LOGITS), "outputs logits, .* export it with --output-type labels"),
+        (logits_only(), "outputs logits, .* export it with --output-type labels"),
         (without_cast(), "the image's Transpose was not found where hyperseg-export writes it"),
     ],
     ids=["deviations", "logits", "another graph"],
@@ -232,7 +244,8 @@ def test_without_the_library(
 def test_tensorrt_builds_the_edited_graph(tmp_path: Path, dynamic: bool) -> None:
     """A real builder, of TensorRT for RTX, accepts planar float input and INT32 labels."""
     edited = for_nvinfer(read_model(save(miniature(dynamic), tmp_path / "m.onnx")), Resolution(64, 96))
-    helper.set_model_props(edited.proto, {KEY: edited.metadata.to_json()})
-    source = save(edited.proto, tmp_path / "edited.onnx")
-    report = build_engine(source, options=EngineOptions(half=True, compute_capabilities=("8.6",)))
-    assert report.audit.plugin_layers == 3
+    options = EngineOptions(half=True, compute_capabilities=("8.6",))
+    target = choose_target(options)
+    prepared = prepare(edited, options, target.tensorrt.flavour)
+    built = build_plan(prepared.proto, edited.metadata.input, options, target, NullListener())
+    assert audit(layers_from_builder(built.layers)).plugin_layers == 3

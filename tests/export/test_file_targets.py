@@ -207,6 +207,7 @@ def test_portable_is_an_alias(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 REFUSED = {
     "no such target": (["--target", "gpu"], "'gpu' is not one of 'cpu', 'cuda', 'tensorrt', 'portable'"),
     "an empty target": (["--target", ""], "'' is not one of"),
+    "two targets": (["--target", "cuda", "--target", "cpu"], "--target is given 2 times (cuda, cpu); give one"),
     "portable and another": (["--target", "cpu", "--portable"], "--target cpu contradicts; give one"),
     "int8 for CUDA": (["--int8", "--calibrate", ".", "--target", "cuda"], "int8 files are for the CPU"),
     "int8 for TensorRT": (["--int8", "--calibrate", ".", "--target", "tensorrt"], "int8 files are for the CPU"),

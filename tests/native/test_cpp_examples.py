@@ -129,6 +129,37 @@ def test_a_model_of_another_size(segment_onnx: Path, library: Path, tmp_path: Pa
     assert "takes images of shape [1, 576, 768, 3], not [1, 64, 64, 3]; resize the image (ffmpeg" in done.stderr
 
 
+@pytest.mark.parametrize("batch", [False, True], ids=["logits", "batch"])
+def test_models_for_something_else(segment_onnx: Path, library: Path, tmp_path: Path, batch: bool) -> None:
+    import onnx
+
+    model = onnx.load(MODEL)
+    if batch:
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    else:
+        name = model.graph.output[0].name
+        for node in model.graph.node:
+            node.output[:] = ["logits" if output == name else output for output in node.output]
+        model.graph.output[0].name = "logits"
+    onnx.save(model, tmp_path / "m.onnx")
+    (tmp_path / "in.ppm").write_bytes(HEADER + PIXELS)
+    done = run(segment_onnx, tmp_path / "m.onnx", library, tmp_path / "in.ppm", tmp_path / "out.pgm")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    remedy = "takes 2 images at once; export it without --batch" if batch else "export it with --output-type labels"
+    assert remedy in done.stderr
+
+
+@pytest.mark.parametrize("lost", ["in.ppm", "link.ppm", "m.onnx"])
+def test_inputs_are_kept(segment_onnx: Path, library: Path, tmp_path: Path, lost: str) -> None:
+    shutil.copy(MODEL, tmp_path / "m.onnx")
+    (tmp_path / "in.ppm").write_bytes(HEADER + PIXELS)
+    (tmp_path / "link.ppm").symlink_to("in.ppm")
+    done = run(segment_onnx, tmp_path / "m.onnx", library, tmp_path / "in.ppm", tmp_path / lost)
+    assert done.returncode == 1 and "is an input, which would be lost; name another file" in done.stderr
+    assert (tmp_path / "in.ppm").read_bytes() == HEADER + PIXELS
+    assert (tmp_path / "m.onnx").read_bytes() == MODEL.read_bytes()
+
+
 def test_the_library_of_operators_is_needed(segment_onnx: Path, tmp_path: Path) -> None:
     (tmp_path / "in.ppm").write_bytes(HEADER + PIXELS)
     done = run(segment_onnx, MODEL, "-", tmp_path / "in.ppm", tmp_path / "out.pgm")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from cmake_projects import configure, parts, run_script, unwrapped
+from hyperseg_runtime.backends import cuda
 
 CUDA_13 = "75 80 86 87 88 89 90 100 110 103 120 121"
 CUDA_12_9 = "50 52 53 60 61 62 70 72 75 80 86 87 89 90 100 101 103 120 121"
@@ -62,14 +64,14 @@ def test_an_architecture_that_the_compiler_lacks_is_named(asked: str, refused: s
     done = run_script(
         tmp_path,
         "include(HypersegCudaArchitectures)",
-        f'hyperseg_check_architectures("{asked}" "{known}" /opt/cuda/bin/nvcc)',
+        f'hyperseg_check_architectures(CMAKE_CUDA_ARCHITECTURES "{asked}" "{known}" /opt/cuda/bin/nvcc)',
     )
     if refused is None:
         assert done.returncode == 0, done.stderr
     else:
         said = unwrapped(done.stderr)
         assert f"CMAKE_CUDA_ARCHITECTURES has {refused}, for which /opt/cuda/bin/nvcc does not compile" in said
-        assert "it compiles for 50 52" in said and "Leave the option out" in said
+        assert "it compiles for 50 52" in said and "Leave it out" in said
 
 
 @pytest.mark.slow
@@ -82,3 +84,35 @@ def test_a_compiler_that_fails_is_not_called_missing(required: bool, tmp_path: P
     assert (done.returncode != 0) == required
     said = unwrapped(done.stderr) if required else parts(tmp_path / "build")["CUDA"]["detail"]
     assert "nvcc does not compile here" in said and "Set CUDAHOSTCXX to an older one" in said
+
+
+@pytest.mark.parametrize("value", ["off", "MAYBE", "0"])
+def test_a_switch_that_is_none_does_not_mean_auto(value: str, tmp_path: Path) -> None:
+    done = configure(tmp_path / "build", f"-DHYPERSEG_CUDA={value}")
+    assert done.returncode != 0
+    assert f"HYPERSEG_CUDA={value} is none of AUTO, ON and OFF" in unwrapped(done.stderr)
+
+
+def test_an_architecture_of_the_environment_is_named(tmp_path: Path) -> None:
+    """CMake's own trial of the compiler fails then, whose reason would be taken for another."""
+    environment = {**os.environ, "CUDACXX": str(fake_nvcc(tmp_path, CUDA_12_4)), "CUDAARCHS": "86;120"}
+    done = configure(tmp_path / "build", **environment)
+    assert done.returncode != 0
+    assert "CUDAARCHS has 120, for which" in unwrapped(done.stderr)
+
+
+@pytest.mark.slow
+def test_a_compiler_that_is_none(tmp_path: Path) -> None:
+    done = configure(tmp_path / "build", "-DHYPERSEG_CUDA=ON", f"-DCMAKE_CUDA_COMPILER={tmp_path / 'nvcc'}")
+    assert done.returncode != 0
+    assert "nvcc does not answer --list-gpu-arch" in unwrapped(done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
+def test_native_is_not_the_compilers_default(tmp_path: Path) -> None:
+    if cuda.find_gpus().gpus:
+        pytest.skip("this machine has a GPU")
+    done = configure(tmp_path / "build", "-DCMAKE_CUDA_ARCHITECTURES=native")
+    assert done.returncode != 0
+    assert "CMAKE_CUDA_ARCHITECTURES=native, but there is no GPU here; set it to the" in unwrapped(done.stderr)

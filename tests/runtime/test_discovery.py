@@ -6,14 +6,16 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
-from hyperseg_runtime import Segmenter, discovery
+from hyperseg_runtime import Segmenter, discovery, onnx_file
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.tensorrt import Machine
 from hyperseg_runtime.discovery import PACKAGED_MODELS, find_model, locate, shipped_models
 from hyperseg_runtime.errors import AmbiguousModelError, ModelError
 from hyperseg_runtime.metadata import KEY
+from hyperseg_runtime.regular_files import open_regular
 
 from .model_folders import (
     CHECKPOINT,
@@ -236,14 +238,13 @@ def test_a_folder_that_cannot_be_read(folder: Path, packaged: Path, monkeypatch:
 
 def test_a_file_that_cannot_be_read(folder: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(folder, {"a.onnx": onnx(), "b.onnx": onnx()})
-    opened = Path.open
 
-    def refuse(path: Path, *arguments: object, **named: object) -> object:
+    def refuse(path: Path) -> BinaryIO:
         if path.name == "a.onnx":
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *arguments, **named)  # type: ignore[call-overload]
+        return open_regular(path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(onnx_file, "open_regular", refuse)
     with pytest.raises(ModelError, match=r"cannot read .*a\.onnx: Permission denied.*choose --model b\.onnx"):
         find_model(folder, packaged)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hyperseg_runtime.errors import OutputError
-from hyperseg_runtime.output_files import check_target, replacing, write_bytes
+from hyperseg_runtime.output_files import check_folder, check_target, replacing, write_bytes
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -160,3 +160,11 @@ def test_a_draft_that_was_exchanged_for_a_link_changes_no_other_file(tmp_path: P
         draft.symlink_to(private)
     assert private.stat().st_mode & 0o777 == 0o600 and private.read_bytes() == b"mine"
     assert target.read_bytes() == b"old" and not target.is_symlink()
+
+
+def test_a_folder_that_is_a_broken_link_is_not_called_a_file(tmp_path: Path) -> None:
+    link = tmp_path / "models"
+    link.symlink_to("/unmounted/models")
+    with pytest.raises(OutputError, match=r"models is a link to /unmounted/models, which does not exist; create that"):
+        check_folder(link / "m")
+    assert link.is_symlink()

@@ -185,3 +185,63 @@ def test_copies_and_repeated_runs_are_no_operators() -> None:
     assert (found.nodes, [node.name for node in found.elsewhere]) == (2, ["b"])
     assert found.refusal("m.onnx") is None
     assert "1 of 2 operators" in str(found.note("m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),  # ONNX Runtime names a file that it could not create
+        ("", "is incomplete"),
+        ('[{"cat": "Node", "name"', "is incomplete"),  # of a full disk
+        ("[]", "names no operators"),
+    ],
+)
+def test_a_profile_that_does_not_tell_is_noted(
+    content: str | None, message: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda_session.install(monkeypatch, lists_placement=False)
+    written: list[Path] = []
+    session_type = onnxruntime.InferenceSession
+    end = session_type.end_profiling
+
+    def end_profiling(session: Any) -> str:
+        path = Path(end(session))
+        written.append(path)
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+        return str(path)
+
+    monkeypatch.setattr(session_type, "end_profiling", end_profiling)
+    notes: list[str] = []
+    backend.open_session(file, BackendName.ONNXRUNTIME_CUDA, SessionOptions(), notes.append).close()
+    (note,) = notes
+    assert note.startswith(f"{file}: whether ONNX Runtime runs all of it on CUDA is not known (") and message in note
+    assert not written[0].parent.exists()
+
+
+def test_a_machine_without_a_temporary_folder_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda_session.install(monkeypatch, lists_placement=False)
+
+    def none(**named: object) -> None:
+        del named
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/var/tmp', '/usr/tmp', '/']")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", none)
+    notes: list[str] = []
+    backend.open_session(file, BackendName.ONNXRUNTIME_CUDA, SessionOptions(), notes.append).close()
+    assert len(notes) == 1 and "No usable temporary directory" in notes[0]
+
+
+def test_a_release_that_does_not_list_the_placement_after_all(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda_session.install(monkeypatch)
+
+    def fail(session: object) -> None:
+        del session
+        raise RuntimeError("[ONNXRuntimeError] : 9 :\nNOT_IMPLEMENTED")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info", fail)
+    notes: list[str] = []
+    backend.open_session(file, BackendName.ONNXRUNTIME_CUDA, SessionOptions(), notes.append).close()
+    assert len(notes) == 1 and notes[0].endswith("([ONNXRuntimeError] : 9 : NOT_IMPLEMENTED)")

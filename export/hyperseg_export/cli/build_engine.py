@@ -85,9 +85,16 @@ def _belongs(option: str, word: str) -> bool:
     metavar="X.Y...",
     help="Target GPUs, need not be present (TensorRT for RTX). Default: this GPU, else RTX 30, 40 and 50.",
 )
-@click.option("--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic.")
-@click.option("--opt", "best", metavar="HxW", help="Input size to optimise for. Default: the model's.")
-@click.option("--max", "most", metavar="HxW", help="Largest input.")
+@click.option(
+    "--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic. Default: --opt."
+)
+@click.option(
+    "--opt",
+    "best",
+    metavar="HxW",
+    help="Input size to optimise for. Default: the model's, as far as it is between the others.",
+)
+@click.option("--max", "most", metavar="HxW", help="Largest input. Default: --opt.")
 @click.option("--batch", type=int, metavar="N", help="Largest batch of a model exported with --dynamic. Default: 1.")
 @click.option(
     "--timing-cache",
@@ -172,7 +179,7 @@ def build(
             half=half,
             keep_float32=tuple(name for name in keep if name),
             flavour=None if flavour is None else Flavour(flavour),
-            compute_capabilities=tuple(part for word in capabilities for part in word.split(",") if part),
+            compute_capabilities=tuple(dict.fromkeys(part for word in capabilities for part in word.split(","))),
             least=None if least is None else Resolution.parse(least),
             best=None if best is None else Resolution.parse(best),
             most=None if most is None else Resolution.parse(most),

@@ -12,6 +12,7 @@ from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.common import interrupt_on_signals, note, say
 from hyperseg_runtime.discovery import PACKAGED_MODELS, locate
+from hyperseg_runtime.errors import ModelError
 
 from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.engine.build import build_engine, default_output
@@ -59,6 +60,8 @@ class BuildEngineSession:
 
     def _locate(self, model: Path | None) -> Path:
         found = locate(model, backend=BackendName.ONNXRUNTIME.value, portable=False)
+        if found.path.is_dir():
+            raise ModelError(f"{found.path} is a folder, not a model; name an ONNX file (--model FILE)")
         common.announce(NAME, found, self.as_json or model is not None, "Model:")
         return found.path
 

@@ -71,6 +71,8 @@ _SAME_PLACE = "-"
 @click.option("--calibrate", type=click.Path(path_type=Path), metavar="DIR", help="Calibration images for --int8.")
 @click.option(
     "--target",
+    multiple=True,
+    callback=common.only_once,
     type=click.Choice(["cpu", "cuda", "tensorrt", "portable"]),
     help="What the file is for. cpu (default): ONNX Runtime on the CPU, with operators that only the CPU has. cuda: "
     "ONNX Runtime's CUDA provider. tensorrt: TensorRT's parser with libhyperseg_trt.so, as in trtexec, DeepStream or "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from hyperseg_runtime import host_code, libraries, sidecar, signing
+from hyperseg_runtime.backends.protocol import Signature, check_signature
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import ModelError, OutputError
-from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
-from hyperseg_runtime.model_kinds import remedy
+from hyperseg_runtime.errors import MetadataError, ModelError, OutputError
+from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, Precision
+from hyperseg_runtime.model_kinds import is_engine, remedy
 from hyperseg_runtime.output_files import reason, replacing
+from hyperseg_runtime.regular_files import open_regular
 from hyperseg_runtime.sealed_library import SealedLibrary, seal
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 from hyperseg_runtime.targets import Targets
@@ -33,6 +36,8 @@ from hyperseg_export.passes.targets import PassProgress, engine_target, run_pass
 from hyperseg_export.progress import Stages
 
 _MAKE = "make one with hyperseg-export --onnx"
+_ONNX_TYPES: dict[int, str] = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float"}
+"""The names in ONNX Runtime of the types that our files' inputs and outputs have."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,14 @@ class ModelFile:
 def read_model(path: Path) -> ModelFile:
     """Reads and checks the file. Raises ModelError (missing, not ONNX) or MetadataError (not ours)."""
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
     except FileNotFoundError:
         raise ModelError(f"{path} does not exist; make it with hyperseg-export --onnx") from None
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}; name an ONNX file (--model FILE)"
+        ) from error
     if not content:
         raise ModelError(f"{path} is empty; export the model again (hyperseg-export --onnx)")
     try:
@@ -72,7 +80,36 @@ def read_model(path: Path) -> ModelFile:
             f"{path} keeps its weights in {named}; build the engine from that model, or export one again "
             "(hyperseg-export --onnx)"
         )
+    _check_claims(path, proto, metadata)
     return ModelFile(path, proto, metadata, hashlib.sha256(content).hexdigest())
+
+
+def _check_claims(path: Path, proto: onnx.ModelProto, metadata: Metadata) -> None:
+    """Raises MetadataError where the metadata are not of this graph: no session would open its engine."""
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    inputs = _signature(value for value in proto.graph.input if value.name not in constants)
+    check_signature(metadata, inputs, _signature(proto.graph.output), str(path))
+    shape, spec = inputs["image"][1], metadata.input
+    size = shape[1:3] if spec.dtype is InputType.UINT8 else shape[2:4]
+    for what, claimed, found in (
+        ("batch", spec.dynamic_batch, shape[0] is None),
+        ("size", spec.dynamic_size, None in size),
+    ):
+        if claimed != found:
+            says, has = ("dynamic", "fixed") if claimed else ("fixed", "dynamic")
+            raise MetadataError(
+                f"{path}: its metadata declare a {says} {what}, its input has a {has} one; export it again"
+            )
+
+
+def _signature(values: Iterable[onnx.ValueInfoProto]) -> Signature:
+    return {
+        value.name: (
+            f"tensor({_ONNX_TYPES.get(value.type.tensor_type.elem_type, 'other')})",
+            [extent.dim_value or None for extent in value.type.tensor_type.shape.dim],
+        )
+        for value in values
+    }
 
 
 def default_output(model: Path, half: bool) -> Path:
@@ -107,6 +144,10 @@ def build_engine(
     targets.keep(source.path, "the model itself")
     targets.add(target, "the engine")
     targets.add(sidecar.path_of(target), "the engine's description")
+    if not is_engine(target):
+        raise OutputError(
+            f"{target} is no name of an engine, so no command would open it; name it {target.name}.engine"
+        )
     if options.timing_cache is not None:
         targets.add(options.timing_cache, "the timing cache", lambda _: True)
     key = signing.machine_key()  # before a build that may take long
@@ -129,8 +170,7 @@ def build_engine(
         )
         counted, auditor = _audit(built.layers, verified, options)
         facts = _facts(source, built, chosen, counted, verified.execution is not None)
-        precision = Precision.FLOAT16 if options.half else source.metadata.precision
-        text = Sidecar(replace(source.metadata, precision=precision), facts).to_signed_json()
+        text = Sidecar(_described(source.metadata, options), facts).to_signed_json()
         draft.write_bytes(built.plan)
         description.write_text(text, encoding="utf-8")
     return EngineReport(
@@ -275,6 +315,17 @@ def _refuse_host_code(plan: bytes, options: EngineOptions, target: BuildTarget) 
             f"{target.tensorrt.name} put code for the host into the engine ({found}), which nothing asked for, so it "
             "was not kept. Please report this; --allow-host-code keeps it, and is then needed to run it"
         )
+
+
+def _described(metadata: Metadata, options: EngineOptions) -> Metadata:
+    """The engine's. A dynamic one is run at the size that it was optimised for, where no other is asked for: the
+    model's own may be outside its profile."""
+    precision = Precision.FLOAT16 if options.half else metadata.precision
+    spec = metadata.input
+    if spec.dynamic_size:
+        best = options.profile(spec).best
+        spec = replace(spec, height=best.height, width=best.width)
+    return replace(metadata, precision=precision, input=spec)
 
 
 def _facts(source: ModelFile, built: BuiltPlan, target: BuildTarget, counted: Audit, executed: bool) -> EngineFacts:

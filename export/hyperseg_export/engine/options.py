@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.metadata import InputSpec, InputType
 
 from hyperseg_export.errors import EngineError, OptionError
-from hyperseg_export.options import Resolution
+from hyperseg_export.options import LARGEST_SIDE, Resolution
 
 _LARGEST_BATCH = 1024
+_LARGEST_WORKSPACE = 1 << 20
+"""MiB: one TiB."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +30,6 @@ class Profile:
     most: Resolution
     batch: int = 1
     """Images at once: from 1 to `batch`, fastest at 1."""
-
-    def check(self, spec: InputSpec) -> None:
-        """Raises EngineError if the model does not support these shapes."""
-        for option, resolution in (("--min", self.least), ("--opt", self.best), ("--max", self.most)):
-            for side, value in (("height", resolution.height), ("width", resolution.width)):
-                if value < 1 or value % spec.multiple:
-                    nearest = max(1, round(value / spec.multiple)) * spec.multiple
-                    raise EngineError(
-                        f"{option} {resolution}: {side} {value} is not a multiple of {spec.multiple}; use {nearest}"
-                    )
-        for smaller, small, larger, large in (
-            ("--min", self.least, "--opt", self.best),
-            ("--opt", self.best, "--max", self.most),
-        ):
-            if small.height > large.height or small.width > large.width:
-                raise EngineError(
-                    f"{smaller} {small} is higher or wider than {larger} {large}; a profile grows from --min to --max"
-                )
-        if not 1 <= self.batch <= _LARGEST_BATCH:
-            raise EngineError(f"--batch {self.batch} is not between 1 and {_LARGEST_BATCH}")
 
     def shapes(self, dimensions: tuple[int, ...], spec: InputSpec) -> tuple[tuple[int, ...], ...]:
         """Least, best and most shape of the input whose shape in the graph is `dimensions` (-1 if dynamic)."""
@@ -68,7 +51,8 @@ class EngineOptions:
         flavour: the TensorRT to build with; None takes the installed one, the full TensorRT first.
         compute_capabilities: GPUs to build for ahead of time ("8.6"); empty: the GPU of this machine, and without one
             those of USUAL_TARGETS.
-        least, best, most: input resolutions of a dynamic model; None follows the model's own, or each other.
+        least, best, most: input resolutions of a dynamic model. None: `best` is the model's own, or the nearest between
+            the other two; these are `best`.
         batch: the largest batch of a dynamic model.
         timing_cache: file that keeps kernel timings from build to build; of TensorRT, not of TensorRT for RTX.
         workspace: largest scratch memory in MiB; None leaves it to TensorRT.
@@ -100,8 +84,8 @@ class EngineOptions:
         for capability in self.compute_capabilities:
             if not re.fullmatch(r"\d{1,2}\.\d", capability):
                 raise OptionError(f"compute capability {capability!r} is not MAJOR.MINOR; write for example 8.6")
-        if self.workspace is not None and self.workspace < 1:
-            raise OptionError(f"--workspace {self.workspace} is not a positive number of MiB")
+        if self.workspace is not None and not 1 <= self.workspace <= _LARGEST_WORKSPACE:
+            raise OptionError(f"--workspace {self.workspace} is not between 1 and {_LARGEST_WORKSPACE} (MiB)")
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise OptionError(f"--optimization-level {self.optimization_level} is not between 0 and 5")
         if self.keep_float32 and not self.half:
@@ -113,11 +97,39 @@ class EngineOptions:
 
     def profile(self, spec: InputSpec) -> Profile:
         """The profile for a model with this input. Raises EngineError."""
-        own = Resolution(spec.height, spec.width)
-        best = self.best or self.most or self.least or own
-        profile = Profile(self.least or best, best, self.most or best, 1 if self.batch is None else self.batch)
-        profile.check(spec)
-        return profile
+        options = (("--min", self.least), ("--opt", self.best), ("--max", self.most))
+        given = [(option, resolution) for option, resolution in options if resolution is not None]
+        for option, resolution in given:
+            _check_resolution(option, resolution, spec.multiple)
+        for (smaller, small), (larger, large) in combinations(given, 2):
+            if small.height > large.height or small.width > large.width:
+                raise EngineError(
+                    f"{smaller} {small} is higher or wider than {larger} {large}; a profile grows from --min to --max"
+                )
+        batch = 1 if self.batch is None else self.batch
+        if not 1 <= batch <= _LARGEST_BATCH:
+            raise EngineError(f"--batch {batch} is not between 1 and {_LARGEST_BATCH}")
+        best = self.best or _within(Resolution(spec.height, spec.width), self.least, self.most)
+        return Profile(self.least or best, best, self.most or best, batch)
+
+
+def _check_resolution(option: str, resolution: Resolution, multiple: int) -> None:
+    for side, value in (("height", resolution.height), ("width", resolution.width)):
+        if value > LARGEST_SIDE:
+            raise EngineError(f"{option} {resolution}: {side} {value} is over {LARGEST_SIDE}; use a smaller one")
+        if value < 1 or value % multiple:
+            nearest = max(1, round(value / multiple)) * multiple
+            raise EngineError(f"{option} {resolution}: {side} {value} is not a multiple of {multiple}; use {nearest}")
+
+
+def _within(own: Resolution, least: Resolution | None, most: Resolution | None) -> Resolution:
+    """The resolution between the two that is nearest to the model's own."""
+    height, width = own.height, own.width
+    if least is not None:
+        height, width = max(height, least.height), max(width, least.width)
+    if most is not None:
+        height, width = min(height, most.height), min(width, most.width)
+    return Resolution(height, width)
 
 
 TURING = "7.5"

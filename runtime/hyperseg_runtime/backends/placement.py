@@ -18,14 +18,16 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hyperseg_runtime.graph_target import name_some
 from hyperseg_runtime.libraries import Library
 from hyperseg_runtime.onnx_file import GraphNode
+from hyperseg_runtime.output_files import reason
 
 RECORD_KEY = "session.record_ep_graph_assignment_info"
 _KERNEL = "_kernel_time"
@@ -43,8 +45,13 @@ class PlacedNode:
     provider: str
 
 
+class PlacementError(Exception):
+    """ONNX Runtime's record of the placement cannot be read. The message says why."""
+
+
 ReadPlacement = Callable[[Any, Callable[[], object]], list[PlacedNode]]
-"""Reads the placement of an InferenceSession, given a function that runs it once, which only older releases need."""
+"""Reads the placement of an InferenceSession, given a function that runs it once, which only older releases need.
+Raises PlacementError."""
 
 
 @contextmanager
@@ -61,15 +68,24 @@ def watched(settings: Any, session_type: Any) -> Iterator[ReadPlacement]:
     elif settings.enable_profiling:  # for the caller, whom the profile tells
         yield _unknown
     else:
-        with tempfile.TemporaryDirectory(prefix="hyperseg-", ignore_cleanup_errors=True) as folder:
-            settings.enable_profiling = True
-            settings.profile_file_prefix = str(Path(folder) / "placement")
-            yield _profile_one_run
+        with ExitStack() as stack:
+            try:
+                folder = tempfile.TemporaryDirectory(prefix="hyperseg-", ignore_cleanup_errors=True)
+            except OSError as error:
+                read: ReadPlacement = partial(_unreadable, f"there is no folder for its profile: {reason(error)}")
+            else:
+                read = _profile_one_run
+                settings.enable_profiling = True
+                settings.profile_file_prefix = str(Path(stack.enter_context(folder)) / "placement")
+            yield read
 
 
 def _listed(session: Any, run: Callable[[], object]) -> list[PlacedNode]:
     del run
-    return recorded(session)
+    try:
+        return recorded(session)
+    except Exception as error:  # ONNX Runtime's own classes have no common base
+        raise PlacementError(" ".join(str(error).split())) from error
 
 
 def _unknown(session: Any, run: Callable[[], object]) -> list[PlacedNode]:
@@ -79,7 +95,22 @@ def _unknown(session: Any, run: Callable[[], object]) -> list[PlacedNode]:
 
 def _profile_one_run(session: Any, run: Callable[[], object]) -> list[PlacedNode]:
     run()
-    return profiled(json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")))
+    # A file that cannot be written is no error of ONNX Runtime, which names it all the same.
+    path = Path(session.end_profiling())
+    try:
+        placed = profiled(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise PlacementError(f"its profile {path} cannot be read: {reason(error)}") from error
+    except ValueError as error:
+        raise PlacementError(f"its profile {path} is incomplete; is the disk full?") from error
+    if not placed:
+        raise PlacementError(f"its profile {path} names no operators")
+    return placed
+
+
+def _unreadable(why: str, session: Any, run: Callable[[], object]) -> list[PlacedNode]:
+    del session, run
+    raise PlacementError(why)
 
 
 def recorded(session: Any) -> list[PlacedNode]:

@@ -15,6 +15,7 @@ pycuda makes the contexts, streams, events and memory, within the rules of its s
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -78,15 +79,23 @@ class ContextScope:
         self._cuda = cuda
         self._context = context
         self._resources = ExitStack()
+        self._process = os.getpid()
         self.closed = False
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a forked process, which must leave the context and all in it alone: "any use of CUDA after a
+        call to fork [...] has undefined behavior" (NVIDIA, CUDA C++ Guidelines for Robust and Safety-Critical
+        Programming 3.0.1, rule CUDA 1.6)."""
+        return os.getpid() != self._process
 
     def own(self, destroy: Callable[[], None]) -> None:
         """Registers what `close` calls. It must not refer to whoever closes the scope from a finalizer."""
         self._resources.callback(destroy)
 
     def close(self) -> None:
-        """May be called again."""
-        if self.closed:
+        """May be called again. Does nothing in a forked process."""
+        if self.closed or self.inherited:
             return
         self.closed = True
         try:

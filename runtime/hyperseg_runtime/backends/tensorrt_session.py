@@ -6,6 +6,8 @@ import ctypes
 import hashlib
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,6 +69,9 @@ class TensorRTSession:
         self._cuda = cuda
         self._driver = driver or nvidia.load_driver()
         self._lock = threading.Lock()
+        self._entered: set[int] = set()
+        """The threads that have the lock or wait for it."""
+        self._ends = False
         self._graph: CudaGraph | None = None
         self._shape: Shape | None = None
         self._ran = False
@@ -152,7 +157,7 @@ class TensorRTSession:
 
     def layers(self) -> str:
         """The engine inspector's list of layers, as JSON."""
-        with self._lock, self._context.current():
+        with self._exclusive(), self._context.current():
             return self._engine.layers()
 
     def run(self, images: Images) -> Outputs:
@@ -162,7 +167,13 @@ class TensorRTSession:
         return TimedOutputs(*self._run(images, timed=True))
 
     def close(self) -> None:
-        with self._lock:
+        """Frees everything. In a signal handler amid a call of the same thread, that call does it when it ends."""
+        if self._resources.inherited:
+            return
+        self._ends = True
+        if threading.get_ident() in self._entered:
+            return
+        with self._exclusive():
             try:
                 if self._ran and not self._resources.closed:
                     with self._context.current():
@@ -174,8 +185,8 @@ class TensorRTSession:
         # What a dynamic engine's profile leaves out has an error of its own (_set_shape).
         spec = self.metadata.input
         check_images(spec, images, (1, None) if spec.dynamic_batch else self._batch_range)
-        with self._lock:
-            if self._resources.closed:
+        with self._exclusive():
+            if self._ends or self._resources.closed:
                 raise ModelError(f"{self._path}: the session is closed; open the engine again")
             with self._context.current():
                 self._set_shape(images.shape)
@@ -192,6 +203,26 @@ class TensorRTSession:
             # After a failed run nothing on the device can be trusted.
             self._resources.close()
             raise failure
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One call at a time. Raises ModelError where that could not end: in the middle of a call of the same thread (a
+        signal handler), and in a forked process, which has neither the CUDA context nor the thread with the lock."""
+        if self._resources.inherited:
+            raise ModelError(f"{self._path}: the session was opened in another process; open the engine in this one")
+        thread = threading.get_ident()
+        if thread in self._entered:
+            raise ModelError(
+                f"{self._path}: a signal handler ran the session in the middle of a call; it may only close it"
+            )
+        try:
+            self._entered.add(thread)
+            with self._lock:
+                yield
+        finally:
+            self._entered.discard(thread)
+            if self._ends and not self._resources.closed:
+                self.close()
 
     def _compute(self, images: Images, timed: bool) -> tuple[Outputs, float]:
         np.copyto(self._buffers[_INPUT].host(images.shape), images)

@@ -23,12 +23,13 @@ from hyperseg_runtime.names import shown
 if TYPE_CHECKING:
     from hyperseg_runtime.discovery import FoundModel
 
+Value = TypeVar("Value")
 Function = TypeVar("Function", bound=Callable[..., object])
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 
-def only_once(context: click.Context, parameter: click.Parameter, values: tuple[Path, ...]) -> Path | None:
+def only_once(context: click.Context, parameter: click.Parameter, values: tuple[Value, ...]) -> Value | None:
     """The single value of an option that is declared as `multiple`, so that none replaces another unsaid."""
     if len(values) > 1:
         names = ", ".join(map(str, values))
