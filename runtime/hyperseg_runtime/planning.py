@@ -13,8 +13,8 @@ from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.inputs import MARK, STANDARD_INPUT, Input, find_inputs, results_folder
 from hyperseg_runtime.media import IMAGE_SUFFIXES, Kind, has_media_name
 from hyperseg_runtime.output_files import check_name, discard_abandoned_drafts, is_folder
+from hyperseg_runtime.planned_outputs import MayReplace, PlannedOutputs
 from hyperseg_runtime.run_record import INCOMPLETE_NAME, RECORD_NAME, Maker, RunRecord
-from hyperseg_runtime.targets import MayReplace, Targets
 from hyperseg_runtime.video.formats import FORMATS
 
 FRAME_FORMATS = (".png", ".jpg")
@@ -79,7 +79,7 @@ class Plan:
     tasks: Sequence[Task]
     notes: Sequence[str]
     """One line each, about inputs that were left out."""
-    targets: Targets
+    targets: PlannedOutputs
     records: Sequence[RunRecord]
     """Of the folders of results."""
     force: bool
@@ -131,7 +131,7 @@ class _Planner:
     def __init__(self, inputs: Sequence[Input], outputs: Outputs) -> None:
         self._inputs, self._outputs = inputs, outputs
         self._many = len(inputs) > 1 or any(item.folder is not None for item in inputs)
-        self._targets = Targets(outputs.force)
+        self._targets = PlannedOutputs(outputs.force)
         self._records: dict[Path, RunRecord] = {}
         self._sources = {item.folder for item in inputs if item.folder is not None}
         self._results: dict[Path, Path] = {}

@@ -14,7 +14,7 @@ from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
 from hyperseg_runtime.output_files import write_bytes
-from hyperseg_runtime.targets import Targets
+from hyperseg_runtime.planned_outputs import PlannedOutputs
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +47,7 @@ class EvaluateSession:
 
     def run(self, models: Sequence[Path], confusion: Path | None, worst: Path | None) -> int:
         common.interrupt_on_signals()
-        targets = Targets(self.force)
+        targets = PlannedOutputs(self.force)
         for target, role in ((confusion, "the confusion matrix"), (worst, "the worst images")):
             if target is not None:
                 if target.suffix.lower() != ".png":

@@ -19,10 +19,10 @@ from hyperseg_runtime.errors import MetadataError, ModelError, OutputError
 from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, Precision
 from hyperseg_runtime.model_kinds import is_engine, remedy
 from hyperseg_runtime.output_files import reason, replacing
+from hyperseg_runtime.planned_outputs import PlannedOutputs
 from hyperseg_runtime.regular_files import open_regular
 from hyperseg_runtime.sealed_library import SealedLibrary, seal
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
-from hyperseg_runtime.targets import Targets
 
 from hyperseg_export.engine.options import TURING, BuildTarget, EngineOptions, choose_target
 from hyperseg_export.engine.process import BuildListener, BuildRequest, NullListener, run_build
@@ -140,16 +140,16 @@ def build_engine(
     stages.begin(f"preparing {Path(model).name}")
     source = read_model(Path(model))
     target = Path(output) if output is not None else default_output(source.path, options.half)
-    targets = Targets(options.force)
-    targets.keep(source.path, "the model itself")
-    targets.add(target, "the engine")
-    targets.add(sidecar.path_of(target), "the engine's description")
+    outputs = PlannedOutputs(options.force)
+    outputs.keep(source.path, "the model itself")
+    outputs.add(target, "the engine")
+    outputs.add(sidecar.path_of(target), "the engine's description")
     if not is_engine(target):
         raise OutputError(
             f"{target} is no name of an engine, so no command would open it; name it {target.name}.engine"
         )
     if options.timing_cache is not None:
-        targets.add(options.timing_cache, "the timing cache", lambda _: True)
+        outputs.add(options.timing_cache, "the timing cache", lambda _: True)
     key = signing.machine_key()  # before a build that may take long
     started = time.monotonic()
     chosen = choose_target(options)

@@ -12,7 +12,7 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import OutputError
 from hyperseg_runtime.model_kinds import without_suffix
 from hyperseg_runtime.output_files import make_folder, replacing
-from hyperseg_runtime.targets import Targets
+from hyperseg_runtime.planned_outputs import PlannedOutputs
 
 from hyperseg_export.engine.options import BuildTarget
 from hyperseg_export.errors import EngineError
@@ -67,7 +67,7 @@ class Files:
     labels: Path
     plan: Path
 
-    def check(self, targets: Targets) -> None:
+    def check(self, targets: PlannedOutputs) -> None:
         """Adds them to a command's files. Raises OutputError."""
         for path, role in ((self.config, "configuration"), (self.labels, "labels"), (self.plan, "plan")):
             targets.add_folder(path.parent)

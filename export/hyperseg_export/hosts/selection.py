@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperseg_runtime import sidecar
-from hyperseg_runtime.targets import Targets
+from hyperseg_runtime.planned_outputs import PlannedOutputs
 
 from hyperseg_export.engine.build import read_model
 from hyperseg_export.engine.options import EngineOptions, choose_target
@@ -54,7 +54,7 @@ class HostFolders:
             None if self.triton is None else triton.plan_model(self.triton, engine, model, target, options),
             None if self.deepstream is None else deepstream.plan_model(self.deepstream, engine, model, target, options),
         )
-        targets = Targets(options.force)
+        targets = PlannedOutputs(options.force)
         targets.keep(source, "the model itself")
         targets.add(engine, "the engine")
         targets.add(sidecar.path_of(engine), "the engine's description")

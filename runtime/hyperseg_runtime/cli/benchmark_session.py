@@ -31,7 +31,7 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.output_files import replacing
-from hyperseg_runtime.targets import Targets
+from hyperseg_runtime.planned_outputs import PlannedOutputs
 
 NAME = "hyperseg-benchmark"
 
@@ -46,7 +46,7 @@ class OutputPaths:
 
     def check(self, models: Sequence[Path], clip: Path | None) -> None:
         """Raises OutputError where one cannot be written, is an input, or both are the same file."""
-        targets = Targets(self.force)
+        targets = PlannedOutputs(self.force)
         for target, role in ((self.report, "the report"), (self.output, "the record")):
             if target is not None:
                 targets.add(target, role)

@@ -8,9 +8,9 @@ from pathlib import Path
 from hyperseg_runtime.names import shown
 from hyperseg_runtime.output.sinks import Result, Sink, write_image
 from hyperseg_runtime.output_files import write_bytes, write_error
+from hyperseg_runtime.planned_outputs import numbered_files, numbered_name
 from hyperseg_runtime.planning import ImageTask
 from hyperseg_runtime.run_record import INCOMPLETE_NAME
-from hyperseg_runtime.targets import numbered_files, numbered_name
 
 
 class FrameFolderSink(Sink):

@@ -71,7 +71,7 @@ class _Target:
     role: str
 
 
-class Targets:
+class PlannedOutputs:
     """The files that a command must keep, and those that it will write. Nothing is created before `make_folders`.
 
     `role` is how messages name a file: "the input itself", "the report".

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hyperseg_runtime import targets as targets_module
+from hyperseg_runtime import planned_outputs
 from hyperseg_runtime.errors import OutputError
+from hyperseg_runtime.planned_outputs import PlannedOutputs
 from hyperseg_runtime.planning import ImageTask, Outputs, VideoTask, plan
-from hyperseg_runtime.targets import Targets
 
 from .conftest import ENVIRONMENT, Finished
 from .stand_in import write_model
@@ -126,7 +126,7 @@ def test_names_that_the_file_system_takes_for_the_same(folder: Path, monkeypatch
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(PNG)
     assert len(planned("x", "y", path="out")) == 4
-    monkeypatch.setattr(targets_module, "ignores_case", lambda _: True)
+    monkeypatch.setattr(planned_outputs, "ignores_case", lambda _: True)
     for pair in (("x/IMG.png", "y/img.png"), ("x/\u00e9.png", "y/e\u0301.png")):
         with pytest.raises(OutputError, match="two inputs"):
             planned(*pair, path="out")
@@ -134,13 +134,13 @@ def test_names_that_the_file_system_takes_for_the_same(folder: Path, monkeypatch
 
 def test_a_case_sensitive_file_system_is_recognised(folder: Path) -> None:
     (folder / "CASE").mkdir()
-    assert targets_module.ignores_case(folder / "CASE") is (folder / "case").exists()
+    assert planned_outputs.ignores_case(folder / "CASE") is (folder / "case").exists()
 
 
 def test_files_to_keep_may_be_named_before_or_after(folder: Path) -> None:
     Path("m.engine.json").touch()
     for first in (True, False):
-        targets = Targets(force=True)
+        targets = PlannedOutputs(force=True)
         steps = [(targets.keep, "the model"), (targets.add, "the statistics")]
         with pytest.raises(OutputError, match="is the model"):
             for step, role in steps if first else reversed(steps):
