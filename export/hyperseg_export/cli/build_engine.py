@@ -83,7 +83,7 @@ def _belongs(option: str, word: str) -> bool:
     "capabilities",
     multiple=True,
     metavar="X.Y...",
-    help="Target GPUs, need not be present (TensorRT for RTX). Default: this GPU, else RTX 30, 40 and 50.",
+    help="GPUs to build for, need not be present (TensorRT for RTX). Default: this GPU, else RTX 30, 40 and 50.",
 )
 @click.option(
     "--min", "least", metavar="HxW", help="Smallest input of a model exported with --dynamic. Default: --opt."

@@ -73,7 +73,7 @@ class BuildEngineSession:
         say(f"Built by {facts.flavour.label} {facts.version} for compute capability {targets}")
         share = f"{audit.half_share:.0%} in half precision"
         say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
-        say(f"Copy layers: {audit.reformats}, of which next to plugins: {audit.plugin_reformats}")
+        say(f"{audit.reformats} copy layers, {audit.plugin_reformats or 'none'} of them next to a plugin")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:
