@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,15 @@ _KEYS = tempfile.TemporaryDirectory(prefix="hyperseg-test-keys-")
 # No test, nor a command that it starts, touches the keys of the user who runs it. Set here, since modules of tests copy
 # the environment when they are imported.
 os.environ["XDG_CONFIG_HOME"] = _KEYS.name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _key_of_the_session() -> None:
+    """Made at once: the note of the first build would else be in the output of whichever test builds first."""
+    if find_spec("cryptography") is not None:
+        from hyperseg_runtime import signing
+
+        signing.machine_key()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

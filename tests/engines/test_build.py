@@ -276,6 +276,9 @@ class Recorder:
     def message(self, text: str) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
 
 def test_a_build_reports_its_passes_and_tensorrts_phases(model: Path) -> None:
     recorder = Recorder()

@@ -35,6 +35,8 @@ def test_the_command_never_takes_another_model(
         (tmp_path / name).write_bytes(b"PK\x03\x04" if name.endswith(".pt") else b"\xff")
     with pytest.raises(SystemExit) as ended:
         execute(build, "hyperseg-build-engine", arguments)
-    (line,) = capfd.readouterr().err.splitlines()
+    written = capfd.readouterr().err
+    assert len(written.splitlines()) == 1, written
+    line = written.rstrip()
     assert (ended.value.code, message in line) == (code, True), line
     assert sorted(path.name for path in tmp_path.iterdir()) == files

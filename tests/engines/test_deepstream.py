@@ -13,7 +13,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 from hyperseg_export.engine import EngineOptions
-from hyperseg_export.engine.build import build_plan, prepare, read_model
+from hyperseg_export.engine.build import build_plan, prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import choose_target
 from hyperseg_export.engine.process import NullListener
 from hyperseg_export.engine.report import audit, layers_from_builder

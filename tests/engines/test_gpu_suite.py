@@ -9,7 +9,8 @@ import pytest
 from gpu.device import run_plan
 from gpu.vector_model import vector_model
 from hyperseg_export.engine import EngineOptions
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer
 from hyperseg_export.options import Resolution
 from hyperseg_runtime import libraries

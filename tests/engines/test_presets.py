@@ -11,7 +11,8 @@ import onnx
 import pytest
 from hyperseg_export import ExportOptions, export_onnx
 from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import TURING
 from hyperseg_export.options import Resolution
 from hyperseg_export.reference import LabelCheck

@@ -7,7 +7,8 @@ import onnx
 import pytest
 import worst
 from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.reference import LabelCheck
 from hyperseg_export.rounding import FACTOR
 from hyperseg_runtime import libraries

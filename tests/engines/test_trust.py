@@ -152,6 +152,17 @@ def test_the_first_build_says_that_it_made_a_key(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("builder", "no_gpu")
+@pytest.mark.parametrize("arguments", [["m.pt"], ["m.onnx", "--min", "64x64"], ["m.onnx", "-o", "m.onnx"]])
+def test_a_build_that_is_refused_makes_no_key(home: Path, arguments: list[str]) -> None:
+    (home / "m.pt").write_bytes(b"PK\x03\x04")
+    save(miniature(), home / "m.onnx")
+    command = [sys.executable, "-m", "hyperseg_export.cli.build_engine", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not trusted_keys.private_path().exists()
+
+
+@pytest.mark.usefixtures("builder", "no_gpu")
 def test_a_build_without_a_place_for_the_key(home: Path) -> None:
     """It says so before the minutes that a build takes, and leaves nothing."""
     (home / "config").write_text("a file in its place", encoding="ascii")

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import EngineOptions
 from hyperseg_export.engine.process import BuildRequest, Event, EventKind
 from hyperseg_export.engine.worker import build

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hyperseg_export.engine import verify_engine as module
-from hyperseg_export.engine.build import read_model
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.verify_engine import INPUTS, arithmetic, compare, trial_shapes, verify_engine
 from hyperseg_export.errors import EngineError

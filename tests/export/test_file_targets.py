@@ -26,7 +26,8 @@ from hyperseg_export import (
 )
 from hyperseg_export.cli import export as command
 from hyperseg_export.engine import EngineOptions
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.operators import DOMAIN, PLUGIN_ATTRIBUTES
 from hyperseg_export.samples import random_network
 from hyperseg_runtime.backends.onnxruntime import OnnxRuntimeSession

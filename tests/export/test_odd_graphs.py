@@ -17,7 +17,8 @@ pytest.importorskip("torch")
 from engines.graphs import edited, halved
 from hyperseg_export import ExportOptions, Resolution, export_onnx
 from hyperseg_export.engine import EngineOptions
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.errors import EngineError
 from hyperseg_export.passes.onnxruntime_forms import conv_to_gemm, gemm_to_conv, split_means
 from hyperseg_export.passes.plugin_layouts import lay_out_plugin_inputs

@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("torch")
 
 from hyperseg_export.engine import EngineOptions
-from hyperseg_export.engine.build import prepare, read_model
+from hyperseg_export.engine.build import prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.onnx_export import export_onnx
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.options import ExportOptions, Resolution

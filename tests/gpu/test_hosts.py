@@ -14,7 +14,8 @@ import pytest
 from engines.graphs import HEIGHT, WIDTH, miniature, save
 from engines.sessions import random_images
 from hyperseg_export.engine import EngineOptions, build_engine
-from hyperseg_export.engine.build import build_plan, prepare, read_model
+from hyperseg_export.engine.build import build_plan, prepare
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import choose_target
 from hyperseg_export.engine.process import NullListener
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer

@@ -7,10 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hyperseg_runtime import signing
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.cli import common
-from hyperseg_runtime.cli.common import interrupt_on_signals, note, say
+from hyperseg_runtime.cli.common import interrupt_on_signals, say
 from hyperseg_runtime.discovery import PACKAGED_MODELS, locate
 from hyperseg_runtime.errors import ModelError
 
@@ -39,9 +38,6 @@ class BuildEngineSession:
         source = self._locate(model)
         if output is None and source.parent == PACKAGED_MODELS:
             output = Path(default_output(source, self.options.half).name)
-        key = signing.machine_key()
-        if key.created:
-            note(NAME, f"made this machine's key {key.path}, which signs its engines ({key.public.fingerprint})")
         interrupt_on_signals()
         with StageDisplay("starting") as display:
             progress = BuildProgress(display, self.verbose)
@@ -111,3 +107,6 @@ class BuildProgress:
     def message(self, text: str) -> None:
         if self._verbose:
             self._display.note(text)
+
+    def note(self, text: str) -> None:
+        self._display.note(f"{NAME}: note: {text}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,17 +12,16 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from hyperseg_runtime import host_code, libraries, sidecar, signing
-from hyperseg_runtime.backends.protocol import Signature, check_signature
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
-from hyperseg_runtime.errors import MetadataError, ModelError, OutputError
-from hyperseg_runtime.metadata import KEY, InputSpec, InputType, Metadata, Precision
-from hyperseg_runtime.model_kinds import is_engine, remedy
+from hyperseg_runtime.errors import OutputError
+from hyperseg_runtime.metadata import KEY, InputSpec, Metadata, Precision
+from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.output_files import reason, replacing
 from hyperseg_runtime.planned_outputs import PlannedOutputs
-from hyperseg_runtime.regular_files import open_regular
 from hyperseg_runtime.sealed_library import SealedLibrary, seal
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
+from hyperseg_export.engine.model_file import ModelFile, read_model
 from hyperseg_export.engine.options import TURING, BuildTarget, EngineOptions, choose_target
 from hyperseg_export.engine.process import BuildListener, BuildRequest, NullListener, run_build
 from hyperseg_export.engine.report import Audit, EngineReport, audit, layers_from_builder, layers_from_inspector
@@ -34,82 +32,6 @@ from hyperseg_export.passes.float16 import Conversion, to_float16
 from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
 from hyperseg_export.passes.targets import PassProgress, engine_target, run_passes
 from hyperseg_export.progress import Stages
-
-_MAKE = "make one with hyperseg-export --onnx"
-_ONNX_TYPES: dict[int, str] = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float"}
-"""The names in ONNX Runtime of the types that our files' inputs and outputs have."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """An ONNX file of ours, in memory."""
-
-    path: Path
-    proto: onnx.ModelProto
-    metadata: Metadata
-    sha256: str
-
-
-def read_model(path: Path) -> ModelFile:
-    """Reads and checks the file. Raises ModelError (missing, not ONNX) or MetadataError (not ours)."""
-    try:
-        with open_regular(path) as file:
-            content = file.read()
-    except FileNotFoundError:
-        raise ModelError(f"{path} does not exist; make it with hyperseg-export --onnx") from None
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be read: {error.strerror or error}; name an ONNX file (--model FILE)"
-        ) from error
-    if not content:
-        raise ModelError(f"{path} is empty; export the model again (hyperseg-export --onnx)")
-    try:
-        proto = onnx.load_model_from_string(content)
-        nodes = len(proto.graph.node)
-    except Exception as error:
-        # What protobuf raises differs between its implementations.
-        raise ModelError(remedy(path) or f"{path} is not an ONNX file; {_MAKE}") from error
-    if nodes == 0:
-        raise ModelError(remedy(path) or f"{path} is not an ONNX file, or has an empty graph; {_MAKE}")
-    properties = {entry.key: entry.value for entry in proto.metadata_props}
-    metadata = Metadata.from_properties(properties, str(path))
-    others = {entry.value for t in proto.graph.initializer for entry in t.external_data if entry.key == "location"}
-    if others:
-        named = ", ".join(sorted(others))
-        raise ModelError(
-            f"{path} keeps its weights in {named}; build the engine from that model, or export one again "
-            "(hyperseg-export --onnx)"
-        )
-    _check_claims(path, proto, metadata)
-    return ModelFile(path, proto, metadata, hashlib.sha256(content).hexdigest())
-
-
-def _check_claims(path: Path, proto: onnx.ModelProto, metadata: Metadata) -> None:
-    """Raises MetadataError where the metadata are not of this graph: no session would open its engine."""
-    constants = {tensor.name for tensor in proto.graph.initializer}
-    inputs = _signature(value for value in proto.graph.input if value.name not in constants)
-    check_signature(metadata, inputs, _signature(proto.graph.output), str(path))
-    shape, spec = inputs["image"][1], metadata.input
-    size = shape[1:3] if spec.dtype is InputType.UINT8 else shape[2:4]
-    for what, claimed, found in (
-        ("batch", spec.dynamic_batch, shape[0] is None),
-        ("size", spec.dynamic_size, None in size),
-    ):
-        if claimed != found:
-            says, has = ("dynamic", "fixed") if claimed else ("fixed", "dynamic")
-            raise MetadataError(
-                f"{path}: its metadata declare a {says} {what}, its input has a {has} one; export it again"
-            )
-
-
-def _signature(values: Iterable[onnx.ValueInfoProto]) -> Signature:
-    return {
-        value.name: (
-            f"tensor({_ONNX_TYPES.get(value.type.tensor_type.elem_type, 'other')})",
-            [extent.dim_value or None for extent in value.type.tensor_type.shape.dim],
-        )
-        for value in values
-    }
 
 
 def default_output(model: Path, half: bool) -> Path:
@@ -150,11 +72,11 @@ def build_engine(
         )
     if options.timing_cache is not None:
         outputs.add(options.timing_cache, "the timing cache", lambda _: True)
-    key = signing.machine_key()  # before a build that may take long
     started = time.monotonic()
     chosen = choose_target(options)
     turing = TURING in chosen.compute_capabilities
     prepared = prepare(source, options, chosen.tensorrt.flavour, turing, partial(stages.part, "pass"))
+    key = _key(listener)
     with (
         # Renamed in reverse: a plan whose sidecar is missing or of another plan is refused, never run.
         replacing(sidecar.path_of(target), options.force) as description,
@@ -186,6 +108,14 @@ def build_engine(
         not_executed=verified.not_executed,
         key=key,
     )
+
+
+def _key(listener: BuildListener) -> signing.MachineKey:
+    """This machine's key: before TensorRT begins, which may take long, but not for a model that cannot be built."""
+    key = signing.machine_key()
+    if key.created:
+        listener.note(f"made this machine's key {key.path}, which signs its engines ({key.public.fingerprint})")
+    return key
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,9 @@ class BuildListener(Protocol):
     def message(self, text: str) -> None:
         """TensorRT logged something (information, warning or error)."""
 
+    def note(self, text: str) -> None:
+        """A sentence on what the user should know although nothing failed."""
+
 
 class NullListener:
     """Ignores all events."""
@@ -124,6 +127,9 @@ class NullListener:
         pass
 
     def message(self, text: str) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 

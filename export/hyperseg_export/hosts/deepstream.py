@@ -15,7 +15,8 @@ from hyperseg_runtime import libraries
 from hyperseg_runtime.libraries import HostLibrary
 from hyperseg_runtime.metadata import Precision
 
-from hyperseg_export.engine.build import ModelFile, build_plan, prepare
+from hyperseg_export.engine.build import build_plan, prepare
+from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.process import BuildListener
 from hyperseg_export.hosts.folder import LABELS, Files, labels_text, model_name, refuse_rtx

@@ -21,7 +21,7 @@ import onnx
 from hyperseg_runtime.metadata import InputSpec, InputType, OutputKind
 from onnx import TensorProto
 
-from hyperseg_export.engine.build import ModelFile
+from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.errors import EngineError
 from hyperseg_export.options import Resolution
 

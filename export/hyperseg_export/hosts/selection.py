@@ -8,7 +8,7 @@ from pathlib import Path
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.planned_outputs import PlannedOutputs
 
-from hyperseg_export.engine.build import read_model
+from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import EngineOptions, choose_target
 from hyperseg_export.engine.process import BuildListener
 from hyperseg_export.engine.report import EngineReport

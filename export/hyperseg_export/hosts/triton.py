@@ -18,7 +18,7 @@ from hyperseg_runtime.libraries import HostLibrary
 from hyperseg_runtime.metadata import KEY
 from hyperseg_runtime.sidecar import Sidecar
 
-from hyperseg_export.engine.build import ModelFile
+from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.errors import EngineError
