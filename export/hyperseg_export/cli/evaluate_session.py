@@ -47,19 +47,19 @@ class EvaluateSession:
 
     def run(self, models: Sequence[Path], confusion: Path | None, worst: Path | None) -> int:
         common.interrupt_on_signals()
-        targets = PlannedOutputs(self.force)
+        outputs = PlannedOutputs(self.force)
         for target, role in ((confusion, "the confusion matrix"), (worst, "the worst images")):
             if target is not None:
                 if target.suffix.lower() != ".png":
                     raise OutputError(f"{target} ({role}) is written as PNG; name a .png file")
-                targets.add(target, role)
+                outputs.add(target, role)
         data = self._open_data()
         for file in files_of(data):
-            targets.keep(file, "a file of the dataset")
+            outputs.keep(file, "a file of the dataset")
         wanted: Sequence[Path | None] = models or [None]
         located = [self._located(model) for model in wanted]
         for model in located:
-            targets.keep(model, "a model")
+            outputs.keep(model, "a model")
         evaluations: list[Evaluation] = []
         try:
             with StageDisplay("opening the model") as display:

@@ -67,11 +67,11 @@ class Files:
     labels: Path
     plan: Path
 
-    def check(self, targets: PlannedOutputs) -> None:
+    def check(self, outputs: PlannedOutputs) -> None:
         """Adds them to a command's files. Raises OutputError."""
         for path, role in ((self.config, "configuration"), (self.labels, "labels"), (self.plan, "plan")):
-            targets.add_folder(path.parent)
-            targets.add(path, f"{self.host}'s {role}")
+            outputs.add_folder(path.parent)
+            outputs.add(path, f"{self.host}'s {role}")
 
     @contextmanager
     def drafts(self, force: bool) -> Iterator[Files]:

@@ -54,11 +54,11 @@ class HostFolders:
             None if self.triton is None else triton.plan_model(self.triton, engine, model, target, options),
             None if self.deepstream is None else deepstream.plan_model(self.deepstream, engine, model, target, options),
         )
-        targets = PlannedOutputs(options.force)
-        targets.keep(source, "the model itself")
-        targets.add(engine, "the engine")
-        targets.add(sidecar.path_of(engine), "the engine's description")
+        outputs = PlannedOutputs(options.force)
+        outputs.keep(source, "the model itself")
+        outputs.add(engine, "the engine")
+        outputs.add(sidecar.path_of(engine), "the engine's description")
         for each in (models.triton, models.deepstream):
             if each is not None:
-                each.files.check(targets)
+                each.files.check(outputs)
         return models

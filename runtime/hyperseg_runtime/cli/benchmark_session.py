@@ -46,15 +46,15 @@ class OutputPaths:
 
     def check(self, models: Sequence[Path], clip: Path | None) -> None:
         """Raises OutputError where one cannot be written, is an input, or both are the same file."""
-        targets = PlannedOutputs(self.force)
+        outputs = PlannedOutputs(self.force)
         for target, role in ((self.report, "the report"), (self.output, "the record")):
             if target is not None:
-                targets.add(target, role)
+                outputs.add(target, role)
         for model in models:
             for file in _files_of(model):
-                targets.keep(file, "a file of a model")
+                outputs.keep(file, "a file of a model")
         if clip is not None:
-            targets.keep(clip, "the clip")
+            outputs.keep(clip, "the clip")
 
     def write(self, target: Path, content: str) -> None:
         with replacing(target, self.force) as draft:
