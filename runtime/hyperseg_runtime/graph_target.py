@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hyperseg_runtime.errors import HyperSegError
@@ -29,12 +30,22 @@ class GraphTarget:
 
     model: Path
     declared: Target | None
-    nodes: int
-    cpu_only: tuple[str, ...]
-    """Our operators that only the CPU has, one for each node, by name."""
-    own: bool
-    """Whether any operator is ours."""
-    quantised: bool
+    nodes: tuple[GraphNode, ...]
+
+    @cached_property
+    def cpu_only(self) -> tuple[str, ...]:
+        """Our operators that only the CPU has, one for each node, by name."""
+        ours = (node.operator for node in self.nodes if node.domain == DOMAIN)
+        return tuple(sorted(one for one in ours if one not in CUDA_OPERATORS))
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The names of our operators in the graph."""
+        return frozenset(node.operator for node in self.nodes if node.domain == DOMAIN)
+
+    @cached_property
+    def quantised(self) -> bool:
+        return any(node.operator in _QUANTISED for node in self.nodes)
 
     @property
     def target(self) -> Target:
@@ -62,8 +73,9 @@ class GraphTarget:
         if not self.cpu_only:
             return None
         remedy = _again(Target.CUDA) if self._twin is None else f"use --model {self._twin}"
+        share = f"{len(self.cpu_only)} of its {len(self.nodes)} operators"
         return self.contradiction or (
-            f"{self.model} was exported for the CPU: {len(self.cpu_only)} of its {self.nodes} operators run only there "
+            f"{self.model} was exported for the CPU: {share} run only there "
             f"({name_some(self.cpu_only)}), with copies from the GPU and back; {remedy}, or use --backend onnxruntime"
         )
 
@@ -89,24 +101,11 @@ def read_target(model: Path) -> GraphTarget:
         declared = Metadata.from_properties(read_properties(model), str(model)).target
     except HyperSegError:
         declared = None  # said when it is opened
-    own = [node.operator for node in nodes if node.domain == DOMAIN]
-    return GraphTarget(
-        model=model,
-        declared=declared,
-        nodes=len(nodes),
-        cpu_only=tuple(sorted(one for one in own if one not in CUDA_OPERATORS)),
-        own=bool(own),
-        quantised=any(node.operator in _QUANTISED for node in nodes),
-    )
+    return GraphTarget(model, declared, tuple(nodes))
 
 
 def _again(target: Target) -> str:
     return f"export it again (hyperseg-export --ckpt FILE --target {target.value})"
-
-
-def own_operators(nodes: Iterable[GraphNode]) -> frozenset[str]:
-    """The names of our operators in a graph."""
-    return frozenset(node.operator for node in nodes if node.domain == DOMAIN)
 
 
 def name_some(operators: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class Machine:
             plugin_library=Path(__file__),  # any file: the double only checks that it exists
             options=SessionOptions(),
             driver=self.driver,
-            keeps_cache=self.keeps_cache,
+            cache_for=hashlib.sha256(plan).hexdigest() if self.keeps_cache else None,
             note=self.note,
         )
 

@@ -16,7 +16,7 @@ from hyperseg_runtime.backends import placement
 from hyperseg_runtime.backends.placement import PlacedNode, Placement
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.errors import BackendUnavailableError
-from hyperseg_runtime.graph_target import own_operators
+from hyperseg_runtime.graph_target import read_target
 from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.onnx_file import GraphNode, read_nodes
 
@@ -72,9 +72,9 @@ def test_a_placement_that_is_really_mixed(file: Path, tmp_path: Path) -> None:
     from hyperseg_runtime.backends import openvino
 
     session, events = opened(file, tmp_path, device=openvino._cpu_device())
-    graph = read_nodes(file)
+    described = read_target(file)
     for placed in (placement.recorded(session), placement.profiled(events)):
-        found = Placement.of(placed, graph, own_operators(graph), plugin.get_ep_name())
+        found = Placement.of(placed, described.nodes, described.own, plugin.get_ep_name())
         assert [node.operator for node in found.elsewhere] == ["UpsampleArgmax"]
         assert found.nodes > 1
         assert "UpsampleArgmax" in str(found.refusal("m.onnx"))

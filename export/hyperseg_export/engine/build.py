@@ -21,6 +21,7 @@ from hyperseg_runtime.planned_outputs import PlannedOutputs
 from hyperseg_runtime.sealed_library import SealedLibrary, seal
 from hyperseg_runtime.sidecar import EngineFacts, Sidecar
 
+from hyperseg_export.engine.graph_tensors import inputs
 from hyperseg_export.engine.model_file import ModelFile, read_model
 from hyperseg_export.engine.options import TURING, BuildTarget, EngineOptions, choose_target
 from hyperseg_export.engine.process import BuildListener, BuildRequest, NullListener, run_build
@@ -37,6 +38,15 @@ from hyperseg_export.progress import Stages
 def default_output(model: Path, half: bool) -> Path:
     """The default engine file of `m.onnx`: `m.fp16.engine` or `m.engine` in the same folder."""
     return model.with_name(f"{model.stem}{'.fp16' if half else ''}.engine")
+
+
+def plan_outputs(model: Path, engine: Path, options: EngineOptions) -> PlannedOutputs:
+    """The files of a build of `engine` from `model`. Raises OutputError where one cannot be written."""
+    outputs = PlannedOutputs(options.force)
+    outputs.keep(model, "the model itself")
+    outputs.add(engine, "the engine")
+    outputs.add(sidecar.path_of(engine), "the engine's description")
+    return outputs
 
 
 def build_engine(
@@ -62,10 +72,7 @@ def build_engine(
     stages.begin(f"preparing {Path(model).name}")
     source = read_model(Path(model))
     target = Path(output) if output is not None else default_output(source.path, options.half)
-    outputs = PlannedOutputs(options.force)
-    outputs.keep(source.path, "the model itself")
-    outputs.add(target, "the engine")
-    outputs.add(sidecar.path_of(target), "the engine's description")
+    outputs = plan_outputs(source.path, target, options)
     if not is_engine(target):
         raise OutputError(
             f"{target} is no name of an engine, so no command would open it; name it {target.name}.engine"
@@ -143,8 +150,7 @@ def prepare(
         turing: whether the engine is for GPUs of the Turing generation too.
         progress: receives each pass.
     """
-    half = options.half or source.metadata.precision is Precision.FLOAT16
-    target = engine_target(flavour, half, turing)
+    target = engine_target(flavour, options.precision(source.metadata) is Precision.FLOAT16, turing)
     if options.has_profile and not (source.metadata.input.dynamic_batch or source.metadata.input.dynamic_size):
         raise EngineError(
             f"{source.path} is fixed to {source.metadata.input.height}x{source.metadata.input.width}, so it has no "
@@ -215,13 +221,8 @@ def build_plan(
 
 
 def _profile(model: onnx.ModelProto, spec: InputSpec, options: EngineOptions) -> dict[str, tuple[tuple[int, ...], ...]]:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    result = {}
-    for value in model.graph.input:
-        dimensions = tuple(dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim)
-        if value.name not in constants and -1 in dimensions:
-            result[value.name] = options.profile(spec).shapes(dimensions, spec)
-    return result
+    dynamic = [tensor for tensor in inputs(model) if None in tensor.shape]
+    return {tensor.name: options.profile(spec).shapes(tensor.shape, spec) for tensor in dynamic}
 
 
 def _audit(layers: str, verified: EngineVerification, options: EngineOptions) -> tuple[Audit, str]:
@@ -250,12 +251,11 @@ def _refuse_host_code(plan: bytes, options: EngineOptions, target: BuildTarget) 
 def _described(metadata: Metadata, options: EngineOptions) -> Metadata:
     """The engine's. A dynamic one is run at the size that it was optimised for, where no other is asked for: the
     model's own may be outside its profile."""
-    precision = Precision.FLOAT16 if options.half else metadata.precision
     spec = metadata.input
     if spec.dynamic_size:
         best = options.profile(spec).best
         spec = replace(spec, height=best.height, width=best.width)
-    return replace(metadata, precision=precision, input=spec)
+    return replace(metadata, precision=options.precision(metadata), input=spec)
 
 
 def _facts(source: ModelFile, built: BuiltPlan, target: BuildTarget, counted: Audit, executed: bool) -> EngineFacts:

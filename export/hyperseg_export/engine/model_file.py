@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from hyperseg_runtime.metadata import InputType, Metadata
 from hyperseg_runtime.model_kinds import remedy
 from hyperseg_runtime.regular_files import open_regular
 
+from hyperseg_export.engine.graph_tensors import GraphTensor, inputs, outputs
+
 _MAKE = "make one with hyperseg-export --onnx"
-_ONNX_TYPES: dict[int, str] = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.FLOAT: "float"}
+_ONNX_TYPES = {"UINT8": "uint8", "FLOAT": "float"}
 """The names in ONNX Runtime of the types that our files' inputs and outputs have."""
 
 
@@ -65,10 +66,9 @@ def read_model(path: Path) -> ModelFile:
 
 def _check_claims(path: Path, proto: onnx.ModelProto, metadata: Metadata) -> None:
     """Raises MetadataError where the metadata are not of this graph: no session would open its engine."""
-    constants = {tensor.name for tensor in proto.graph.initializer}
-    inputs = _signature(value for value in proto.graph.input if value.name not in constants)
-    check_signature(metadata, inputs, _signature(proto.graph.output), str(path))
-    shape, spec = inputs["image"][1], metadata.input
+    given = _signature(inputs(proto))
+    check_signature(metadata, given, _signature(outputs(proto)), str(path))
+    shape, spec = given["image"][1], metadata.input
     size = shape[1:3] if spec.dtype is InputType.UINT8 else shape[2:4]
     for what, claimed, found in (
         ("batch", spec.dynamic_batch, shape[0] is None),
@@ -81,11 +81,11 @@ def _check_claims(path: Path, proto: onnx.ModelProto, metadata: Metadata) -> Non
             )
 
 
-def _signature(values: Iterable[onnx.ValueInfoProto]) -> Signature:
+def _signature(tensors: tuple[GraphTensor, ...]) -> Signature:
     return {
-        value.name: (
-            f"tensor({_ONNX_TYPES.get(value.type.tensor_type.elem_type, 'other')})",
-            [extent.dim_value or None for extent in value.type.tensor_type.shape.dim],
+        tensor.name: (
+            f"tensor({_ONNX_TYPES.get(tensor.element, 'other')})",
+            list(tensor.shape),
         )
-        for value in values
+        for tensor in tensors
     }

@@ -11,8 +11,9 @@ from typing import Any
 from hyperseg_runtime.backends import cuda, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Gpu
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
-from hyperseg_runtime.metadata import InputSpec, InputType
+from hyperseg_runtime.metadata import InputSpec, InputType, Metadata, Precision
 
+from hyperseg_export.engine.graph_tensors import GraphShape
 from hyperseg_export.errors import EngineError, OptionError
 from hyperseg_export.options import LARGEST_SIDE, Resolution
 
@@ -31,13 +32,13 @@ class Profile:
     batch: int = 1
     """Images at once: from 1 to `batch`, fastest at 1."""
 
-    def shapes(self, dimensions: tuple[int, ...], spec: InputSpec) -> tuple[tuple[int, ...], ...]:
-        """Least, best and most shape of the input whose shape in the graph is `dimensions` (-1 if dynamic)."""
+    def shapes(self, shape: GraphShape, spec: InputSpec) -> tuple[tuple[int, ...], ...]:
+        """Least, best and most shape of the input that has this shape in the graph."""
         result = []
         for resolution, batch in ((self.least, 1), (self.best, 1), (self.most, self.batch)):
             size = (resolution.height, resolution.width)
             wanted = (batch, *size, 3) if spec.dtype is InputType.UINT8 else (batch, 3, *size)
-            result.append(tuple(own if own > 0 else asked for own, asked in zip(dimensions, wanted, strict=True)))
+            result.append(tuple(asked if own is None else own for own, asked in zip(shape, wanted, strict=True)))
         return tuple(result)
 
 
@@ -94,6 +95,10 @@ class EngineOptions:
     @property
     def has_profile(self) -> bool:
         return any(value is not None for value in (self.least, self.best, self.most, self.batch))
+
+    def precision(self, metadata: Metadata) -> Precision:
+        """The precision of an engine of the model with this metadata."""
+        return Precision.FLOAT16 if self.half else metadata.precision
 
     def profile(self, spec: InputSpec) -> Profile:
         """The profile for a model with this input. Raises EngineError."""

@@ -66,7 +66,7 @@ def verify_engine(
         return EngineVerification(None, None, f"pycuda is not installed; {target.tensorrt.flavour.extra}")
     except (ImportError, OSError) as error:  # it was built against another CUDA
         return EngineVerification(None, None, f"pycuda cannot be loaded ({error}); reinstall it on this machine")
-    precision = Precision.FLOAT16 if options.half else metadata.precision
+    precision = options.precision(metadata)
     session = TensorRTSession(
         engine,
         replace(metadata, precision=precision),
@@ -76,7 +76,6 @@ def verify_engine(
         cuda=cuda,
         plugin_library=plugin_library,
         options=SessionOptions(allow_host_code=options.allow_host_code),
-        keeps_cache=False,
     )
     try:
         computed = arithmetic(precision, target.gpu.compute_capability, options.tf32)

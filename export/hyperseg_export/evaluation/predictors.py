@@ -43,37 +43,29 @@ def open_predictor(
     backend: str,
     threads: int | None,
     size: Size | None,
-    note: Callable[[str], None] | None = None,
+    note: Callable[[str], None],
     *,
     allow_host_code: bool = False,
 ) -> Predictor:
     """The predictor for a file by its suffix. Raises what loading it raises; for `note` see `hyperseg.load`."""
     if kind_of(path) is Kind.CHECKPOINT:
         return CheckpointPredictor(path, threads, size, note)
-    return SegmenterPredictor(path, backend, threads, size, note, allow_host_code)
+    return SegmenterPredictor(
+        Segmenter(path, backend=backend, threads=threads, resolution=size, allow_host_code=allow_host_code, note=note)
+    )
 
 
 class SegmenterPredictor:
     """An ONNX file or an engine in the runtime."""
 
-    def __init__(
-        self,
-        path: Path,
-        backend: str,
-        threads: int | None,
-        size: Size | None,
-        note: Callable[[str], None] | None = None,
-        allow_host_code: bool = False,
-    ) -> None:
-        self._segmenter = Segmenter(
-            path, backend=backend, threads=threads, resolution=size, allow_host_code=allow_host_code, note=note
-        )
-        metadata = self._segmenter.metadata
-        parameters, macs = _cost(metadata.preset, metadata.config, self._segmenter.size)
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        metadata = segmenter.metadata
+        parameters, macs = _cost(metadata.preset, metadata.config, segmenter.size)
         self.facts = Facts(
-            self._segmenter.description,
+            segmenter.description,
             metadata.precision.value,
-            self._segmenter.size,
+            segmenter.size,
             metadata.num_classes,
             parameters,
             macs,
@@ -89,9 +81,7 @@ class SegmenterPredictor:
 class CheckpointPredictor:
     """A checkpoint in PyTorch, with the runtime's preprocessing of frames and resizing of labels."""
 
-    def __init__(
-        self, path: Path, threads: int | None, size: Size | None, note: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, path: Path, threads: int | None, size: Size | None, note: Callable[[str], None]) -> None:
         import torch
 
         import hyperseg

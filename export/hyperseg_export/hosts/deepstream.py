@@ -16,12 +16,12 @@ from hyperseg_runtime.libraries import HostLibrary
 from hyperseg_runtime.metadata import Precision
 
 from hyperseg_export.engine.build import build_plan, prepare
+from hyperseg_export.engine.graph_tensors import inputs
 from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.process import BuildListener
 from hyperseg_export.hosts.folder import LABELS, Files, labels_text, model_name, refuse_rtx
 from hyperseg_export.hosts.nvinfer_graph import for_nvinfer, preprocessing
-from hyperseg_export.hosts.tensors import OPEN, inputs
 from hyperseg_export.options import Resolution
 from hyperseg_export.progress import Stages
 
@@ -87,7 +87,7 @@ def plan_model(
         folder=folder,
         name=model_name(engine),
         source=edited,
-        batch=options.profile(edited.metadata.input).batch if batch == OPEN else batch,
+        batch=options.profile(edited.metadata.input).batch if batch is None else batch,
         library=libraries.require(HostLibrary.NVINFER),
         target=target,
         options=options,
@@ -99,7 +99,7 @@ def config_text(model: DeepStreamModel) -> str:
     metadata = model.source.metadata
     spec = metadata.input
     computed = preprocessing(spec)
-    half = model.options.half or metadata.precision is Precision.FLOAT16
+    half = model.options.precision(metadata) is Precision.FLOAT16
     return f"""\
 # Gst-nvinfer's configuration. The plan was built by {model.target.tensorrt.name} for compute capability
 # {", ".join(model.target.compute_capabilities)}: DeepStream must have this TensorRT, and run on this GPU.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperseg_runtime import sidecar
-from hyperseg_runtime.planned_outputs import PlannedOutputs
-
+from hyperseg_export.engine.build import plan_outputs
 from hyperseg_export.engine.model_file import read_model
 from hyperseg_export.engine.options import EngineOptions, choose_target
 from hyperseg_export.engine.process import BuildListener
@@ -54,10 +52,7 @@ class HostFolders:
             None if self.triton is None else triton.plan_model(self.triton, engine, model, target, options),
             None if self.deepstream is None else deepstream.plan_model(self.deepstream, engine, model, target, options),
         )
-        outputs = PlannedOutputs(options.force)
-        outputs.keep(source, "the model itself")
-        outputs.add(engine, "the engine")
-        outputs.add(sidecar.path_of(engine), "the engine's description")
+        outputs = plan_outputs(source, engine, options)
         for each in (models.triton, models.deepstream):
             if each is not None:
                 each.files.check(outputs)

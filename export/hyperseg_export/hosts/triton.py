@@ -18,12 +18,12 @@ from hyperseg_runtime.libraries import HostLibrary
 from hyperseg_runtime.metadata import KEY
 from hyperseg_runtime.sidecar import Sidecar
 
+from hyperseg_export.engine.graph_tensors import GraphShape, GraphTensor, inputs, outputs
 from hyperseg_export.engine.model_file import ModelFile
 from hyperseg_export.engine.options import BuildTarget, EngineOptions
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.errors import EngineError
 from hyperseg_export.hosts.folder import LABELS, Files, labels_text, model_name, refuse_rtx
-from hyperseg_export.hosts.tensors import OPEN, HostTensor, inputs, outputs
 
 _TYPES = {"UINT8": "TYPE_UINT8", "FLOAT": "TYPE_FP32"}
 
@@ -43,10 +43,10 @@ class TritonModel:
 
     repository: Path
     name: str
-    inputs: tuple[HostTensor, ...]
-    outputs: tuple[HostTensor, ...]
+    inputs: tuple[GraphTensor, ...]
+    outputs: tuple[GraphTensor, ...]
     max_batch: int
-    warm_up: tuple[int, ...]
+    warm_up: GraphShape
     force: bool
 
     @property
@@ -82,8 +82,8 @@ def plan_model(
         name=model_name(engine),
         inputs=found,
         outputs=outputs(source.proto),
-        max_batch=options.profile(spec).batch if shape[0] == OPEN else 0,
-        warm_up=options.profile(spec).shapes(shape, spec)[1] if OPEN in shape else shape,
+        max_batch=options.profile(spec).batch if shape[0] is None else 0,
+        warm_up=options.profile(spec).shapes(shape, spec)[1] if None in shape else shape,
         force=options.force,
     )
 
@@ -116,7 +116,7 @@ parameters {{ key: "{KEY}" value {{ string_value: {_quoted(described.metadata.to
 """
 
 
-def _declared(kind: str, tensors: tuple[HostTensor, ...], max_batch: int) -> str:
+def _declared(kind: str, tensors: tuple[GraphTensor, ...], max_batch: int) -> str:
     entries = (
         f'{kind} {{ name: "{tensor.name}" data_type: {_type(tensor)} dims: {_dims(tensor.shape, max_batch)} }}\n'
         for tensor in tensors
@@ -138,15 +138,17 @@ model_warmup {{
 """
 
 
-def _type(tensor: HostTensor) -> str:
+def _type(tensor: GraphTensor) -> str:
     name = _TYPES.get(tensor.element)
     if name is None:
         raise EngineError(f"--triton: {tensor.name} has elements of type {tensor.element}; export the model again")
     return name
 
 
-def _dims(shape: tuple[int, ...], max_batch: int) -> str:
-    return f"[ {', '.join(map(str, shape[1:] if max_batch else shape))} ]"
+def _dims(shape: GraphShape, max_batch: int) -> str:
+    """Triton's -1 is a dynamic extent."""
+    extents = (-1 if extent is None else extent for extent in (shape[1:] if max_batch else shape))
+    return f"[ {', '.join(map(str, extents))} ]"
 
 
 def _quoted(text: str) -> str:

@@ -27,10 +27,9 @@ from hyperseg_runtime.backends.protocol import (
     refuse_to_pickle,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
-from hyperseg_runtime.graph_target import own_operators, read_target
+from hyperseg_runtime.graph_target import GraphTarget, read_target
 from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import InputType, Metadata
-from hyperseg_runtime.onnx_file import read_nodes
 from hyperseg_runtime.provenance import unchanging
 
 if TYPE_CHECKING:
@@ -96,8 +95,9 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
         return _wrapped(_create(model, name, options, settings), model, name, options)
     if options.providers is not None:  # the caller's own choice, which is not judged
         return _wrapped(_create_on_cuda(model, options, settings), model, name, options)
-    if (refusal := read_target(model).cuda_refusal) is not None:
-        raise ModelError(refusal)
+    file = read_target(model)
+    if file.cuda_refusal is not None:
+        raise ModelError(file.cuda_refusal)
     with placement.watched(settings, _onnxruntime().InferenceSession) as read:
         session = _create_on_cuda(model, options, settings)
         opened = _wrapped(session, model, name, options)
@@ -106,7 +106,7 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
         except placement.PlacementError as error:
             note(f"{model}: whether ONNX Runtime runs all of it on CUDA is not known ({error})")
         else:
-            _check_placement(model, placed, note)
+            _check_placement(file, placed, note)
     return opened
 
 
@@ -121,12 +121,11 @@ def _create_on_cuda(
     return session
 
 
-def _check_placement(model: Path, placed: list[placement.PlacedNode], note: Note) -> None:
-    graph = read_nodes(model)
-    found = placement.Placement.of(placed, graph, own_operators(graph), _CUDA_PROVIDER)
-    if (refusal := found.refusal(model)) is not None:
+def _check_placement(file: GraphTarget, placed: list[placement.PlacedNode], note: Note) -> None:
+    found = placement.Placement.of(placed, file.nodes, file.own, _CUDA_PROVIDER)
+    if (refusal := found.refusal(file.model)) is not None:
         raise BackendUnavailableError(refusal)
-    if (text := found.note(model)) is not None:
+    if (text := found.note(file.model)) is not None:
         note(text)
 
 

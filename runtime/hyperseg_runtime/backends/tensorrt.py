@@ -83,6 +83,7 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
         cuda=pycuda,
         plugin_library=None if plugins is None else plugins.path,
         options=options,
+        cache_for=described.engine.plan_sha256,
         note=note,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import threading
 import weakref
 from collections.abc import Iterator
@@ -54,12 +53,12 @@ class TensorRTSession:
         plugin_library: Path | None,
         options: SessionOptions,
         driver: Any = None,
-        keeps_cache: bool = True,
+        cache_for: str | None = None,
         note: Note = ignore,
     ) -> None:
         """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda.
 
-        keeps_cache: of an engine of TensorRT for RTX, keep the compiled kernels on the disk (see `rtx_cache`).
+        cache_for: SHA-256 of the plan, to keep what TensorRT for RTX compiles for it on the disk (see `rtx_cache`).
         note: see `RuntimeCacheFile`.
         """
         self._path = path
@@ -80,8 +79,8 @@ class TensorRTSession:
         weakref.finalize(self, _close_forgotten, self._lock, self._resources)
         try:
             self._cache = None
-            if keeps_cache and tensorrt.flavour is Flavour.RTX:
-                self._cache = RuntimeCacheFile(path, self._cache_key(plan), note)
+            if cache_for is not None and tensorrt.flavour is Flavour.RTX:
+                self._cache = RuntimeCacheFile(path, self._cache_key(cache_for), note)
             with self._context.current():
                 self._open(plan, plugin_library, options.allow_host_code)
         except BaseException:
@@ -120,11 +119,11 @@ class TensorRTSession:
         if self._engine.static:
             self._record()
 
-    def _cache_key(self, plan: bytes) -> CacheKey:
+    def _cache_key(self, plan_sha256: str) -> CacheKey:
         version = ctypes.c_int(0)
         self._driver.cuDriverGetVersion(ctypes.byref(version))
         return CacheKey(
-            plan_sha256=hashlib.sha256(plan).hexdigest(),
+            plan_sha256=plan_sha256,
             tensorrt=self._tensorrt.version,
             gpu=self._gpu,
             driver=f"{nvml.driver_release() or 'unknown'}, CUDA {version.value}",
