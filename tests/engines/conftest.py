@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from hyperseg_export.engine.process import BuildRequest
 from hyperseg_runtime import libraries
 from hyperseg_runtime.backends import cuda
+from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+
+from .graphs import for_tensorrt, miniature, save
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> BuildRequest:
+    """A build of a miniature with the double of TensorRT."""
+    return BuildRequest(
+        model=str(save(for_tensorrt(miniature()), tmp_path / "m.onnx")),
+        plan=str(tmp_path / "m.engine"),
+        flavour=Flavour.TENSORRT,
+        plugin_library=__file__,  # any file: the double only checks that it exists
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import Images, Note, SessionOptions, ignore
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
@@ -20,8 +21,18 @@ from .doubles.cuda import FakeCuda
 from .doubles.device import Device
 from .doubles.driver import FakeDriver
 from .doubles.tensorrt import FakeTensorRT, make_plan
+from .graphs import HEIGHT, WIDTH
 
 VERSION = "10.16.1.11"
+RTX_VERSION = "1.7.1.116"
+"""Of TensorRT for RTX."""
+PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
+"""Of a plan for several sizes and batches: least, best and most shape."""
+
+needs_operators = pytest.mark.skipif(
+    libraries.find(libraries.Library.ONNXRUNTIME) is None,
+    reason="libhyperseg_ort.so is not built, which the doubles compute with",
+)
 
 
 @dataclass

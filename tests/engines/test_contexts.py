@@ -19,7 +19,6 @@ from queue import Queue
 
 import numpy as np
 import pytest
-from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import Outputs
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
@@ -27,19 +26,16 @@ from hyperseg_runtime.errors import ModelError
 
 from .doubles.device import FOREIGN, Error
 from .graphs import HEIGHT, WIDTH, miniature
-from .sessions import Machine, labels_of, random_images
+from .sessions import RTX_VERSION, VERSION, Machine, labels_of, needs_operators, random_images
 
 ROUNDS = 500
 """In each of two threads."""
 LIMIT = 120.0
 """Seconds for all of them to end."""
 
-MACHINES = {Flavour.TENSORRT: "10.16.1.11", Flavour.RTX: "1.7.1.116"}
+MACHINES = {Flavour.TENSORRT: VERSION, Flavour.RTX: RTX_VERSION}
 
-pytestmark = pytest.mark.skipif(
-    libraries.find(libraries.Library.ONNXRUNTIME) is None,
-    reason="libhyperseg_ort.so is not built, which the doubles compute with",
-)
+pytestmark = needs_operators
 
 
 def test_a_thousand_sessions_in_two_threads_leave_nothing() -> None:

@@ -18,14 +18,14 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from vectors import CASES, assert_matches
 
 from .graphs import HEIGHT, WIDTH, miniature, save
-from .sessions import Machine, labels_of, random_images
+from .sessions import RTX_VERSION, VERSION, Machine, labels_of, random_images
 
 pytestmark = pytest.mark.skipif(
     libraries.find(libraries.Library.ONNXRUNTIME) is None, reason="libhyperseg_ort.so is not built"
 )
 
 
-@pytest.mark.parametrize(("version", "flavour"), [("10.16.1.11", Flavour.TENSORRT), ("1.7.1.116", Flavour.RTX)])
+@pytest.mark.parametrize(("version", "flavour"), [(VERSION, Flavour.TENSORRT), (RTX_VERSION, Flavour.RTX)])
 @pytest.mark.parametrize("operator", ["DPWConv", "DPWInvertedResidual", "UpsampleArgmax"])
 def test_vectors_in_one_model(operator: str, version: str, flavour: Flavour) -> None:
     cases = [case for case in CASES if case.operator == operator][:8]

@@ -22,21 +22,16 @@ from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 
 from .doubles.device import Device
 from .doubles.tensorrt import BuilderFlag10, BuilderFlagRtx, FakeTensorRT, read_plan
-from .graphs import for_tensorrt, miniature, save
+from .sessions import RTX_VERSION, VERSION
 from .test_sidecar import FACTS
 
-RTX, FULL = "1.7.1.116", "10.16.1.11"
+RTX, FULL = RTX_VERSION, VERSION
 H100 = Gpu("NVIDIA H100 80GB HBM3", "9.0")
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> BuildRequest:
-    return BuildRequest(
-        model=str(save(for_tensorrt(miniature()), tmp_path / "m.onnx")),
-        plan=str(tmp_path / "m.engine"),
-        flavour=Flavour.RTX,
-        plugin_library=__file__,  # any file: the double only checks that it exists
-    )
+def request_(request_: BuildRequest) -> BuildRequest:
+    return replace(request_, flavour=Flavour.RTX)
 
 
 def _built(request: BuildRequest, version: str, flavour: Flavour, flags: type[IntEnum] | None = None) -> FakeTensorRT:

@@ -12,23 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_runtime import libraries, signing, trusted_keys
+from hyperseg_runtime import signing, trusted_keys
 from hyperseg_runtime.backends import rtx_cache
 from hyperseg_runtime.backends.rtx_cache import CacheKey, RuntimeCacheFile
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError
 
 from .graphs import HEIGHT, WIDTH, miniature
-from .sessions import Machine, labels_of, random_images
+from .sessions import PROFILE, RTX_VERSION, Machine, labels_of, needs_operators, random_images
 
-VERSION = "1.7.1.116"
-PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
 LIMIT = 60.0
 
-pytestmark = pytest.mark.skipif(
-    libraries.find(libraries.Library.ONNXRUNTIME) is None,
-    reason="libhyperseg_ort.so is not built, which the doubles compute with",
-)
+pytestmark = needs_operators
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +49,7 @@ def notes() -> Callable[[], list[str]]:
     return lambda: list(_NOTED)
 
 
-def _machine(version: str = VERSION) -> Machine:
+def _machine(version: str = RTX_VERSION) -> Machine:
     return Machine(version, Flavour.RTX, note=_NOTED.append)
 
 
@@ -188,7 +183,7 @@ def test_a_signature_of_something_else_is_none(engine: Path) -> None:
 
 
 def test_a_cache_is_used_for_the_same_plan_and_machine_only(engine: Path, notes: Callable[[], list[str]]) -> None:
-    key = CacheKey("0" * 64, VERSION, "Double", "580.65.06, CUDA 13000")
+    key = CacheKey("0" * 64, RTX_VERSION, "Double", "580.65.06, CUDA 13000")
     RuntimeCacheFile(engine, key, _NOTED.append).write(b"kernels")
     assert RuntimeCacheFile(engine, key, _NOTED.append).read() == b"kernels" and notes() == []
     for number, field in enumerate(fields(CacheKey), 1):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import ModelError
 
@@ -14,15 +13,9 @@ from .doubles import tensorrt as double
 from .doubles.engine import Engine, ExecutionContext
 from .doubles.rtx import RuntimeCache, RuntimeConfig, Strategy
 from .graphs import HEIGHT, WIDTH, miniature
-from .sessions import Machine, labels_of, random_images
+from .sessions import PROFILE, RTX_VERSION, Machine, labels_of, needs_operators, random_images
 
-VERSION = "1.7.1.116"
-PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
-
-pytestmark = pytest.mark.skipif(
-    libraries.find(libraries.Library.ONNXRUNTIME) is None,
-    reason="libhyperseg_ort.so is not built, which the doubles compute with",
-)
+pytestmark = needs_operators
 
 
 @pytest.fixture
@@ -32,7 +25,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "m.engine"
 
 
-def _machine(version: str = VERSION) -> Machine:
+def _machine(version: str = RTX_VERSION) -> Machine:
     return Machine(version, Flavour.RTX)
 
 

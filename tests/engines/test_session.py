@@ -7,21 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hyperseg_runtime import libraries
 from hyperseg_runtime.errors import InputError, MetadataError, ModelError
 from hyperseg_runtime.metadata import InputType, OutputKind
 
 from .graphs import HEIGHT, WIDTH, metadata, miniature
-from .sessions import Machine, labels_of, random_images
+from .sessions import PROFILE, Machine, labels_of, needs_operators, random_images
 
-PROFILE = {"image": [[1, 32, 64, 3], [1, HEIGHT, WIDTH, 3], [2, 96, 128, 3]]}
 LIMIT = 60.0
 """Seconds for a thread to end."""
 
-pytestmark = pytest.mark.skipif(
-    libraries.find(libraries.Library.ONNXRUNTIME) is None,
-    reason="libhyperseg_ort.so is not built, which the doubles compute with",
-)
+pytestmark = needs_operators
 
 
 @pytest.mark.parametrize("version", ["10.0.1.6", "10.16.1.11", "11.4.0.2"])

@@ -23,16 +23,6 @@ from .graphs import for_tensorrt, miniature, save
 VERSIONS = ["10.0.1.6", "10.16.1.11", "11.0.0.1", "11.4.0.2"]
 
 
-@pytest.fixture
-def request_(tmp_path: Path) -> BuildRequest:
-    return BuildRequest(
-        model=str(save(for_tensorrt(miniature()), tmp_path / "m.onnx")),
-        plan=str(tmp_path / "m.engine"),
-        flavour=Flavour.TENSORRT,
-        plugin_library=__file__,  # any file: the double only checks that it exists
-    )
-
-
 def _build(request: BuildRequest, version: str = VERSIONS[1], *failures: str) -> list[Event]:
     module = FakeTensorRT(version, Device())
     module.failures.update(failures)
@@ -112,7 +102,7 @@ def test_the_timing_cache_is_kept(request_: BuildRequest, tmp_path: Path) -> Non
 
 def test_a_plugin_library_that_is_not_taken(request_: BuildRequest) -> None:
     module = FakeTensorRT(VERSIONS[1], Device(), loads_plugins=False)
-    with pytest.raises(EngineError, match=f"did not load the plugin library {re.escape(__file__)}"):
+    with pytest.raises(EngineError, match=f"did not load the plugin library {re.escape(str(request_.plugin_library))}"):
         build(TensorRT(Flavour.TENSORRT, module), request_, lambda _: None)
     with pytest.raises(LibraryMissingError, match=r"nowhere\.so cannot be read"):
         _build(replace(request_, plugin_library="nowhere.so"))
