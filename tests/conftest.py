@@ -6,7 +6,9 @@ A module's tests stay together, since they share its fixtures; long modules come
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,15 @@ def _key_of_the_session() -> None:
         from hyperseg_runtime import signing
 
         signing.machine_key()
+
+
+@pytest.fixture
+def closing_terminal() -> Iterator[None]:
+    """SIGHUP ends the commands that a test starts, although the tests themselves may run under nohup, which they would
+    inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

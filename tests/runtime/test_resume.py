@@ -248,6 +248,7 @@ def wait_for(found: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("closing_terminal")
 @pytest.mark.parametrize("ignored", [False, True], ids=["hang-up", "nohup"])
 def test_a_hang_up_keeps_what_was_done(model: Path, tmp_path: Path, ignored: bool) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=200 if ignored else 400, size=(180, 320))

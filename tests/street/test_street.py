@@ -115,6 +115,7 @@ def test_labels_of_another_clip_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*.*")] == ["000001.png"]
 
 
+@pytest.mark.usefixtures("closing_terminal")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_leaves_no_draft(tmp_path: Path, name: str) -> None:
     command = [sys.executable, "-m", "hyperseg_street.cli", "new.mp4", "--frames", "100000", "--size", "64x64"]
@@ -123,7 +124,10 @@ def test_a_signal_leaves_no_draft(tmp_path: Path, name: str) -> None:
         while not list(tmp_path.glob(".*.part*")) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.Signals[name])
-        assert process.wait(60) == 130
+        try:
+            assert process.wait(60) == 130
+        finally:
+            process.kill()  # else leaving the block waits for all frames
     assert not list(tmp_path.iterdir())
 
 
