@@ -27,10 +27,13 @@ from hyperseg_runtime.backends.protocol import (
     refuse_to_pickle,
 )
 from hyperseg_runtime.errors import BackendUnavailableError, HyperSegError, LibraryMissingError, ModelError
+from hyperseg_runtime.graph_end import low_logits_name, with_output
 from hyperseg_runtime.graph_target import GraphTarget, read_target
 from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import InputType, Metadata
+from hyperseg_runtime.onnx_file import read_nodes
 from hyperseg_runtime.provenance import unchanging
+from hyperseg_runtime.upsampling import LowLogits
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 _CUDA_PROVIDER = "CUDAExecutionProvider"
 _CPU_PROVIDER = "CPUExecutionProvider"
+_OUTPUTS = ("labels", "logits")
+"""The outputs of a file. What else a session has is the low-resolution logits."""
 
 
 def availability(name: BackendName) -> Availability:
@@ -146,7 +151,7 @@ def _wrapped(
     check_signature(
         metadata,
         {node.name: (node.type, node.shape) for node in session.get_inputs()},
-        {node.name: (node.type, node.shape) for node in session.get_outputs()},
+        {node.name: (node.type, node.shape) for node in session.get_outputs() if node.name in _OUTPUTS},
         str(model),
     )
     return OnnxRuntimeSession(session, metadata, name, options)
@@ -178,11 +183,27 @@ def _create(
     try:
         # Without its fallback: a provider that does not start is an error here, not a slower run.
         with unchanging(model) as file:
-            return _onnxruntime().InferenceSession(str(file), settings, providers=providers, enable_fallback=False)
+            content = _with_low_logits(file, model)
+            return _onnxruntime().InferenceSession(content, settings, providers=providers, enable_fallback=False)
     except HyperSegError:
         raise
     except Exception as error:  # ONNX Runtime's own classes have no common base
         raise _explain(model, error, registered) from error
+
+
+def _with_low_logits(file: Path, model: Path) -> bytes | str:
+    """The file with its low-resolution logits as one more output; its path where it has none.
+
+    file: `model`, or its copy in a folder of our own, which ONNX Runtime needs to find the weights beside it.
+    """
+    name = low_logits_name(read_nodes(file))
+    if name is None:
+        return str(file)
+    content = with_output(file.read_bytes(), name)
+    if file == model:
+        return content
+    file.write_bytes(content)
+    return str(file)
 
 
 def _known_providers(wanted: tuple[str, ...]) -> list[Any]:
@@ -255,7 +276,9 @@ class OnnxRuntimeSession:
         self._metadata = metadata
         self._name = name
         self._options = options
-        self._outputs = tuple(node.name for node in session.get_outputs())
+        names = [node.name for node in session.get_outputs()]
+        self._outputs = tuple(name for name in names if name in _OUTPUTS)
+        self._low_logits = next((name for name in names if name not in _OUTPUTS), None)
         self._batch_range = batch_range(metadata.input, session.get_inputs()[0].shape[0])
         self._closing = threading.Lock()
 
@@ -283,14 +306,27 @@ class OnnxRuntimeSession:
     def batch_range(self) -> BatchRange:
         return self._batch_range
 
+    @property
+    def gives_low_logits(self) -> bool:
+        return self._low_logits is not None
+
     def run(self, images: Images) -> Outputs:
+        return self._named(self._run(self._outputs, images))
+
+    def run_low(self, images: Images) -> LowLogits:
+        if self._low_logits is None:
+            raise ModelError("the model's graph has no logits before its end; export it again")
+        logits: LowLogits = self._run((self._low_logits,), images)[0]
+        return logits
+
+    def _run(self, names: tuple[str, ...], images: Images) -> list[Any]:
         session = self._opened()
         check_images(self._metadata.input, images, self._batch_range)
         try:
-            values = session.run(list(self._outputs), {"image": images})
+            values = session.run(list(names), {"image": images})
         except Exception as error:  # ONNX Runtime's own classes have no common base
             raise ModelError(f"ONNX Runtime failed while it ran the model: {_one_line(error)}") from error
-        return self._named([np.asarray(value) for value in values])
+        return [np.asarray(value) for value in values]
 
     def run_timed(self, images: Images) -> TimedOutputs:
         if self._name is BackendName.ONNXRUNTIME_CUDA:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hyperseg_runtime.upsampling import LowLogits
+
 Images: TypeAlias = "NDArray[np.uint8] | NDArray[np.float32]"
 """uint8 [N, H, W, 3] RGB, or normalised float32 [N, 3, H, W]: as `metadata.input.dtype` says."""
 
@@ -110,6 +112,16 @@ class Session(Protocol):
 
     def run_timed(self, images: Images) -> TimedOutputs:
         """`run`, timing the device's part alone (CUDA events on a GPU; on the CPU the whole run)."""
+
+    @property
+    def gives_low_logits(self) -> bool:
+        """Whether `run_low` can run: not with engines that were built without that output."""
+
+    def run_low(self, images: Images) -> LowLogits:
+        """The logits at the network's own output size, [N, C, h, w]; see `upsampling`.
+
+        Raises as `run`, and ModelError where `gives_low_logits` is False.
+        """
 
     def close(self) -> None:
         """Frees everything; may be called again."""

@@ -34,6 +34,7 @@ from hyperseg_runtime.backends.tensorrt_engine import Engine, Shape
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.upsampling import LowLogits
 
 _INPUT = "image"
 
@@ -158,6 +159,13 @@ class TensorRTSession:
         """The engine inspector's list of layers, as JSON."""
         with self._exclusive(), self._context.current():
             return self._engine.layers()
+
+    @property
+    def gives_low_logits(self) -> bool:
+        return False
+
+    def run_low(self, images: Images) -> LowLogits:
+        raise ModelError(f"{self._path}: the engine gives labels alone; build it again")
 
     def run(self, images: Images) -> Outputs:
         return self._run(images, timed=False)[0]
