@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hyperseg_runtime import machine
 from hyperseg_runtime.backends import cuda, openvino, placement
+from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
 from hyperseg_runtime.backends.protocol import (
     Availability,
     BackendName,
@@ -33,10 +35,12 @@ from hyperseg_runtime.libraries import Library, find, isa_error
 from hyperseg_runtime.metadata import InputType, Metadata
 from hyperseg_runtime.onnx_file import read_nodes
 from hyperseg_runtime.provenance import unchanging
-from hyperseg_runtime.upsampling import LowLogits
+from hyperseg_runtime.upsampling import LowLogits, Placement
 
 if TYPE_CHECKING:
     import onnxruntime
+
+    from hyperseg_runtime.preprocess import Labels
 
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 _CUDA_PROVIDER = "CUDAExecutionProvider"
@@ -318,6 +322,10 @@ class OnnxRuntimeSession:
             raise ModelError("the model's graph has no logits before its end; export it again")
         logits: LowLogits = self._run((self._low_logits,), images)[0]
         return logits
+
+    def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+        check_placements(images, placements)
+        return labels_on_host(self.run_low(images), placements, self._options.threads)
 
     def _run(self, names: tuple[str, ...], images: Images) -> list[Any]:
         session = self._opened()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hyperseg_runtime.upsampling import LowLogits
+    from hyperseg_runtime.preprocess import Labels
+    from hyperseg_runtime.upsampling import LowLogits, Placement
 
 Images: TypeAlias = "NDArray[np.uint8] | NDArray[np.float32]"
 """uint8 [N, H, W, 3] RGB, or normalised float32 [N, 3, H, W]: as `metadata.input.dtype` says."""
@@ -121,6 +122,13 @@ class Session(Protocol):
         """The logits at the network's own output size, [N, C, h, w]; see `upsampling`.
 
         Raises as `run`, and ModelError where `gives_low_logits` is False.
+        """
+
+    def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+        """Each image's labels at the size of its placement, uint8 [H, W], computed from the low-resolution logits where
+        these are: on the GPU, labels alone are downloaded.
+
+        Raises as `run_low`, and InputError unless there is one placement for each image.
         """
 
     def close(self) -> None:

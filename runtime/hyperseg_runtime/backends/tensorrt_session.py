@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +15,7 @@ import numpy as np
 from hyperseg_runtime.backends import cuda as nvidia
 from hyperseg_runtime.backends import nvml
 from hyperseg_runtime.backends.device_memory import Buffer, DeviceMemory
+from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
 from hyperseg_runtime.backends.primary_context import ContextScope, PrimaryContext
 from hyperseg_runtime.backends.protocol import (
     BackendName,
@@ -34,7 +35,8 @@ from hyperseg_runtime.backends.tensorrt_engine import Engine, Shape
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.metadata import Metadata
-from hyperseg_runtime.upsampling import LowLogits
+from hyperseg_runtime.preprocess import Labels
+from hyperseg_runtime.upsampling import LowLogits, Placement
 
 _INPUT = "image"
 
@@ -166,6 +168,10 @@ class TensorRTSession:
 
     def run_low(self, images: Images) -> LowLogits:
         raise ModelError(f"{self._path}: the engine gives labels alone; build it again")
+
+    def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+        check_placements(images, placements)
+        return labels_on_host(self.run_low(images), placements, None)
 
     def run(self, images: Images) -> Outputs:
         return self._run(images, timed=False)[0]
