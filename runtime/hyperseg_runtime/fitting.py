@@ -1,19 +1,19 @@
 """How a frame fits the network's input: stretched, letterboxed, or cut into tiles.
 
-`Fit` names the ways, `area_of` says which part of the network's input shows the frame, and `window_of` which part of its
-low-resolution logits. Tiles have a geometry of their own: see `tiling`.
+`Fit` names the ways, `area_of` says which part of the network's input shows the frame, and `window_of` which part of
+its low-resolution logits. Tiles have a geometry of their own: see `tiling`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 from hyperseg_runtime.upsampling import Window
 
-Size: TypeAlias = "tuple[int, int]"
-"""Height and width."""
+if TYPE_CHECKING:
+    from hyperseg_runtime.preprocess import Size
 
 _LEAST = 4
 """Pixels of the network's input that a letterboxed frame has at least in either direction: those of one logit."""
@@ -22,9 +22,9 @@ _LEAST = 4
 class Fit(str, Enum):
     """How a frame of another size is brought to the network's input.
 
-    STRETCH: resized to it, whatever its aspect ratio, as in the published evaluation. LETTERBOX: resized with its aspect
-    ratio, in the middle of the mean colour. TILE: not resized, but cut into overlapping windows of the network's input
-    size, whose logits are blended.
+    STRETCH: resized to it, whatever its aspect ratio, as in the published evaluation. LETTERBOX: resized with its
+    aspect ratio, in the middle of the mean colour. TILE: not resized, but cut into overlapping windows of the network's
+    input size, whose logits are blended.
     """
 
     STRETCH = "stretch"
@@ -55,9 +55,7 @@ def area_of(frame: Size, network: Size, letterbox: bool) -> Area:
     if not letterbox:
         return Area(0, 0, *network)
     scale = min(network[0] / frame[0], network[1] / frame[1])
-    height, width = (
-        min(max(round(length * scale), _LEAST), most) for length, most in zip(frame, network, strict=True)
-    )
+    height, width = (min(max(round(length * scale), _LEAST), most) for length, most in zip(frame, network, strict=True))
     return Area((network[0] - height) // 2, (network[1] - width) // 2, height, width)
 
 

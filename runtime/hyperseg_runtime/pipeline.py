@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.errors import HyperSegError, OutputError
+from hyperseg_runtime.inference import FrameLogits, PreparedFrame
 from hyperseg_runtime.output.render import Renderer
 from hyperseg_runtime.output.sinks import Result, Sink, SkippedFrameError, WindowClosedError
-from hyperseg_runtime.preprocess import Labels, restore
+from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.timing import Stage, StageClock, StageSummary
+from hyperseg_runtime.upsampling import LowLogits
 from hyperseg_runtime.video.sources import FrameSource, SourceFrame
 
 Item = TypeVar("Item")
@@ -115,12 +116,29 @@ class LivePolicy(str, Enum):
     ALL = "all"
 
 
+class LogitFilter(Protocol):
+    """Changes the logits of a video's frames, such as by averaging over time.
+
+    Called in the order of the frames, once for each that the network sees, in one thread.
+    """
+
+    def __call__(self, logits: LowLogits, frame: SourceFrame) -> LowLogits:
+        """The logits of the whole frame at the network's output size, [C, h, w] -> others of the same shape.
+
+        logits: the filter's own from now on, to keep or to change.
+        """
+
+
 @dataclass(frozen=True)
 class SegmentedFrame:
-    """A frame and the network's labels at the network's resolution."""
+    """A frame, and its labels or the logits of them."""
 
     source: SourceFrame
-    network_labels: Labels
+    result: Labels | FrameLogits
+
+    def labels(self) -> Labels:
+        """uint8 [h, w] of the frame's size; computed here where they are not yet."""
+        return self.result.labels() if isinstance(self.result, FrameLogits) else self.result
 
 
 def segmented(
@@ -129,8 +147,11 @@ def segmented(
     clock: StageClock,
     policy: LivePolicy = LivePolicy.LATEST,
     stop_asked: Callable[[], bool] = lambda: False,
+    logit_filter: LogitFilter | None = None,
 ) -> Generator[SegmentedFrame, None, None]:
     """The source's frames with their labels. The caller's work on each overlaps with the next frames' stages.
+
+    On a GPU the labels of the frame's size are computed with the network, on the CPU in the caller's thread.
 
     With a live source and LATEST, frames that arrive while the network is busy are dropped; otherwise none is.
     Errors of the source or the model are raised after the frames before them. Closing the generator stops the threads
@@ -139,7 +160,7 @@ def segmented(
     """
     latest = source.live and policy is LivePolicy.LATEST
     prepared = prefetch(_prepared(source, segmenter, clock), latest=latest)
-    inferred = prefetch(_inferred(prepared, segmenter, clock), stop_asked=stop_asked)
+    inferred = prefetch(_inferred(prepared, clock, logit_filter), stop_asked=stop_asked)
     with contextlib.closing(inferred):
         try:
             for frame in inferred:  # noqa: UP028  # `yield from` would close `inferred` before the source stops
@@ -148,21 +169,30 @@ def segmented(
             source.stop()  # closing waits for the threads, and the first one may wait for a pipe
 
 
-def _prepared(source: FrameSource, segmenter: Segmenter, clock: StageClock) -> Iterator[tuple[SourceFrame, Images]]:
+def _prepared(
+    source: FrameSource, segmenter: Segmenter, clock: StageClock
+) -> Iterator[tuple[SourceFrame, PreparedFrame]]:
     for frame in clock.timed(Stage.DECODE, source.frames()):
         with clock.measure(Stage.PREPROCESS):
-            images = segmenter.prepare(frame.image)
-        yield frame, images
+            prepared = segmenter.prepared(frame.image)
+        yield frame, prepared
 
 
 def _inferred(
-    prepared: Generator[tuple[SourceFrame, Images], None, None], segmenter: Segmenter, clock: StageClock
+    prepared: Generator[tuple[SourceFrame, PreparedFrame], None, None],
+    clock: StageClock,
+    logit_filter: LogitFilter | None,
 ) -> Iterator[SegmentedFrame]:
     with contextlib.closing(prepared):
-        for frame, images in prepared:
+        for frame, ready in prepared:
             with clock.measure(Stage.INFERENCE):
-                labels = segmenter.infer(images)
-            yield SegmentedFrame(frame, labels)
+                result = ready.labels_or_logits() if logit_filter is None else _filtered(ready, frame, logit_filter)
+            yield SegmentedFrame(frame, result)
+
+
+def _filtered(ready: PreparedFrame, frame: SourceFrame, logit_filter: LogitFilter) -> FrameLogits:
+    found = ready.logits()
+    return found.with_logits(logit_filter(found.logits, frame))
 
 
 @dataclass(frozen=True)
@@ -195,6 +225,7 @@ class Job:
     clock: StageClock | None = None
     on_frame: Callable[[int], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
+    logit_filter: LogitFilter | None = None
 
     def run(self) -> JobSummary:
         """Runs to the source's end. When the source or a sink fails, the output of the frames before is kept.
@@ -207,7 +238,7 @@ class Job:
         skipped: list[str] = []
         try:
             with contextlib.closing(
-                segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked)
+                segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked, self.logit_filter)
             ) as frames:
                 while True:
                     try:
@@ -244,8 +275,8 @@ class Job:
     def _take(self, frame: SegmentedFrame, clock: StageClock) -> bool:
         """Renders a frame and writes it to the sinks; False if the user closed the window."""
         with clock.measure(Stage.POSTPROCESS):
-            labels = restore(frame.network_labels, frame.source.size)
-            rendered = self.renderer(frame.source.image, labels, frame.network_labels)
+            labels = frame.labels()
+            rendered = self.renderer(frame.source.image, labels, self.segmenter.line_grid(frame.source.size))
             result = Result(frame.source, labels, rendered)
         with clock.measure(Stage.ENCODE):
             for sink in self.sinks:

@@ -1,7 +1,7 @@
 """Tiles: overlapping windows of the network's input size that cover a frame, and the blending of their logits.
 
-A window shows the frame's pixels as they are: one pixel of the frame is one of the network's input. The windows of a row
-overlap by at least a quarter, as the rows do. Where windows overlap, their logits are averaged with raised-cosine
+A window shows the frame's pixels as they are: one pixel of the frame is one of the network's input. The windows of a
+row overlap by at least a quarter, as the rows do. Where windows overlap, their logits are averaged with raised-cosine
 weights, which sum to 1 and are near 0 at a window's border, where the network sees least of the surroundings.
 
 Positions are in pixels of the low-resolution logits ("rows", "columns"), `stride` pixels of the frame each.
@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg_runtime.fitting import Size
+from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.upsampling import LowLogits, Placement, Window
 
 _OVERLAP = 0.25
@@ -35,7 +35,7 @@ class Axis:
 
     @staticmethod
     def of(frame: int, window: int, stride: int) -> Axis:
-        """frame, window: lengths in pixels. As few windows as the overlap allows, evenly spaced; one for short frames."""
+        """frame, window: lengths in pixels. As few windows as the overlap allows, evenly spaced; at least one."""
         extent, length = -(-frame // stride), window // stride
         if extent <= length:
             return Axis((0,), length, extent)
@@ -113,8 +113,8 @@ class Tiling:
             first, done = kept, end
 
     def _held_size(self) -> Size:
-        steps = [later - earlier for earlier, later in pairwise(self.down.starts)]
-        return self.down.length + max(steps, default=0) + 2, max(self.across.extent, self.across.length)
+        """A row of windows, and the two rows before it that the next band still needs."""
+        return self.down.length + 2, max(self.across.extent, self.across.length)
 
     def _band(self, held: NDArray[np.float32], first: int, begin: int, end: int, last: bool) -> Band:
         """Rows `begin` to `end` of the frame's logits, with one more on either side."""

@@ -17,7 +17,6 @@ from hyperseg_runtime.benchmark.subject import Opening, Subject, distinct_names,
 from hyperseg_runtime.benchmark.throughput import points_of, rounds
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.cli.benchmark import benchmark
-from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.metadata import KEY, InputType, OutputKind
 from hyperseg_runtime.onnx_file import read_parameters
 from hyperseg_runtime.segmenter import Segmenter
@@ -232,8 +231,8 @@ def test_a_model_of_a_fixed_batch(model: Path, tmp_path: Path) -> None:
     assert {one["batch"] for one in record["throughput"] if one["model"] == "four.onnx"} == {4}
     (profile,) = json.loads(run_benchmark(four, "--profile", *QUICK, "--json").out)
     assert profile["batch"] == 4
-    with pytest.raises(InputError, match="takes 4 images at a time, not 1"):
-        Segmenter(four)
+    with Segmenter(four) as segment:
+        assert segment.session.batch_range == (4, 4)
 
 
 def test_streams_share_the_threads(model: Path) -> None:

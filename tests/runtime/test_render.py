@@ -74,7 +74,7 @@ def drawn(labels: np.ndarray, size: tuple[int, int], **look: object) -> np.ndarr
     """Where a contour of the labels is drawn into a grey frame, float [h, w]: the change of the brightest channel."""
     frame = np.full((*size, 3), 128, np.uint8)
     appearance = replace(Appearance(Style.CONTOUR), **look)  # type: ignore[arg-type]
-    image = Renderer(ABOUT, appearance)(frame, restore(labels, size), labels)
+    image = Renderer(ABOUT, appearance)(frame, restore(labels, size), labels.shape)
     return np.abs(image.astype(float) - 128).max(axis=2)
 
 
@@ -183,10 +183,10 @@ def test_frames_of_any_size(style: Style, size: tuple[int, int]) -> None:
     network = blobs((64, 96))
     frame = np.full((*size, 3), 200, np.uint8)
     look = Appearance(style, legend=Corner.BOTTOM_RIGHT, outline=True, moving=True)
-    image = Renderer(ABOUT, look)(frame, restore(network, size), network)
+    image = Renderer(ABOUT, look)(frame, restore(network, size), network.shape)
     assert image.shape == (size[0], size[1] * (2 if style is Style.SIDE_BY_SIDE else 1), 3)
     for labels in (np.array([[3]], np.uint8), np.array([[3, 4]], np.uint8)):
-        Renderer(ABOUT, look)(frame, restore(labels, size), labels)
+        Renderer(ABOUT, look)(frame, restore(labels, size), labels.shape)
 
 
 def test_the_legend_shows_colours_as_the_image_does() -> None:

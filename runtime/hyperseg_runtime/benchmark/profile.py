@@ -18,7 +18,7 @@ from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.onnx_file import read_node_names
 from hyperseg_runtime.preprocess import Size, prepare
-from hyperseg_runtime.segmenter import network_size
+from hyperseg_runtime.resolution import network_size
 
 _KERNEL = "_kernel_time"
 

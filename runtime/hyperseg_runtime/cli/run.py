@@ -22,6 +22,7 @@ Examples:
   hyperseg-run photos/ --resume                   # the rest of a run that was interrupted
   hyperseg-run drive.mp4 --format png             # -> drive.segmented/drive_000000.png, ...
   hyperseg-run photos/ --polygons photos.json     # for annotation tools
+  hyperseg-run mosaic.tif --fit tile              # a big image, at the network's own scale
   hyperseg-run drive.mp4 --start 1:30 --end 2:00 --stats shares.csv
   hyperseg-run 0 --show                           # the first camera, in a window
   ssh camera cat drive.ts | hyperseg-run - -o drive.mp4
@@ -90,6 +91,14 @@ class _Command(click.Command):
 @common.threads_option
 @common.host_code_option
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "letterbox", "tile"]),
+    default="stretch",
+    show_default=True,
+    help="How a frame fits the network's input. stretch: resized to it. letterbox: resized with its aspect ratio. "
+    "tile: not resized, but covered with overlapping windows of the input's size, for big images.",
+)
 @click.option(
     "--style",
     type=click.Choice(["overlay", "side-by-side", "mask", "contour"]),
@@ -166,6 +175,7 @@ def run(
     threads: int | None,
     allow_host_code: bool,
     resolution: str | None,
+    fit: str,
     style: str,
     alpha: float,
     palette: str,
@@ -193,6 +203,7 @@ def run(
         )
     # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.run_session import RunSession
+    from hyperseg_runtime.fitting import Fit
     from hyperseg_runtime.output.legend import Corner
     from hyperseg_runtime.output.palette import Palette
     from hyperseg_runtime.output.render import Appearance, Style
@@ -207,6 +218,7 @@ def run(
         threads=threads,
         allow_host_code=allow_host_code,
         resolution=None if resolution is None else common.parse_resolution(resolution),
+        fit=Fit(fit),
         selection=Selection(start, end, every, max_frames),
         look=look,
         classes=classes,

@@ -20,6 +20,7 @@ from hyperseg_runtime.backends.protocol import Note
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
+from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.interrupt import GracefulInterrupt
 from hyperseg_runtime.media import Kind
 from hyperseg_runtime.model_kinds import is_engine
@@ -56,6 +57,7 @@ class RunSession:
     threads: int | None
     allow_host_code: bool
     resolution: Size | None
+    fit: Fit
     selection: Selection
     look: Appearance
     classes: str | None
@@ -193,6 +195,7 @@ class RunSession:
             backend=self.backend,
             threads=self.threads,
             resolution=self.resolution,
+            fit=self.fit,
             allow_host_code=self.allow_host_code,
             note=note,
         )

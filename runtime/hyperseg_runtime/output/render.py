@@ -16,7 +16,7 @@ from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.output.legend import Corner, Legend
 from hyperseg_runtime.output.outlines import border_field, draw_lines
 from hyperseg_runtime.output.palette import Palette, palette_of
-from hyperseg_runtime.preprocess import Frame, Labels, restore
+from hyperseg_runtime.preprocess import Frame, Labels, Size, restore
 
 _WHITE = np.full((1, 3), 255, np.uint8)
 _OUTLINE_OPACITY, _CONTOUR_OPACITY = 0.7, 0.95
@@ -95,16 +95,16 @@ class Renderer:
             swatches = self._mix(colours.copy(), np.full_like(colours, _BACKDROP)) if self._look.mixes else colours
             self._legend = Legend(metadata.class_names, swatches, self._look.legend, self._look.moving)
 
-    def __call__(self, frame: Frame, labels: Labels, network_labels: Labels | None = None) -> Frame:
+    def __call__(self, frame: Frame, labels: Labels, line_grid: Size | None = None) -> Frame:
         """uint8 [h, w, 3] BGR and uint8 [h, w] -> a new uint8 [h, w, 3] BGR ([h, 2w, 3] side by side).
 
-        network_labels: the same labels at the network's resolution, where lines are smoother than those of `labels`.
+        line_grid: the resolution of the labels that lines are drawn from, at most the frame's: the coarser, the
+            smoother and, in proportion, the wider they are. None: the frame's.
         """
-        if network_labels is None or np.any(np.greater(network_labels.shape, labels.shape)):
-            network_labels = labels
         image = self._fill(frame, labels)
         if self._look.has_lines:
-            self._draw_outlines(image, network_labels)
+            coarser = line_grid is not None and not np.any(np.greater(line_grid, labels.shape))
+            self._draw_outlines(image, restore(labels, line_grid) if line_grid is not None and coarser else labels)
         if self._legend is not None:
             self._legend.draw(image, _shares(labels) * self._drawn)
         if self._look.style is Style.SIDE_BY_SIDE:
