@@ -8,16 +8,14 @@
 #ifdef __cplusplus
 #include <cstddef>
 #include <cstdint>
+
+#include "export.h"
 extern "C" {
 #else
 #include <stddef.h>
 #include <stdint.h>
-#endif
 
-#if defined(__GNUC__)
-#define HYPERSEG_EXPORT __attribute__((visibility("default")))
-#else
-#define HYPERSEG_EXPORT
+#include "export.h"
 #endif
 
 /* Counts every change of the structure below. */
