@@ -15,7 +15,7 @@ from pathlib import Path
 
 FILE_NAME = "libhyperseg_cuda.so"
 ENVIRONMENT_VARIABLE = "HYPERSEG_LIBRARY_DIR"
-INTERFACE = 1
+INTERFACE = 2
 """HYPERSEG_CUDA_INTERFACE of trt_plugins/c_api/request.h."""
 
 ACTIVATIONS = ("none", "relu", "relu6")
@@ -56,6 +56,25 @@ class TensorArgument:
     extents: tuple[int, ...]
 
 
+class LabelType(IntEnum):
+    """hyperseg::cuda::LabelType; UINT8 for at most 256 channels."""
+
+    INT32 = 0
+    UINT8 = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """Labels of any size, of a window of X in its pixels (hyperseg::UpsampleArgmaxTarget)."""
+
+    out_height: int
+    out_width: int
+    top: float
+    left: float
+    height: float
+    width: float
+
+
 @dataclass(frozen=True)
 class Attributes:
     """Attributes of any operator; those that it lacks keep their defaults."""
@@ -66,6 +85,9 @@ class Attributes:
     offset: int = 0
     coordinates: bool = False
     scale: int = 1
+    """Of labels, without a target."""
+    target: Target | None = None
+    label_type: LabelType = LabelType.INT32
 
 
 class _Tensor(ctypes.Structure):
@@ -86,6 +108,9 @@ FIELDS = (
     "x_layout",
     "piece_begin",
     "piece_length",
+    "label_type",
+    "out_height",
+    "out_width",
 )
 
 
@@ -96,6 +121,7 @@ class Request(ctypes.Structure):
         *((name, ctypes.c_int32) for name in FIELDS),
         ("inputs", _Tensor * _INPUTS),
         ("output", ctypes.c_void_p),
+        ("window", ctypes.c_double * 4),
     )
 
     @classmethod
@@ -112,6 +138,7 @@ class Request(ctypes.Structure):
     ) -> Request:
         """Create a request; inputs in the order of the contract, None for an absent optional one; `output` is an
         address. The memory has to outlive the launch."""
+        target = attributes.target
         request = cls(
             operation,
             data_type,
@@ -120,12 +147,16 @@ class Request(ctypes.Structure):
             ACTIVATIONS.index(attributes.activation),
             attributes.offset,
             int(attributes.coordinates),
-            attributes.scale,
+            attributes.scale if target is None else 0,
             x_layout,
             piece_begin,
             piece_length,
+            attributes.label_type,
         )
         request.output = output
+        if target is not None:
+            request.out_height, request.out_width = target.out_height, target.out_width
+            request.window[:] = target.top, target.left, target.height, target.width
         for slot, value in zip(request.inputs, inputs, strict=False):
             if value is not None:
                 slot.data, slot.rank = value.address, len(value.extents)

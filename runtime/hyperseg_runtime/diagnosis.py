@@ -160,7 +160,10 @@ def _library(library: Library) -> Finding:
         return Finding(library.value, Verdict.BROKEN, str(unusable))
     if path is None:
         folders = ", ".join(str(folder) for folder in libraries.search_path())
-        return Finding(library.value, Verdict.MISSING, f"not in {folders}; pip install . builds it where it can")
+        instead = "; until then NumPy computes labels at a frame's size, slowly" if library is Library.CPU else ""
+        return Finding(
+            library.value, Verdict.MISSING, f"not in {folders}; pip install . builds it where it can{instead}"
+        )
     error = libraries.load_error(library)
     if error is not None:
         return Finding(library.value, Verdict.BROKEN, f"{path}: {error}")
@@ -170,6 +173,8 @@ def _library(library: Library) -> Finding:
 def _label(library: Library) -> str:
     if library is Library.ONNXRUNTIME and (isa := libraries.cpu_isa()) is not None:
         return f" (CPU operators: {libraries.isa_label(isa)})"
+    if library is Library.CPU and (isa := libraries.cpu_isa()) is not None:
+        return f" (labels at a frame's size: {libraries.isa_label(isa)})"
     if library is Library.TENSORRT and (headers := libraries.compiled_with(library, "TensorRT headers")) is not None:
         return f" (TensorRT headers: {headers})"
     return ""

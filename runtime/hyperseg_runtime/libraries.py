@@ -21,7 +21,9 @@ class Library(Enum):
     ONNXRUNTIME = "libhyperseg_ort.so"
     TENSORRT = "libhyperseg_trt.so"
     PYTORCH = "libhyperseg_cuda.so"
-    """Loaded by `hyperseg`, not here."""
+    """Loaded by `hyperseg`, not here, except for labels in a GPU's memory."""
+    CPU = "libhyperseg_cpu.so"
+    """Labels at a frame's size, on the CPU; without it they are computed by NumPy, which takes much longer."""
 
     @property
     def remedy(self) -> str:
@@ -140,7 +142,8 @@ def isa_error() -> str | None:
 
 def _isa_text() -> str:
     try:
-        function = ctypes.CDLL(str(require(Library.ONNXRUNTIME))).hyperseg_cpu_isa
+        built = find(Library.ONNXRUNTIME) or require(Library.CPU)
+        function = ctypes.CDLL(str(built)).hyperseg_cpu_isa
     except (OSError, AttributeError, LibraryMissingError):
         return ""
     function.restype = ctypes.c_char_p
@@ -153,4 +156,4 @@ def load_error(library: Library) -> str | None:
         ctypes.CDLL(str(require(library)), mode=os.RTLD_LOCAL | os.RTLD_NOW)
     except (OSError, LibraryMissingError) as error:
         return " ".join(str(error).split())
-    return isa_error() if library is Library.ONNXRUNTIME else None
+    return isa_error() if library in (Library.ONNXRUNTIME, Library.CPU) else None

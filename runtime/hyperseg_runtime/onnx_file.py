@@ -6,8 +6,8 @@ megabytes answers in a millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -19,9 +19,11 @@ Content = TypeVar("Content")
 
 # Field numbers of onnx.proto
 _MODEL_GRAPH, _MODEL_METADATA_PROPS = 7, 14
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT = 1, 5, 12
+_VALUE_NAME = 1
 _TENSOR_EXTERNAL_DATA = 13
-_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP_TYPE, _NODE_DOMAIN = 1, 2, 3, 4, 7
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 3, 4, 5, 7
+_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TEXT = 1, 3, 4
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 # Wire types
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -40,6 +42,8 @@ class GraphNode:
     domain: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    attributes: Mapping[str, int | str] = field(default_factory=dict, compare=False)
+    """Those that are one integer or one text."""
 
 
 def read_properties(path: Path) -> dict[str, str]:
@@ -55,6 +59,11 @@ def read_node_names(path: Path) -> dict[str, str]:
 def read_nodes(path: Path) -> list[GraphNode]:
     """The nodes of the graph, in the file's order, which is topological. Raises ModelError as read_properties."""
     return _read(path, lambda file, size: list(_nodes(file, size)))
+
+
+def read_outputs(path: Path) -> set[str]:
+    """The names of the graph's outputs. Raises ModelError as read_properties."""
+    return _read(path, lambda file, size: set(_outputs(file, size)))
 
 
 def read_external_files(path: Path) -> set[str]:
@@ -94,6 +103,15 @@ def _properties(file: BinaryIO, size: int) -> Iterator[tuple[str, str]]:
             yield texts.get(_ENTRY_KEY, ""), texts.get(_ENTRY_VALUE, "")
     if not has_graph:  # a short text may happen to be a message
         raise ValueError("no graph")
+
+
+def _outputs(file: BinaryIO, size: int) -> Iterator[str]:
+    for number, graph_end in _messages(file, size):
+        if number != _MODEL_GRAPH:
+            continue
+        for field, value_end in _messages(file, graph_end):
+            if field == _GRAPH_OUTPUT:
+                yield from (_text(file, end) for part, end in _messages(file, value_end) if part == _VALUE_NAME)
 
 
 def _locations(file: BinaryIO, size: int) -> Iterator[str]:
@@ -146,15 +164,36 @@ def _nodes(file: BinaryIO, size: int) -> Iterator[GraphNode]:
 def _node(file: BinaryIO, node_end: int) -> GraphNode:
     names = {_NODE_NAME: "", _NODE_OP_TYPE: "", _NODE_DOMAIN: ""}
     values: dict[int, list[str]] = {_NODE_INPUT: [], _NODE_OUTPUT: []}
+    attributes: dict[str, int | str] = {}
     for part, end in _messages(file, node_end):
         if part in names:
             names[part] = _text(file, end)
         elif part in values:
             values[part].append(_text(file, end))
+        elif part == _NODE_ATTRIBUTE:
+            attributes.update(_attribute(file, end))
     domain = "" if names[_NODE_DOMAIN] == "ai.onnx" else names[_NODE_DOMAIN]
     return GraphNode(
-        names[_NODE_NAME], names[_NODE_OP_TYPE], domain, tuple(values[_NODE_INPUT]), tuple(values[_NODE_OUTPUT])
+        names[_NODE_NAME],
+        names[_NODE_OP_TYPE],
+        domain,
+        tuple(values[_NODE_INPUT]),
+        tuple(values[_NODE_OUTPUT]),
+        attributes,
     )
+
+
+def _attribute(file: BinaryIO, attribute_end: int) -> Iterator[tuple[str, int | str]]:
+    name, value = "", None
+    for number, kind, content in _fields(file, attribute_end):
+        if number == _ATTRIBUTE_NAME and kind == _BYTES:
+            name = _text(file, content)
+        elif number == _ATTRIBUTE_TEXT and kind == _BYTES:
+            value = file.read(content - file.tell()).decode("utf-8", "replace")  # any bytes, by its definition
+        elif number == _ATTRIBUTE_INT and kind == _VARINT:
+            value = content - (content >> 63 << 64)  # two's complement
+    if value is not None:
+        yield name, value
 
 
 def _messages(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg_runtime import source_lines
+from hyperseg_runtime import machine, source_lines
 from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.libraries import Library, find
+from hyperseg_runtime.native_labels import CpuLabels
 from hyperseg_runtime.source_lines import SourceLines
 
 if TYPE_CHECKING:
@@ -54,16 +58,31 @@ class Placement:
 def labels_at(logits: LowLogits, placement: Placement, threads: int | None = None) -> Labels:
     """The largest channel at each pixel of the enlarged logits, ties to the lowest: [C, h, w] -> uint8 [H, W].
 
-    threads: at most so many; None: one for each physical core that this process may use.
+    threads: at most so many; None: one for each physical core that this process may use. libhyperseg_cpu.so computes,
+    and other Python threads run meanwhile; NumPy where that library was not built, on one thread.
 
     Raises InputError where the logits are no float32 or float16 [C, h, w] with at most 256 channels, and where the
-    placement has no pixels or its window lies outside of the logits.
+    placement has no pixels or its window lies outside of the logits. Raises LibraryMissingError where the library is
+    there but does not load.
     """
     _check(logits, placement, threads)
+    library = find(Library.CPU)
+    if library is not None:
+        return _loaded(library).at(logits, placement, _cores() if threads is None else threads)
     labels = np.empty(placement.size, np.uint8)
     for rows, band in _bands(logits, placement):
         labels[rows] = band.argmax(axis=0)
     return labels
+
+
+@cache
+def _loaded(library: Path) -> CpuLabels:
+    return CpuLabels(library)
+
+
+@cache
+def _cores() -> int:
+    return machine.inference_threads()
 
 
 def probabilities_at(logits: LowLogits, placement: Placement) -> NDArray[np.float16]:
@@ -71,10 +90,8 @@ def probabilities_at(logits: LowLogits, placement: Placement) -> NDArray[np.floa
     _check(logits, placement)
     result = np.empty((len(logits), *placement.size), np.float16)
     for rows, band in _bands(logits, placement):
-        band -= band.max(axis=0)
-        np.exp(band, out=band)
-        band /= band.sum(axis=0)
-        result[:, rows] = band
+        powers = np.exp(np.subtract(band, band.max(axis=0), out=band), out=band)
+        result[:, rows] = np.divide(powers, powers.sum(axis=0), out=band)
     return result
 
 
@@ -84,8 +101,8 @@ def confidence_at(logits: LowLogits, placement: Placement) -> NDArray[np.float16
     _check(logits, placement)
     result = np.empty(placement.size, np.float16)
     for rows, band in _bands(logits, placement):
-        band -= band.max(axis=0)
-        result[rows] = 1.0 / np.exp(band, out=band).sum(axis=0)
+        powers = np.exp(np.subtract(band, band.max(axis=0), out=band), out=band)
+        result[rows] = 1.0 / powers.sum(axis=0)
     return result
 
 

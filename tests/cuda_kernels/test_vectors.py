@@ -2,9 +2,9 @@
 
 import pytest
 from cuda_on_cpu.kernels import THREAD_ORDERS, Kernels, thread_order
-from vectors import CASES, assert_matches, by_vector, labelled, on_cuda, placements_of
+from vectors import CASES, TARGET_CASES, assert_matches, by_vector, labelled, on_cuda, placements_of
 
-_VECTORS = by_vector(CASES)
+_VECTORS = by_vector([*CASES, *TARGET_CASES])
 
 
 @pytest.mark.parametrize("vector", _VECTORS)

@@ -27,7 +27,7 @@ def output(case: AnyCase) -> Tensor:
         name: None if value is None else torch.from_numpy(value).double() for name, value in case.inputs().items()
     }
     if isinstance(case, UpsampleArgmaxCase):
-        return _upsampled(inputs["X"], case.scale)
+        return _upsampled(inputs["X"], case.scale) if case.scale else _placed(case, inputs["X"])
     if isinstance(case, MBConvCase):
         return _mbconv(case, *inputs.values())
     x = _composed(case, inputs["X"], inputs["previous"])
@@ -69,6 +69,13 @@ def _theta(signal: Any, mapper: Any) -> Tensor:
 
 def _upsampled(x: Any, scale: int) -> Tensor:
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+def _placed(case: UpsampleArgmaxCase, x: Any) -> Tensor:
+    """Only where the window is all of X, or whole pixels of it."""
+    top, left, height, width = map(int, case.whole_window)
+    window = x[:, :, top : top + height, left : left + width]
+    return F.interpolate(window, size=case.size, mode="bilinear", align_corners=False)
 
 
 def _composed(case: Any, x: Any, previous: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ from vectors import (
     FUSED_MAPPER_CASES,
     MBCONV_CASES,
     META_BLOCK_CASES,
+    TARGET_CASES,
     Case,
     by_operator,
     check_each,
@@ -17,7 +18,12 @@ from vectors import (
     reference,
 )
 
-_ALL = by_operator([*CASES, *FUSED_MAPPER_CASES, *META_BLOCK_CASES, *MBCONV_CASES])
+_WHOLE_PIXELS = [
+    case
+    for case in TARGET_CASES
+    if all(number == int(number) for number in case.whole_window) and min(case.whole_window) >= 0
+]
+_ALL = by_operator([*CASES, *FUSED_MAPPER_CASES, *META_BLOCK_CASES, *MBCONV_CASES, *_WHOLE_PIXELS])
 
 
 @pytest.mark.parametrize("operator", by_operator(CASES))
@@ -45,7 +51,24 @@ def test_a_second_implementation_agrees(operator: str) -> None:
 
 
 def test_names_are_unique() -> None:
-    assert len({case.name for case in CASES}) == len(CASES)
+    cases = [*CASES, *TARGET_CASES]
+    assert len({case.name for case in cases}) == len(cases)
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        ((0.0, 4.0), [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]),
+        ((1.0, 2.0), [1.0, 1.0, 1.125, 1.375, 1.625, 1.875, 2.0, 2.0]),  # its outermost pixels, not their neighbours
+        ((0.5, 2.0), [0.5, 0.5, 0.625, 0.875, 1.125, 1.375, 1.5, 1.5]),
+        ((1.75, 0.5), [1.5] * 8),  # less than a pixel: its middle
+        ((-2.0, 8.0), [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 3.0, 3.0]),  # never beyond the map
+    ],
+)
+def test_windows_of_a_ramp(window: tuple[float, float], expected: list[float]) -> None:
+    ramp = np.arange(4.0).reshape(1, 1, 1, 4)
+    begin, length = window
+    np.testing.assert_allclose(reference.enlarge(ramp, (1, 8), (0.0, begin, 1.0, length))[0, 0, 0], expected)
 
 
 def test_composed_input_puts_x_before_y_and_previous_last() -> None:

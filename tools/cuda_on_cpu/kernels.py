@@ -20,9 +20,11 @@ from hyperseg.cuda_library import (
     Attributes,
     CudaLibrary,
     DataType,
+    LabelType,
     MapLayout,
     Operator,
     Request,
+    Target,
     TensorArgument,
 )
 
@@ -82,7 +84,7 @@ def _inputs(case: Case, placement: Placement) -> list[NDArray[Any] | None]:
 
 
 def _output_dtype(case: Case) -> np.dtype[Any]:
-    return np.dtype(np.int32 if isinstance(case, UpsampleArgmaxCase) else case.dtype)
+    return np.dtype(case.label_dtype if isinstance(case, UpsampleArgmaxCase) else case.dtype)
 
 
 def _unwritten(case: Case) -> NDArray[Any]:
@@ -103,6 +105,13 @@ def _shapes(placement: Placement, case: Case, inputs: list[NDArray[Any] | None])
     return [extents, *(() if value is None else value.shape for value in others)]
 
 
+def _target(case: Case) -> tuple[Target | None, LabelType]:
+    if not isinstance(case, UpsampleArgmaxCase):
+        return None, LabelType.INT32
+    target = Target(*case.size, *case.whole_window) if case.scale == 0 else None
+    return target, LabelType.UINT8 if case.label_dtype == "uint8" else LabelType.INT32
+
+
 def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None], output: int) -> Request:
     """Points into `inputs` and to `output`, which have to outlive it."""
     attributes: dict[str, Any] = dict(case.attributes)
@@ -121,6 +130,7 @@ def _request(case: Case, placement: Placement, inputs: list[NDArray[Any] | None]
             attributes.get("offset", 0),
             bool(attributes.get("coordinates", 0)),
             attributes.get("scale", 1),
+            *_target(case),
         ),
         x_layout=placement.x_layout,
         piece_begin=placement.before,
@@ -170,7 +180,7 @@ def write_request(case: Case, path: Path, placement: Placement = DEFAULT_PLACEME
     inputs = _inputs(case, placement)
     request = _request(case, placement, inputs, 0)
     with path.open("wb") as file:
-        file.write(struct.pack(f"={len(FIELDS)}i", *(getattr(request, name) for name in FIELDS)))
+        file.write(struct.pack(f"={len(FIELDS)}i4d", *(getattr(request, name) for name in FIELDS), *request.window))
         for value, slot in zip(inputs, request.inputs, strict=True):
             file.write(struct.pack(f"={slot.rank + 1}q", slot.rank, *slot.extents[: slot.rank]))
             if value is not None:

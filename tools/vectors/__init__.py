@@ -18,6 +18,7 @@ from .cases import (
 )
 from .chosen import CASES, by_operator, by_vector
 from .chosen_cpu import FUSED_MAPPER_CASES, MBCONV_CASES, META_BLOCK_CASES
+from .chosen_targets import TARGET_CASES
 from .compare import assert_matches, assert_within, bounded, check_each, expected, labelled, on_cuda
 from .inexact import IN_FLOAT16_MAPS, IN_FLOAT32, Arithmetic, Inexact, inexact
 from .placement import PADDED_ROWS, PLACEMENTS, UNEVEN_ROWS, Placement, placements_of
@@ -31,6 +32,7 @@ __all__ = [
     "META_BLOCK_CASES",
     "PADDED_ROWS",
     "PLACEMENTS",
+    "TARGET_CASES",
     "UNEVEN_ROWS",
     "AnyCase",
     "Arithmetic",

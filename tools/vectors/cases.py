@@ -200,9 +200,13 @@ class UpsampleArgmaxCase:
     channels: int
     height: int
     width: int
-    scale: int
+    scale: int  # 0: `size` and `window` instead, which the ONNX operator does not have
     batch: int = 1
     ties: bool = False  # every channel occurs twice, so the lower one has to win
+    blocks: bool = False  # pixels are alike in blocks, between which there are edges
+    size: tuple[int, int] = (0, 0)  # of the labels
+    window: tuple[float, float, float, float] | None = None  # top, left, height, width in pixels of X; None: all
+    label_dtype: str = "int32"
     dtype: str = "float32"
     seed: int = 0
 
@@ -212,13 +216,21 @@ class UpsampleArgmaxCase:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        return self.batch, self.height * self.scale, self.width * self.scale
+        return self.batch, *(self.size if self.scale == 0 else (self.height * self.scale, self.width * self.scale))
+
+    @property
+    def whole_window(self) -> tuple[float, float, float, float]:
+        """The window, also where it is all of X."""
+        return self.window or (0.0, 0.0, self.height, self.width)
 
     def inputs(self) -> Inputs:
         rng = np.random.default_rng(self.seed)
         x = rng.standard_normal((self.batch, self.channels, self.height, self.width))
         if self.ties:
             x[:, self.channels // 2 : self.channels // 2 * 2] = x[:, : self.channels // 2]
+        if self.blocks:
+            rows, columns = (np.arange(extent) // 5 * 5 for extent in (self.height, self.width))
+            x = x[:, :, rows][:, :, :, columns]
         return {"X": x.astype(self.dtype)}
 
 

@@ -35,6 +35,36 @@ def upsample(x: Doubles, scale: int) -> Doubles:
     return x
 
 
+def _in_units(position: float, unit: float) -> int:
+    """To the nearest multiple, halves away from zero."""
+    exact = position / unit
+    whole = int(exact)
+    return whole + (exact - whole >= 0.5) - (exact - whole <= -0.5)
+
+
+def _between(count: int, extent: int, begin: float, length: float) -> tuple[NDArray[np.intp], Doubles]:
+    """The lower source line of each of `count` result lines from a window, and the upper one's weight. Positions are
+    multiples of 2^-40 by contract (hyperseg/source_lines.h)."""
+    unit = 2.0**-40
+    first, step = _in_units(begin + 0.5 * (length / count) - 0.5, unit), _in_units(length / count, unit)
+    middle = begin + (length - 1.0) / 2.0
+    ends = (begin, begin + length - 1.0) if length > 1.0 else (middle, middle)
+    least, most = (_in_units(min(max(end, 0.0), extent - 1.0), unit) for end in ends)
+    positions = [min(max(first + line * step, least), most) for line in range(count)]
+    low = np.array([position >> 40 for position in positions], dtype=np.intp)
+    return low, np.array([(position & (2**40 - 1)) * unit for position in positions])
+
+
+def enlarge(x: Doubles, size: tuple[int, int], window: tuple[float, float, float, float]) -> Doubles:
+    """Bilinear, align_corners=False, from a window (top, left, height, width) of [N, C, h, w] to [N, C, *size]."""
+    for axis, count, begin, length in zip((2, 3), size, window[:2], window[2:], strict=True):
+        low, weight = _between(count, x.shape[axis], begin, length)
+        high = np.minimum(low + 1, x.shape[axis] - 1)
+        weight = weight.reshape((-1, 1) if axis == 2 else (-1,))
+        x = blend(x.take(low, axis), x.take(high, axis), approximately(weight, x, FLOAT32 * weight))
+    return x
+
+
 def compose(x: Doubles, previous: Doubles | None, coordinates: bool) -> Doubles:
     """The input map of a level: x- and y-coordinates, X, `previous` upsampled by 2."""
     parts = [x]

@@ -8,6 +8,7 @@
 #include "hyperseg/dpw_conv.h"
 #include "hyperseg/dpw_inverted_residual.h"
 #include "hyperseg/upsample_argmax.h"
+#include "labels_params.h"
 #include "launch.h"
 
 namespace {
@@ -114,11 +115,27 @@ Outcome run_dpw_inverted_residual(const HyperSegRequest& request, hyperseg::cuda
 
 Outcome run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::DataType type, cudaStream_t stream) {
   hyperseg::UpsampleArgmaxParams params;
-  const std::string error =
-      validate(hyperseg::UpsampleArgmaxAttributes{request.scale}, shape_of(request.inputs[0]), &params);
+  const hyperseg::Shape x = shape_of(request.inputs[0]);
+  const double* window = request.window;
+  const hyperseg::UpsampleArgmaxTarget target{request.out_height, request.out_width, window[0],
+                                              window[1],          window[2],         window[3]};
+  const std::string error = request.scale == 0
+                                ? validate(target, x, &params)
+                                : validate(hyperseg::UpsampleArgmaxAttributes{request.scale}, x, &params);
   if (!error.empty()) return {kRefused, error};
+  const auto label_type = static_cast<hyperseg::cuda::LabelType>(request.label_type);
+  if (label_type == hyperseg::cuda::LabelType::kUint8 && params.channels > 256) {
+    return {kRefused, "UpsampleArgmax: X has " + std::to_string(params.channels) + " channels; uint8 tells 256 apart"};
+  }
   return outcome_of(
-      launch_upsample_argmax(params, type, request.inputs[0].data, static_cast<std::int32_t*>(request.output), stream));
+      launch_upsample_argmax(params, type, label_type, request.inputs[0].data, request.output, stream));
+}
+
+Outcome run(const HyperSegLabels& request, cudaStream_t stream) {
+  hyperseg::UpsampleArgmaxParams params;
+  if (const std::string error = validate(request, &params); !error.empty()) return {kRefused, error};
+  return outcome_of(launch_upsample_argmax(params, static_cast<hyperseg::cuda::DataType>(request.data_type),
+                                           hyperseg::cuda::LabelType::kUint8, request.logits, request.labels, stream));
 }
 
 Outcome run(const HyperSegRequest& request, cudaStream_t stream) {
@@ -135,6 +152,11 @@ Outcome run(const HyperSegRequest& request, cudaStream_t stream) {
   }
 }
 
+int told(const Outcome& outcome, char* message, size_t message_bytes) {
+  if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", outcome.reason.c_str());
+  return outcome.result;
+}
+
 }  // namespace
 
 int hyperseg_cuda_interface(void) {
@@ -142,7 +164,13 @@ int hyperseg_cuda_interface(void) {
 }
 
 int hyperseg_launch(const HyperSegRequest* request, void* stream, char* message, size_t message_bytes) {
-  const Outcome outcome = run(*request, static_cast<cudaStream_t>(stream));
-  if (message_bytes > 0) std::snprintf(message, message_bytes, "%s", outcome.reason.c_str());
-  return outcome.result;
+  return told(run(*request, static_cast<cudaStream_t>(stream)), message, message_bytes);
+}
+
+int hyperseg_labels_interface(void) {
+  return HYPERSEG_LABELS_INTERFACE;
+}
+
+int hyperseg_launch_labels(const HyperSegLabels* request, void* stream, char* message, size_t message_bytes) {
+  return told(run(*request, static_cast<cudaStream_t>(stream)), message, message_bytes);
 }

@@ -6,20 +6,18 @@
 #ifdef __cplusplus
 #include <cstddef>
 #include <cstdint>
+
+#include "export.h"
 extern "C" {
 #else
 #include <stddef.h>
 #include <stdint.h>
-#endif
 
-#if defined(__GNUC__)
-#define HYPERSEG_EXPORT __attribute__((visibility("default")))
-#else
-#define HYPERSEG_EXPORT
+#include "export.h"
 #endif
 
 /* Counts every change of the structures below. */
-#define HYPERSEG_CUDA_INTERFACE 1
+#define HYPERSEG_CUDA_INTERFACE 2
 
 enum HyperSegOperator { kDPWConv = 0, kDPWInvertedResidual = 1, kUpsampleArgmax = 2 };
 
@@ -29,7 +27,7 @@ struct HyperSegTensor {
   int64_t extents[5];
 };
 
-/* One launch. Tensors are contiguous and of one type (labels are int32). */
+/* One launch. Tensors are contiguous and of one type, but for labels. */
 struct HyperSegRequest {
   int32_t operation; /* HyperSegOperator */
   int32_t data_type; /* hyperseg::cuda::DataType: 0 float32, 1 float16 */
@@ -42,9 +40,13 @@ struct HyperSegRequest {
   int32_t x_layout;     /* hyperseg::cuda::MapLayout */
   int32_t piece_begin;  /* where the pieces lie in theta's rows, and */
   int32_t piece_length; /* their length; 0: whole rows */
+  int32_t label_type;   /* hyperseg::cuda::LabelType: 0 int32, 1 uint8 */
+  int32_t out_height;   /* with scale 0: the labels' size, and `window` */
+  int32_t out_width;
   /* In the order of the contract: X, theta, then bias and previous, or bias1, bias2, bias3 and previous. */
   struct HyperSegTensor inputs[6];
   void* output;
+  double window[4]; /* top, left, height and width, in pixels of X */
 };
 
 /* HYPERSEG_CUDA_INTERFACE of the library. */

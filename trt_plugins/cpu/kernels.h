@@ -52,8 +52,16 @@ void dpw_inverted_residual(const DPWInvertedResidualParams& params, const DPWInv
 void dpw_meta_block(const DPWInvertedResidualParams& params, const DPWInvertedResidualInputs<float>& inputs, float* y,
                     const Workers& workers);
 
+/// UpsampleArgmax by a whole factor.
 void upsample_argmax(const UpsampleArgmaxParams& params, const float* x, std::int32_t* labels, const Workers& workers);
 void upsample_argmax(const UpsampleArgmaxParams& params, const Half* x, std::int32_t* labels, const Workers& workers);
+
+/// UpsampleArgmax with a target, labels of at most 256 channels, in `bands` tasks an image. Source rows between two
+/// bands are read twice.
+void upsample_labels(const UpsampleArgmaxParams& params, int bands, const float* x, std::uint8_t* labels,
+                     const Workers& workers);
+void upsample_labels(const UpsampleArgmaxParams& params, int bands, const Half* x, std::uint8_t* labels,
+                     const Workers& workers);
 
 /// The inputs of MBConv; expand_weight and expand_bias may be null.
 struct MBConvInputs {

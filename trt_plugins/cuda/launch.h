@@ -18,6 +18,9 @@ namespace hyperseg::cuda {
 /// Common storage type of X, theta, biases, previous and Y. Sums are in float32.
 enum class DataType : int { kFloat32 = 0, kFloat16 = 1 };
 
+/// Storage type of labels.
+enum class LabelType : int { kInt32 = 0, kUint8 = 1 };
+
 /// Memory layout of a feature map: NCHW (contiguous), NHWC (channels last), and NHWC with the channels padded to a
 /// multiple of 8. TensorRT's names for them are kLINEAR, kHWC and kHWC8.
 enum class MapLayout : int { kNCHW = 0, kNHWC = 1, kNHWC8 = 2 };
@@ -48,8 +51,9 @@ cudaError_t launch_dpw_conv(const DPWConvParams& params, DataType type, const DP
 cudaError_t launch_dpw_inverted_residual(const DPWInvertedResidualParams& params, DataType type,
                                          const DPWInvertedResidualPointers& pointers, cudaStream_t stream);
 
-cudaError_t launch_upsample_argmax(const UpsampleArgmaxParams& params, DataType type, const void* x,
-                                   std::int32_t* labels, cudaStream_t stream);
+/// Labels as int32, or as uint8 (at any address) where there are at most 256 channels.
+cudaError_t launch_upsample_argmax(const UpsampleArgmaxParams& params, DataType type, LabelType label_type,
+                                   const void* x, void* labels, cudaStream_t stream);
 
 /// Shared memory of one thread block of the kernel that the launch would choose. A device whose
 /// cudaDevAttrMaxSharedMemoryPerBlockOptin is less cannot run these channel counts; the launch then returns

@@ -23,6 +23,10 @@ struct alignas(sizeof(T) * kCount) Pack {
 template <int kBytes>
 struct Word;
 template <>
+struct Word<1> {
+  using Type = unsigned char;
+};
+template <>
 struct Word<2> {
   using Type = unsigned short;
 };

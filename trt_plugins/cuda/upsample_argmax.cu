@@ -2,7 +2,6 @@
 #include "launch.h"
 #include "launcher.h"
 #include "memory.cuh"
-#include "tile.cuh"
 
 // UpsampleArgmax: the labels of a map that is never upsampled in memory.
 //
@@ -11,7 +10,8 @@
 // four labels side by side, interpolates them and keeps the largest value so far. Each source pixel is read once per
 // tile.
 //
-// Shared memory: source float [kChannels][source rows * source columns], as large as the scale makes them.
+// Shared memory: source float [kChannels][source rows * source columns], as large as the scale makes them. Where that is
+// too large, since labels are much fewer than logits, every thread owns one label and reads its four source pixels.
 
 namespace hyperseg::cuda {
 namespace {
@@ -23,8 +23,11 @@ constexpr int kThreads = kRows * kColumns / kOwned;
 constexpr int kChannels = 4;
 
 /// Source lines that `lines` lines of the output can need.
-int source_lines(int lines, int scale) {
-  return scale == 1 ? lines : (lines - 1) / scale + 3;
+std::int64_t source_lines(int lines, int scale, const SourceLines& target) {
+  if (scale == 1) return lines;
+  const std::int64_t between =
+      scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
+  return between + 3;
 }
 
 }  // namespace
@@ -35,21 +38,14 @@ struct ArgmaxArguments {
   Divider source_pixels;
 };
 
-struct SourceLine {
-  int low;
-  int high;
-  float weight;
-};
-
-/// The interpolation of output line `line`, its source lines counted from `first`.
-__device__ __forceinline__ SourceLine source_line(int line, int extent, int scale, int first) {
-  const Interpolation between = interpolate(line, extent, scale);
+/// The interpolation of an output line, its source lines counted from `first`.
+__device__ __forceinline__ Interpolation counted_from(int first, const Interpolation& between) {
   return {between.low - first, between.high - first, between.weight};
 }
 
-template <typename T>
+template <typename T, typename Label>
 __global__ void __launch_bounds__(kThreads)
-    upsample_argmax(const __grid_constant__ ArgmaxArguments arguments, const T* __restrict__ x, std::int32_t* labels) {
+    upsample_argmax(const __grid_constant__ ArgmaxArguments arguments, const T* __restrict__ x, Label* labels) {
   const UpsampleArgmaxParams& params = arguments.params;
   const int columns = static_cast<int>(arguments.source_columns.divisor);
   const int pixels = static_cast<int>(arguments.source_pixels.divisor);
@@ -60,16 +56,16 @@ __global__ void __launch_bounds__(kThreads)
   const int first_row_of_tile = static_cast<int>(blockIdx.x) / tiles_across * kRows;
   const int first_column_of_tile = static_cast<int>(blockIdx.x) % tiles_across * kColumns;
   const int column = first_column_of_tile + threadIdx.x % (kColumns / kOwned) * kOwned;
-  const int first_row = interpolate(first_row_of_tile, params.height, params.scale).low;
-  const int first_column = interpolate(first_column_of_tile, params.width, params.scale).low;
+  const int first_row = params.row(first_row_of_tile).low;
+  const int first_column = params.column(first_column_of_tile).low;
 
-  const SourceLine down = source_line(min(row, params.out_height() - 1), params.height, params.scale, first_row);
-  SourceLine across[kOwned];
+  const Interpolation down = counted_from(first_row, params.row(min(row, params.out_height() - 1)));
+  Interpolation across[kOwned];
   float best[kOwned];
   int label[kOwned];
 #pragma unroll
   for (int p = 0; p < kOwned; ++p) {
-    across[p] = source_line(min(column + p, params.out_width() - 1), params.width, params.scale, first_column);
+    across[p] = counted_from(first_column, params.column(min(column + p, params.out_width() - 1)));
     best[p] = 0.0f;
     label[p] = -1;
   }
@@ -92,7 +88,7 @@ __global__ void __launch_bounds__(kThreads)
       const float* below = source + c * pixels + down.high * columns;
 #pragma unroll
       for (int p = 0; p < kOwned; ++p) {
-        const SourceLine& at = across[p];
+        const Interpolation& at = across[p];
         const float top = lerp(above[at.low], above[at.high], at.weight);
         const float bottom = lerp(below[at.low], below[at.high], at.weight);
         const float value = lerp(top, bottom, down.weight);
@@ -106,40 +102,89 @@ __global__ void __launch_bounds__(kThreads)
   }
 
   if (row >= params.out_height()) return;
-  std::int32_t* line =
-      labels + (static_cast<std::int64_t>(blockIdx.y) * params.out_height() + row) * params.out_width() + column;
-  if (column + kOwned <= params.out_width() && params.out_width() % kOwned == 0) {
-    store<kOwned>(line, Pack<std::int32_t, kOwned>{{label[0], label[1], label[2], label[3]}});
-    return;
-  }
+  Pack<Label, kOwned> owned;
 #pragma unroll
-  for (int p = 0; p < kOwned; ++p) {
-    if (column + p < params.out_width()) store_one(line + p, label[p]);
+  for (int p = 0; p < kOwned; ++p) owned.values[p] = static_cast<Label>(label[p]);
+  store_row(labels + (static_cast<std::int64_t>(blockIdx.y) * params.out_height() + row) * params.out_width() + column,
+            owned, params.out_width() - column);
+}
+
+struct DirectArguments {
+  UpsampleArgmaxParams params;
+  Divider out_columns;
+};
+
+template <typename T, typename Label>
+__global__ void __launch_bounds__(kThreads) upsample_argmax_direct(
+    const __grid_constant__ DirectArguments arguments, const T* __restrict__ x, Label* labels) {
+  const UpsampleArgmaxParams& params = arguments.params;
+  const unsigned item = blockIdx.x * kThreads + threadIdx.x;
+  const int row = static_cast<int>(arguments.out_columns.quotient(item));
+  if (row >= params.out_height()) return;
+  const Interpolation down = params.row(row);
+  const Interpolation across = params.column(static_cast<int>(arguments.out_columns.remainder(item)));
+  const std::int64_t plane = static_cast<std::int64_t>(params.height) * params.width;
+  const T* above = x + blockIdx.y * params.channels * plane + static_cast<std::int64_t>(down.low) * params.width;
+  const T* below = above + static_cast<std::int64_t>(down.high - down.low) * params.width;
+  float best = 0.0f;
+  int label = -1;
+  for (int c = 0; c < params.channels; ++c, above += plane, below += plane) {
+    const float top = lerp(to_float(load_one(above + across.low)), to_float(load_one(above + across.high)),
+                           across.weight);
+    const float bottom = lerp(to_float(load_one(below + across.low)), to_float(load_one(below + across.high)),
+                              across.weight);
+    const float value = lerp(top, bottom, down.weight);
+    if (label < 0 || value > best) {
+      best = value;
+      label = c;
+    }
   }
+  store_one(labels + static_cast<std::int64_t>(blockIdx.y) * params.out_height() * params.out_width() + item,
+            static_cast<Label>(label));
 }
 
 namespace {
 
-template <typename T>
-cudaError_t launch_typed(const UpsampleArgmaxParams& params, const void* x, std::int32_t* labels, cudaStream_t stream) {
-  const int rows = source_lines(kRows, params.scale);
-  const int columns = source_lines(kColumns, params.scale);
+template <typename T, typename Label>
+cudaError_t launch_direct(const UpsampleArgmaxParams& params, const T* x, Label* labels, cudaStream_t stream) {
+  const std::int64_t blocks = (std::int64_t{params.out_height()} * params.out_width() + kThreads - 1) / kThreads;
+  if (blocks * kThreads > 0x7fffffff) return cudaErrorInvalidConfiguration;  // of the divider
+  const DirectArguments arguments{params, Divider(static_cast<unsigned>(params.out_width()))};
+  const LaunchShape shape{dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(params.batch)), kThreads, 0};
+  return launch(&upsample_argmax_direct<T, Label>, shape, stream, arguments, x, labels);
+}
+
+template <typename T, typename Label>
+cudaError_t launch_typed(const UpsampleArgmaxParams& params, const void* x, void* labels, cudaStream_t stream) {
+  const std::int64_t rows = source_lines(kRows, params.scale, params.down);
+  const std::int64_t columns = source_lines(kColumns, params.scale, params.across);
   const std::int64_t tiles = ((std::int64_t{params.out_height()} + kRows - 1) / kRows) *
                              ((std::int64_t{params.out_width()} + kColumns - 1) / kColumns);
   if (tiles > 0x7fffffff || params.batch > static_cast<int>(kGridSidesMax)) return cudaErrorInvalidConfiguration;
+  const T* const source = static_cast<const T*>(x);
+  Label* const to = static_cast<Label*>(labels);
+  constexpr std::int64_t kMostPixels = kSharedBytesDefault / (sizeof(float) * kChannels);
+  if (rows > kMostPixels / columns) return launch_direct(params, source, to, stream);
   const ArgmaxArguments arguments{params, Divider(static_cast<unsigned>(columns)),
                                   Divider(static_cast<unsigned>(rows * columns))};
   const LaunchShape shape{dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(params.batch)), kThreads,
                           sizeof(float) * kChannels * rows * columns};
-  return launch(&upsample_argmax<T>, shape, stream, arguments, static_cast<const T*>(x), labels);
+  return launch(&upsample_argmax<T, Label>, shape, stream, arguments, source, to);
+}
+
+template <typename T>
+cudaError_t launch_labels(const UpsampleArgmaxParams& params, LabelType type, const void* x, void* labels,
+                          cudaStream_t stream) {
+  return type == LabelType::kUint8 ? launch_typed<T, std::uint8_t>(params, x, labels, stream)
+                                   : launch_typed<T, std::int32_t>(params, x, labels, stream);
 }
 
 }  // namespace
 
-cudaError_t launch_upsample_argmax(const UpsampleArgmaxParams& params, DataType type, const void* x,
-                                   std::int32_t* labels, cudaStream_t stream) {
-  return type == DataType::kFloat16 ? launch_typed<__half>(params, x, labels, stream)
-                                    : launch_typed<float>(params, x, labels, stream);
+cudaError_t launch_upsample_argmax(const UpsampleArgmaxParams& params, DataType type, LabelType label_type,
+                                   const void* x, void* labels, cudaStream_t stream) {
+  return type == DataType::kFloat16 ? launch_labels<__half>(params, label_type, x, labels, stream)
+                                    : launch_labels<float>(params, label_type, x, labels, stream);
 }
 
 }  // namespace hyperseg::cuda

@@ -37,7 +37,7 @@ Error UpsampleArgmaxOperator::validate(const Attributes& attributes, const Input
 cudaError_t UpsampleArgmaxOperator::launch(const Params& params, const InputShapes& /*shapes*/, cuda::DataType type,
                                            cuda::MapLayout /*x_layout*/, const void* const* inputs, void* output,
                                            cudaStream_t stream) {
-  return cuda::launch_upsample_argmax(params, type, inputs[0], static_cast<std::int32_t*>(output), stream);
+  return cuda::launch_upsample_argmax(params, type, cuda::LabelType::kInt32, inputs[0], output, stream);
 }
 
 }  // namespace hyperseg::tensorrt

@@ -25,3 +25,8 @@ def check_placements(images: Images, placements: Sequence[Placement]) -> None:
 def labels_on_host(logits: LowLogits, placements: Sequence[Placement], threads: int | None) -> list[Labels]:
     """[N, C, h, w] -> each image's uint8 [H, W]."""
     return [labels_at(image, placement, threads) for image, placement in zip(logits, placements, strict=True)]
+
+
+def no_frame_labels(model: object, reason: str) -> str:
+    """The sentence on a model whose labels are enlarged to frames by nearest neighbour. reason: with the remedy."""
+    return f"{model}: labels of other sizes than its own are enlarged by nearest neighbour, in steps: {reason}"

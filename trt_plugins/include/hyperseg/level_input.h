@@ -5,6 +5,7 @@
 
 #include "hyperseg/macros.h"
 #include "hyperseg/shape.h"
+#include "hyperseg/source_lines.h"
 #include "hyperseg/theta.h"
 
 namespace hyperseg {
@@ -37,21 +38,6 @@ HYPERSEG_HOST_DEVICE inline float coordinate(int i, int extent) {
 HYPERSEG_HOST_DEVICE inline int reflect(int i, int extent) {
   if (i < 0) i = -i;
   return i >= extent ? 2 * (extent - 1) - i : i;
-}
-
-/// The two source lines that make line `i` of a bilinear upsampling (align_corners=False):
-/// value = (1 - weight) * source[low] + weight * source[high].
-struct Interpolation {
-  int low;
-  int high;
-  float weight;
-};
-
-HYPERSEG_HOST_DEVICE inline Interpolation interpolate(int i, int source_extent, int scale) {
-  const float position = (static_cast<float>(i) + 0.5f) / static_cast<float>(scale) - 0.5f;
-  const float clamped = position > 0.0f ? position : 0.0f;
-  const int low = static_cast<int>(clamped);
-  return {low, low + 1 < source_extent ? low + 1 : source_extent - 1, clamped - static_cast<float>(low)};
 }
 
 /// Reads X's and previous' shapes (`previous` may be absent) and checks them against the patch grid and the kernel's

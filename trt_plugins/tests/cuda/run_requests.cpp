@@ -3,7 +3,7 @@
 //
 //   run_requests [--repeat N] FILE...     reads FILE, launches it N times, writes FILE.output
 //
-// A file holds the request's eleven int32 fields; for each of the six inputs an int64 rank (0: absent), its extents and
+// A file holds the request's fourteen int32 fields and the window's four doubles; for each of the six inputs an int64 rank (0: absent), its extents and
 // its int64 size in bytes, then the bytes; at last the int64 size of the output. Launches of one file whose outputs
 // differ in a bit are an error: the kernels have no atomics. A failing file does not keep the others from running,
 // unless the device itself is lost.
@@ -82,9 +82,11 @@ void run_file(const std::string& path, int repeats) {
   HyperSegRequest request{};
   for (std::int32_t* field :
        {&request.operation, &request.data_type, &request.kernel, &request.group, &request.activation, &request.offset,
-        &request.coordinates, &request.scale, &request.x_layout, &request.piece_begin, &request.piece_length}) {
+        &request.coordinates, &request.scale, &request.x_layout, &request.piece_begin, &request.piece_length,
+        &request.label_type, &request.out_height, &request.out_width}) {
     *field = reader.number<std::int32_t>();
   }
+  for (double& number : request.window) number = reader.number<double>();
   std::vector<std::unique_ptr<DeviceBlock>> blocks;
   for (HyperSegTensor& tensor : request.inputs) {
     tensor.rank = reader.number<std::int64_t>();
