@@ -33,9 +33,13 @@ def write_model(
     size: tuple[int, int] = SIZE,
     dynamic: bool = False,
     fixed_batch: int = 1,
+    stride: int = 1,
     properties: dict[str, str] | None = None,
 ) -> Path:
-    """Writes normalisation, a 1x1 convolution and argmax in standard operators, with `properties` or valid metadata."""
+    """Writes normalisation, a 1x1 convolution and argmax in standard operators, with `properties` or valid metadata.
+
+    stride: the logits are computed from averages of so many pixels in both directions, then enlarged bilinearly.
+    """
     nodes, constants = [], {"w": weights().reshape(12, 3, 1, 1)}
     batch, height, width = ("N", "H", "W") if dynamic else (fixed_batch, *size)
     if dtype is InputType.UINT8:
@@ -52,7 +56,17 @@ def write_model(
         image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, height, width])
         nodes.append(helper.make_node("Identity", ["image"], ["normal"], "backbone/identity"))
     outputs = []
-    nodes.append(helper.make_node("Conv", ["normal", "w"], ["logits"], "decoder/level_0/conv"))
+    if stride == 1:
+        nodes.append(helper.make_node("Conv", ["normal", "w"], ["logits"], "decoder/level_0/conv"))
+    else:
+        steps = [stride, stride]
+        constants["scales"] = np.array([1, 1, *steps], np.float32)
+        resize = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        nodes += [
+            helper.make_node("AveragePool", ["normal"], ["pooled"], "backbone/pool", kernel_shape=steps, strides=steps),
+            helper.make_node("Conv", ["pooled", "w"], ["low"], "decoder/level_0/conv"),
+            helper.make_node("Resize", ["low", "", "scales"], ["logits"], "decoder/resize", **resize),
+        ]
     if output is not OutputKind.LOGITS:
         nodes.append(helper.make_node("ArgMax", ["logits"], ["top"], "decoder/argmax", axis=1, keepdims=0))
         nodes.append(helper.make_node("Cast", ["top"], ["labels"], "decoder/cast", to=TensorProto.UINT8))
