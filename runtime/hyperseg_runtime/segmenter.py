@@ -40,8 +40,8 @@ class Segmenter:
 
     Calls may come from several threads at once. Use it as a context manager, or call `close`. Pickling it (for another
     process) or copying it opens the same file again with the same options; that raises ModelError if the file was
-    changed or the Segmenter is closed. A process that forks keeps its Segmenters; in the child they raise ModelError,
-    since the threads that run a model are not there.
+    changed or the Segmenter is closed. In a process that was forked since, it raises ModelError, since the threads that run
+    a model are not there.
     """
 
     def __init__(
