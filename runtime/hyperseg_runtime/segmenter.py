@@ -14,13 +14,14 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.fitting import Fit, area_of
 from hyperseg_runtime.forking import OpenedSession
-from hyperseg_runtime.inference import FrameInference, Inference, PreparedFrame, Probabilities, grey_image
+from hyperseg_runtime.inference import Inference, PreparedFrame, Probabilities
 from hyperseg_runtime.metadata import Metadata, Precision
+from hyperseg_runtime.network import Network
 from hyperseg_runtime.preprocess import Frame, Labels, Size, batch_labels, check_frame, check_labels, prepare
 from hyperseg_runtime.provenance import opened_files
 from hyperseg_runtime.reopening import Recipe, Reopening, reopen
 from hyperseg_runtime.resolution import network_size
-from hyperseg_runtime.tile_inference import TileInference
+from hyperseg_runtime.tile_inference import inference_of
 
 if TYPE_CHECKING:
     from hyperseg_runtime.output.render import Appearance
@@ -96,13 +97,10 @@ class Segmenter:
             self._path = path
             self._opened = OpenedSession(session)
             self._reopening: Reopening | None = Reopening(files, options, resolution, self._fit, warm_up)
-            self._inference: Inference = (
-                TileInference(session, self._size, threads)
-                if self._fit is Fit.TILE
-                else FrameInference(session, self._size, self._fit is Fit.LETTERBOX, threads)
-            )
+            network = Network(session, session.metadata.input, self._size, session.backend in _ON_GPU, threads)
+            self._inference: Inference = inference_of(network, self._fit)
             if warm_up:
-                session.run(grey_image(session, self._size))
+                session.run(network.grey_image())
         except BaseException:
             session.close()
             raise
@@ -285,6 +283,7 @@ class Segmenter:
         self.close()
 
 
+_ON_GPU = frozenset({BackendName.TENSORRT, BackendName.ONNXRUNTIME_CUDA})
 _OPENED = ("_opened", "_size", "_path", "_reopening", "_fit", "_inference")
 
 

@@ -26,6 +26,7 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
     "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
 )
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
+@common.fit_option
 @common.models_option
 @common.backend_option
 @common.threads_option
@@ -43,6 +44,7 @@ def evaluate(
     split: str,
     layout: str,
     resolution: str | None,
+    fit: str,
     backend: str,
     threads: int | None,
     allow_host_code: bool,
@@ -58,11 +60,22 @@ def evaluate(
     the first model.
     """
     # Imported here, so that --help and usage errors are fast.
+    from hyperseg_runtime.fitting import Fit
+
     from hyperseg_export.cli.evaluate_session import EvaluateSession
 
     size = None if resolution is None else common.parse_resolution(resolution)
     session = EvaluateSession(
-        data, layout, split, backend, threads, size, allow_host_code=allow_host_code, force=force, as_json=as_json
+        data,
+        layout,
+        split,
+        backend,
+        threads,
+        size,
+        fit=Fit(fit),
+        allow_host_code=allow_host_code,
+        force=force,
+        as_json=as_json,
     )
     return session.run(models + named_models, confusion, worst)
 

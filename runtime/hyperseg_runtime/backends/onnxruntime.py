@@ -12,7 +12,7 @@ from hyperseg_runtime import machine
 from hyperseg_runtime.backends import cuda, openvino, placement
 from hyperseg_runtime.backends.frame_labels import no_frame_labels
 from hyperseg_runtime.backends.onnxruntime_model import CUDA_PROVIDER, LoadedModel, load, package, session_options
-from hyperseg_runtime.backends.onnxruntime_session import DISTRIBUTIONS, OUTPUTS, OnnxRuntimeSession
+from hyperseg_runtime.backends.onnxruntime_session import DISTRIBUTIONS, OnnxRuntimeSession
 from hyperseg_runtime.backends.protocol import (
     Availability,
     BackendName,

@@ -91,14 +91,7 @@ class _Command(click.Command):
 @common.threads_option
 @common.host_code_option
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
-@click.option(
-    "--fit",
-    type=click.Choice(["stretch", "letterbox", "tile"]),
-    default="stretch",
-    show_default=True,
-    help="How a frame fits the network's input. stretch: resized to it. letterbox: resized with its aspect ratio. "
-    "tile: not resized, but covered with overlapping windows of the input's size, for big images.",
-)
+@common.fit_option
 @click.option(
     "--style",
     type=click.Choice(["overlay", "side-by-side", "mask", "contour"]),
