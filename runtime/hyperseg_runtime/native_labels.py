@@ -15,7 +15,7 @@ from hyperseg_runtime.errors import InputError, LibraryMissingError
 from hyperseg_runtime.names import shown
 
 if TYPE_CHECKING:
-    from hyperseg_runtime.preprocess import Labels, Size
+    from hyperseg_runtime.preprocess import Labels
     from hyperseg_runtime.upsampling import LowLogits, Placement
 
 INTERFACE = 1
