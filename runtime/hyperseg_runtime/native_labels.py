@@ -77,9 +77,11 @@ class CpuLabels(_Library):
 
     def at(self, logits: LowLogits, placement: Placement, threads: int) -> Labels:
         """As `upsampling.labels_at`. Raises InputError with the library's reason where it refuses the request."""
-        logits = np.ascontiguousarray(logits)
+        source = np.ascontiguousarray(logits)
         labels = np.empty(placement.size, np.uint8)
-        request = Request.of(logits.ctypes.data, labels.ctypes.data, logits.shape, logits.dtype, placement)
+        channels, height, width = source.shape
+        shape = (channels, height, width)
+        request = Request.of(source.ctypes.data, labels.ctypes.data, shape, source.dtype, placement)
         if (reason := self._call(request, ctypes.c_int32(threads))) is not None:
             raise InputError(reason)
         return labels

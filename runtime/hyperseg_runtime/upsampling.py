@@ -69,6 +69,11 @@ def labels_at(logits: LowLogits, placement: Placement, threads: int | None = Non
     library = find(Library.CPU)
     if library is not None:
         return _loaded(library).at(logits, placement, _cores() if threads is None else threads)
+    return labels_by_numpy(logits, placement)
+
+
+def labels_by_numpy(logits: LowLogits, placement: Placement) -> Labels:
+    """`labels_at` without the library."""
     labels = np.empty(placement.size, np.uint8)
     for rows, band in _bands(logits, placement):
         labels[rows] = band.argmax(axis=0)
