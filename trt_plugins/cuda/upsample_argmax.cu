@@ -10,8 +10,8 @@
 // four labels side by side, interpolates them and keeps the largest value so far. Each source pixel is read once per
 // tile.
 //
-// Shared memory: source float [kChannels][source rows * source columns], as large as the scale makes them. Where that is
-// too large, since labels are much fewer than logits, every thread owns one label and reads its four source pixels.
+// Shared memory: source float [kChannels][source rows * source columns], as large as the scale makes them. Where that
+// is too large, since labels are much fewer than logits, every thread owns one label and reads its four source pixels.
 
 namespace hyperseg::cuda {
 namespace {
@@ -25,8 +25,7 @@ constexpr int kChannels = 4;
 /// Source lines that `lines` lines of the output can need.
 std::int64_t source_lines(int lines, int scale, const SourceLines& target) {
   if (scale == 1) return lines;
-  const std::int64_t between =
-      scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
+  const std::int64_t between = scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
   return between + 3;
 }
 
@@ -115,8 +114,8 @@ struct DirectArguments {
 };
 
 template <typename T, typename Label>
-__global__ void __launch_bounds__(kThreads) upsample_argmax_direct(
-    const __grid_constant__ DirectArguments arguments, const T* __restrict__ x, Label* labels) {
+__global__ void __launch_bounds__(kThreads)
+    upsample_argmax_direct(const __grid_constant__ DirectArguments arguments, const T* __restrict__ x, Label* labels) {
   const UpsampleArgmaxParams& params = arguments.params;
   const unsigned item = blockIdx.x * kThreads + threadIdx.x;
   const int row = static_cast<int>(arguments.out_columns.quotient(item));
@@ -129,10 +128,10 @@ __global__ void __launch_bounds__(kThreads) upsample_argmax_direct(
   float best = 0.0f;
   int label = -1;
   for (int c = 0; c < params.channels; ++c, above += plane, below += plane) {
-    const float top = lerp(to_float(load_one(above + across.low)), to_float(load_one(above + across.high)),
-                           across.weight);
-    const float bottom = lerp(to_float(load_one(below + across.low)), to_float(load_one(below + across.high)),
-                              across.weight);
+    const float top =
+        lerp(to_float(load_one(above + across.low)), to_float(load_one(above + across.high)), across.weight);
+    const float bottom =
+        lerp(to_float(load_one(below + across.low)), to_float(load_one(below + across.high)), across.weight);
     const float value = lerp(top, bottom, down.weight);
     if (label < 0 || value > best) {
       best = value;

@@ -144,9 +144,9 @@ def _opened(
         str(model),
     )
     low_logits, without = loaded.low_logits, loaded.without
-    shape = next((node.shape for node in session.get_outputs() if node.name == low_logits), [])
-    if low_logits is not None and isinstance(shape[1], int) and shape[1] != metadata.num_classes:
-        low_logits, without = None, f"what it enlarges has {shape[1]} channels, not {metadata.num_classes}"
+    channels = next((node.shape[1] for node in session.get_outputs() if node.name == low_logits), None)
+    if isinstance(channels, int) and channels != metadata.num_classes:
+        low_logits, without = None, f"what it enlarges has {channels} channels, not {metadata.num_classes}"
     if low_logits is None:
         note(no_frame_labels(model, f"{without}; export it with hyperseg-export"))
     return OnnxRuntimeSession(session, metadata, name, options, low_logits)
