@@ -41,8 +41,8 @@ class Segmenter:
 
     Calls may come from several threads at once. Use it as a context manager, or call `close`. Pickling it (for another
     process) or copying it opens the same file again with the same options; that raises ModelError if the file was
-    changed or the Segmenter is closed. In a process that was forked since, it raises ModelError, since the threads that run
-    a model are not there.
+    changed or the Segmenter is closed. In a process that was forked since, it raises ModelError, since the threads
+    that run a model are not there.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Segmenter:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
         model: an ONNX file, an engine, or the name of a shipped model ("camvid-lite"); None: the one in the working
-            folder, else the shipped one. See `discovery` for the rules.
+            folder, else the shipped one (docs/architecture.md has the rules).
         backend: "auto" (the fastest that can run here and that the file was exported for), or a BackendName's value.
         threads: CPU threads of one inference; None: one for each core that this process may use.
         providers: ONNX Runtime's execution providers, in order, instead of the backend's.
