@@ -72,8 +72,8 @@ class Engine:
         return [size if isinstance(size, int) else -1 for size in self.tensors[name].shape]
 
     def computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
-        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them as soon
-        as the inputs' shapes are set (NvInferRuntime.h 10.14.1: -1 only where they depend on data)."""
+        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them as
+        soon as the inputs' shapes are set (NvInferRuntime.h 10.14.1: -1 only where they depend on data)."""
         key = name, tuple(shapes.items())
         if key not in self._computed:
             feeds = {given: np.zeros(shape, self.kinds[given][1]) for given, shape in shapes.items()}
