@@ -3,9 +3,11 @@
     from hyperseg_runtime import Segmenter
 
     segment = Segmenter("model.onnx")
-    labels = segment(frame)                            # uint8 [h, w, 3] BGR -> uint8 [h, w]
+    labels = segment(frame)  # uint8 [h, w, 3] BGR -> uint8 [h, w]
     for frame, labels in segment.video("drive.mp4"):
         shown = segment.overlay(frame, labels)
+
+Names are imported when they are first used, so that this alone loads neither OpenCV nor ONNX Runtime.
 """
 
 from __future__ import annotations

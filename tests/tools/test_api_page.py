@@ -45,7 +45,7 @@ def test_entries_become_a_list_and_examples_code() -> None:
         frozenset({"frame", "other"}),
     )
     assert text == (
-        "Does it.\n\n```python\nresult = does(1)\n```\n\n"
+        "Does it.\n\n```py\nresult = does(1)\n```\n\n"
         "- `frame`: uint8 [h, w],\n  of any size.\n- `other`: none.\n\nRaises InputError: never."
     )
 

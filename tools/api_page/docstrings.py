@@ -37,7 +37,7 @@ def markdown(docstring: str | None, names: frozenset[str]) -> str:
             continue
         elif line.startswith(_INDENT):
             block, at = _indented(lines, at)
-            done += ["", "```python", *block, "```", ""]
+            done += ["", "```py", *(re.sub(r"\s{2,}#", "  #", one) for one in block), "```", ""]
             continue
         else:
             in_section = False

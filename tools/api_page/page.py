@@ -154,7 +154,8 @@ def _argument(one: ast.arg, default: ast.expr | None) -> str:
 
 
 def _code(text: str) -> str:
-    return f"```python\n{text}\n```"
+    """As "py": the documentation's examples in "python" are run."""
+    return f"```py\n{text}\n```"
 
 
 def main() -> int:
