@@ -10,11 +10,14 @@ import pytest
 import torch
 from hyperseg_export.cli.evaluate import evaluate
 from hyperseg_export.cli.stage_display import StageDisplay
+from hyperseg_export.evaluation.predictors import CheckpointPredictor
 from hyperseg_export.progress import Step
 from hyperseg_export.rounding import Bound, disturbed
 from hyperseg_runtime.cli.common import execute
+from hyperseg_runtime.fitting import Fit, area_of, window_of
 from hyperseg_runtime.metadata import InputSpec, InputType
 from hyperseg_runtime.preprocess import prepare
+from hyperseg_runtime.upsampling import Placement, labels_at
 from torch.nn import functional
 
 import hyperseg
@@ -63,6 +66,24 @@ def test_scores_are_those_of_the_network(checkpoint: Path, street: Path, tmp_pat
     assert ties < 0.01 * confusion.counts.sum()
     assert shown["pictures"] == len(data) and shown["parameters"] > 1e6 and shown["macs"] > 1e7
     assert (tmp_path / "confusion.png").stat().st_size > 1000 and (tmp_path / "worst.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("fit", Fit)
+def test_a_checkpoint_is_fitted_as_the_runtime_does(checkpoint: Path, fit: Fit) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (90, 150, 3), dtype=np.uint8)
+    predictor = CheckpointPredictor(checkpoint, None, None, fit, lambda _: None)
+    labels = predictor(frame)
+    assert labels.shape == (90, 150)
+    if fit is Fit.TILE:  # tests/runtime/test_fitting.py has what it computes
+        return
+    model = hyperseg.fold(hyperseg.load(checkpoint))
+    spec = InputSpec(64, 128, mean=model.config.mean, std=model.config.std, dtype=InputType.FLOAT)
+    area = area_of((90, 150), (64, 128), fit is Fit.LETTERBOX)
+    with torch.inference_mode():
+        low = model.forward_low(torch.from_numpy(prepare(frame, spec, (64, 128), area)))[0].numpy()
+    expected = labels_at(low, Placement((90, 150), window_of(area, (64, 128), low.shape[1:])))
+    assert (labels == expected).mean() > 0.999  # but for ties
+    predictor.close()
 
 
 @pytest.mark.parametrize(
