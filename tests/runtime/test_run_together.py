@@ -68,14 +68,14 @@ def test_a_file_that_is_created_meanwhile_is_kept(
     hyperseg_run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     write_clip(tmp_path / "v.mp4", count=3)
-    prepare = Segmenter.prepare
+    prepared = Segmenter.prepared
 
     def meanwhile(segmenter: Segmenter, image: object) -> object:
         Path(name).write_text("precious")
-        return prepare(segmenter, image)  # type: ignore[arg-type]
+        return prepared(segmenter, image)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(Segmenter, "prepare", meanwhile)
+        patched.setattr(Segmenter, "prepared", meanwhile)
         hyperseg_run(*OUTPUTS[name]).failed_with(name, "kept", "--force")
     assert Path(name).read_text() == "precious"
     assert not list(tmp_path.rglob("*.part"))
