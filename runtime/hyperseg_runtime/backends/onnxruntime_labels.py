@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperseg_runtime.backends.device_labels import DeviceLogits, check_windows
+from hyperseg_runtime.backends.frame_labels import check_low_logits
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.native_labels import CudaLabels
 from hyperseg_runtime.upsampling import Placement
@@ -52,10 +53,13 @@ class BoundLabels:
         self._memory: Any = None
         """Labels on the device, an OrtValue; kept while sizes stay the same."""
 
-    def compute(self, session: Any, low_logits: str, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+    def compute(
+        self, session: Any, low_logits: str, images: Images, placements: Sequence[Placement], classes: int
+    ) -> list[Labels]:
         """session: onnxruntime.InferenceSession. low_logits: the name of its output.
 
-        Raises InputError where a placement is impossible, and RefusedError.
+        Raises InputError where a placement is impossible, ModelError where the output has not `classes` channels, and
+        RefusedError.
         """
         binding = session.io_binding()
         binding.bind_cpu_input("image", images)
@@ -64,6 +68,7 @@ class BoundLabels:
         binding.synchronize_outputs()
         (value,) = binding.get_outputs()
         shape = tuple(value.shape())
+        check_low_logits(shape, classes)
         check_windows(placements, shape)
         logits = DeviceLogits(value.data_ptr(), _DTYPES[value.data_type()], shape)
         offsets = list(accumulate((prod(placement.size) for placement in placements), initial=0))

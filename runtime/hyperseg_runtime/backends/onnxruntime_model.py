@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CUDA_PROVIDER = "CUDAExecutionProvider"
 _CPU_PROVIDER = "CPUExecutionProvider"
 _NO_END = "its graph does not end in a bilinear enlargement and an arg max"
+_UNKNOWN = 0
+"""Dimensions of a shape that ONNX Runtime does not know, as behind our operators in a file without shapes: the session
+checks the first result."""
 _FLOATS = ("tensor(float)", "tensor(float16)")
 
 
@@ -127,7 +130,7 @@ def _copy_with_output(file: Path, name: str, folder: Path | None) -> Iterator[Pa
 
 def _checked(session: onnxruntime.InferenceSession, name: str) -> LoadedModel:
     output = next(node for node in session.get_outputs() if node.name == name)
-    if output.type in _FLOATS and len(output.shape) == 4:
+    if output.type in _FLOATS and len(output.shape) in (4, _UNKNOWN):
         return LoadedModel(session, name, None, name)
     return LoadedModel(session, None, f"what it enlarges is {output.type} of {len(output.shape)} dimensions", name)
 
