@@ -87,7 +87,7 @@ def _judge(job: tuple[Case, str, Path]) -> _Verdict:
         try:
             assert_matches(case, read_output(case, file), on_cuda(case))
         except AssertionError as error:
-            problem = " ".join(str(error).split())[:300]
+            problem = " ".join(str(error).split())[:300] or "an assertion without a message failed"
         share = max(shares, default=0.0)
     if not problem and not share <= 1.0:
         problem = f"an error of {share:.3g} times its bound"
