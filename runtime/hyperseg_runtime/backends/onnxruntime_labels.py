@@ -62,7 +62,7 @@ class BoundLabels:
         RefusedError.
         """
         binding = session.io_binding()
-        binding.bind_cpu_input("image", images)
+        binding.bind_cpu_input("image", np.ascontiguousarray(images))
         binding.bind_output(low_logits, self._place, self._device)
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
@@ -81,7 +81,7 @@ class BoundLabels:
                         raise RefusedError(reason)
             host = labels.numpy()
         sizes = (placement.size for placement in placements)
-        return [host[at : at + prod(size)].reshape(size).copy() for at, size in zip(offsets, sizes, strict=False)]
+        return [host[at : at + prod(size)].reshape(size) for at, size in zip(offsets, sizes, strict=False)]
 
     def _labels(self, size: int) -> Any:
         if self._memory is None or self._memory.shape() != [size]:
