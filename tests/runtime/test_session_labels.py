@@ -130,6 +130,18 @@ def test_shapes_that_only_a_run_knows_are_checked_there(bound: bool, tmp_path: P
     session.close()
 
 
+def test_a_graph_that_only_onnxruntime_reads_opens_with_a_note(tmp_path: Path) -> None:
+    """Names that are no UTF-8, which ONNX's texts have to be."""
+    path = write_model(tmp_path / "m.onnx")
+    path.write_bytes(path.read_bytes().replace(b"decoder/argmax", b"decoder/argma\xff"))
+    notes: list[str] = []
+    session = opened(path, notes)
+    (note,) = notes
+    assert "in steps: its graph cannot be read; export it with" in note
+    assert session.run(images()).labels.shape == (1, *SIZE)
+    session.close()
+
+
 def test_without_room_for_a_copy_it_opens_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

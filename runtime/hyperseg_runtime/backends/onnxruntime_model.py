@@ -91,10 +91,14 @@ def load(
 
     try:
         with unchanging(model) as file:
-            low_logits = low_logits_name(read_nodes(file) if nodes is None else nodes)
+            try:
+                low_logits = low_logits_name(read_nodes(file) if nodes is None else nodes)
+                given = low_logits in read_outputs(file)
+            except ModelError:  # ONNX Runtime reads what we do not, such as names that are no UTF-8
+                return LoadedModel(opened(file), None, "its graph cannot be read")
             if low_logits is None:
                 return LoadedModel(opened(file), None, _NO_END)
-            if low_logits in read_outputs(file):
+            if given:
                 return LoadedModel(opened(file), low_logits)
             try:
                 with _copy_with_output(file, low_logits, None if file == model else file.parent) as copy:
