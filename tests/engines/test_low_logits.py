@@ -231,6 +231,28 @@ def test_a_failed_kernel_closes_the_session() -> None:
     machine.assert_all_released()
 
 
+def test_an_error_at_any_call_of_cuda_leaves_nothing_behind() -> None:
+    """Of a run with labels of a frame: an error of cuMemAlloc leaves the session open, any other one closes it."""
+    model = with_low_logits(miniature())
+    outcomes = []
+    for call in range(100):
+        machine = with_kernels(Machine())
+        session = machine.open(model, machine.plan(model))
+        machine.device.fail_at = call
+        try:
+            session.run_labels(random_images(HEIGHT, WIDTH), FRAMES[:1])
+        except (InputError, ModelError) as error:
+            outcomes.append(type(error))
+        else:
+            outcomes.append(type(None))
+        machine.device.fail_at = machine.device.fail_next = None
+        session.close()
+        machine.assert_all_released()
+        if outcomes[-1] is type(None):
+            break
+    assert outcomes[0] is InputError and ModelError in outcomes and outcomes[-1] is type(None)
+
+
 def _other_logits(change: Any) -> onnx.ModelProto:
     """The miniature with another tensor by the logits' name: `change` of them."""
 

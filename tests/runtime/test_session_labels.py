@@ -108,6 +108,40 @@ def test_other_graphs_open_as_before_with_one_note(edit: Any, reason: str, tmp_p
     session.close()
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_shapes_that_only_a_run_knows_are_checked_there(bound: bool, tmp_path: Path) -> None:
+    """As behind our operators in a file that does not state shapes, ONNX Runtime lists none."""
+
+    def edit(graph: Any) -> None:
+        _more_channels(graph)
+        at = next(at for at, each in enumerate(graph.node) if each.op_type == "ArgMax")
+        graph.node[at].input[0] = "shaped"
+        graph.node.insert(at, helper.make_node("Shape", ["more"], ["extents"]))
+        graph.node.insert(at + 1, helper.make_node("Reshape", ["more", "extents"], ["shaped"]))
+
+    notes: list[str] = []
+    session = opened(_edit(write_model(tmp_path / "m.onnx", dynamic=True), edit), notes)
+    assert session.gives_low_logits and notes == []
+    if bound:
+        _bound(session)
+    with pytest.raises(ModelError, match=r"are \[1, 24, 64, 96\], not those of 12 classes; export the model again"):
+        session.run_labels(images(), [Placement((4, 4))])
+    assert session.run(images()).labels.shape == (1, *SIZE)
+    session.close()
+
+
+def test_a_graph_that_only_onnxruntime_reads_opens_with_a_note(tmp_path: Path) -> None:
+    """Names that are no UTF-8, which ONNX's texts have to be."""
+    path = write_model(tmp_path / "m.onnx")
+    path.write_bytes(path.read_bytes().replace(b"decoder/argmax", b"decoder/argma\xff"))
+    notes: list[str] = []
+    session = opened(path, notes)
+    (note,) = notes
+    assert "in steps: its graph cannot be read; export it with" in note
+    assert session.run(images()).labels.shape == (1, *SIZE)
+    session.close()
+
+
 def test_without_room_for_a_copy_it_opens_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

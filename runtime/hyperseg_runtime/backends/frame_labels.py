@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.upsampling import LowLogits, Placement, labels_at
 
 if TYPE_CHECKING:
@@ -20,6 +20,16 @@ def check_placements(images: Images, placements: Sequence[Placement]) -> None:
     """Raises InputError unless there is one placement for each image."""
     if len(placements) != len(images):
         raise InputError(f"{len(images)} images have {len(placements)} placements; give one for each image")
+
+
+def check_low_logits(shape: Sequence[int], classes: int) -> None:
+    """Raises ModelError unless it is that of logits of so many classes, [N, C, h, w]: a graph may come from anywhere,
+    and its shapes may be unknown until it runs."""
+    if len(shape) != 4 or shape[1] != classes:
+        raise ModelError(
+            f"the logits before the graph's end are {list(shape)}, not those of {classes} classes; export the model "
+            "again with hyperseg-export"
+        )
 
 
 def labels_on_host(logits: LowLogits, placements: Sequence[Placement], threads: int | None) -> list[Labels]:

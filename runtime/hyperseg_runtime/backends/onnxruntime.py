@@ -146,7 +146,8 @@ def _opened(
         str(model),
     )
     low_logits, without = loaded.low_logits, loaded.without
-    channels = next((node.shape[1] for node in session.get_outputs() if node.name == low_logits), None)
+    shape = next((node.shape for node in session.get_outputs() if node.name == low_logits), None)
+    channels = shape[1] if shape else None
     if isinstance(channels, int) and channels != metadata.num_classes:
         low_logits, without = None, f"what it enlarges has {channels} channels, not {metadata.num_classes}"
     if low_logits is None:

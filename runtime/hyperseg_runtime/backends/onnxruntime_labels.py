@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperseg_runtime.backends.device_labels import DeviceLogits, check_windows
+from hyperseg_runtime.backends.frame_labels import check_low_logits
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.native_labels import CudaLabels
 from hyperseg_runtime.upsampling import Placement
@@ -52,18 +53,22 @@ class BoundLabels:
         self._memory: Any = None
         """Labels on the device, an OrtValue; kept while sizes stay the same."""
 
-    def compute(self, session: Any, low_logits: str, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+    def compute(
+        self, session: Any, low_logits: str, images: Images, placements: Sequence[Placement], classes: int
+    ) -> list[Labels]:
         """session: onnxruntime.InferenceSession. low_logits: the name of its output.
 
-        Raises InputError where a placement is impossible, and RefusedError.
+        Raises InputError where a placement is impossible, ModelError where the output has not `classes` channels, and
+        RefusedError.
         """
         binding = session.io_binding()
-        binding.bind_cpu_input("image", images)
+        binding.bind_cpu_input("image", np.ascontiguousarray(images))
         binding.bind_output(low_logits, self._place, self._device)
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         (value,) = binding.get_outputs()
         shape = tuple(value.shape())
+        check_low_logits(shape, classes)
         check_windows(placements, shape)
         logits = DeviceLogits(value.data_ptr(), _DTYPES[value.data_type()], shape)
         offsets = list(accumulate((prod(placement.size) for placement in placements), initial=0))
@@ -76,7 +81,7 @@ class BoundLabels:
                         raise RefusedError(reason)
             host = labels.numpy()
         sizes = (placement.size for placement in placements)
-        return [host[at : at + prod(size)].reshape(size).copy() for at, size in zip(offsets, sizes, strict=False)]
+        return [host[at : at + prod(size)].reshape(size) for at, size in zip(offsets, sizes, strict=False)]
 
     def _labels(self, size: int) -> Any:
         if self._memory is None or self._memory.shape() != [size]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CUDA_PROVIDER = "CUDAExecutionProvider"
 _CPU_PROVIDER = "CPUExecutionProvider"
 _NO_END = "its graph does not end in a bilinear enlargement and an arg max"
+_UNKNOWN = 0
+"""Dimensions of a shape that ONNX Runtime does not know, as behind our operators in a file without shapes: the session
+checks the first result."""
 _FLOATS = ("tensor(float)", "tensor(float16)")
 
 
@@ -88,10 +91,14 @@ def load(
 
     try:
         with unchanging(model) as file:
-            low_logits = low_logits_name(read_nodes(file) if nodes is None else nodes)
+            try:
+                low_logits = low_logits_name(read_nodes(file) if nodes is None else nodes)
+                given = low_logits in read_outputs(file)
+            except ModelError:  # ONNX Runtime reads what we do not, such as names that are no UTF-8
+                return LoadedModel(opened(file), None, "its graph cannot be read")
             if low_logits is None:
                 return LoadedModel(opened(file), None, _NO_END)
-            if low_logits in read_outputs(file):
+            if given:
                 return LoadedModel(opened(file), low_logits)
             try:
                 with _copy_with_output(file, low_logits, None if file == model else file.parent) as copy:
@@ -127,7 +134,7 @@ def _copy_with_output(file: Path, name: str, folder: Path | None) -> Iterator[Pa
 
 def _checked(session: onnxruntime.InferenceSession, name: str) -> LoadedModel:
     output = next(node for node in session.get_outputs() if node.name == name)
-    if output.type in _FLOATS and len(output.shape) == 4:
+    if output.type in _FLOATS and len(output.shape) in (4, _UNKNOWN):
         return LoadedModel(session, name, None, name)
     return LoadedModel(session, None, f"what it enlarges is {output.type} of {len(output.shape)} dimensions", name)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperseg_runtime import machine
 from hyperseg_runtime.backends.device_labels import on_the_cpu
-from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
+from hyperseg_runtime.backends.frame_labels import check_low_logits, check_placements, labels_on_host
 from hyperseg_runtime.backends.onnxruntime_labels import BoundLabels, RefusedError
 from hyperseg_runtime.backends.onnxruntime_model import one_line
 from hyperseg_runtime.backends.protocol import (
@@ -106,6 +106,7 @@ class OnnxRuntimeSession:
         if self._low_logits is None:
             raise ModelError("the model's graph has no logits before its end; export it with hyperseg-export")
         logits: LowLogits = self._run((self._low_logits,), images)[0]
+        check_low_logits(logits.shape, self._metadata.num_classes)
         return logits
 
     def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
@@ -115,7 +116,7 @@ class OnnxRuntimeSession:
             session = self._opened()
             check_images(self._metadata.input, images, self._batch_range)
             try:
-                return bound.compute(session, self._low_logits, images, placements)
+                return bound.compute(session, self._low_logits, images, placements, self._metadata.num_classes)
             except HyperSegError:
                 raise
             except RefusedError as error:

@@ -105,6 +105,16 @@ class ContextScope:
             self._context.release()
 
 
+def close_forgotten(lock: threading.Lock, resources: ContextScope) -> None:
+    """Frees the memory of a session that was never closed: when it is collected, or at the end of the process, where a
+    daemon thread may be in the middle of a run."""
+    if lock.acquire(blocking=False):
+        try:
+            resources.close()
+        finally:
+            lock.release()
+
+
 class _OwnerThread:
     """A thread that waits for work until `end`."""
 

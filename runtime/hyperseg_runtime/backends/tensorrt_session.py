@@ -15,7 +15,7 @@ from hyperseg_runtime.backends import cuda as nvidia
 from hyperseg_runtime.backends.device_labels import DeviceLabels, DeviceLogits, check_windows, on_the_cpu
 from hyperseg_runtime.backends.device_memory import Buffer, DeviceMemory
 from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
-from hyperseg_runtime.backends.primary_context import ContextScope, PrimaryContext
+from hyperseg_runtime.backends.primary_context import ContextScope, PrimaryContext, close_forgotten
 from hyperseg_runtime.backends.protocol import (
     BackendName,
     BatchRange,
@@ -90,7 +90,7 @@ class TensorRTSession:
         self._labels = None if kernels is None else DeviceLabels(cuda, kernels)
         self._context = PrimaryContext(cuda, options.device, self._driver)
         self._resources = ContextScope(cuda, self._context)
-        weakref.finalize(self, _close_forgotten, self._lock, self._resources)
+        weakref.finalize(self, close_forgotten, self._lock, self._resources)
         try:
             self._cache = None
             if cache_for is not None and tensorrt.flavour is Flavour.RTX:
@@ -183,7 +183,8 @@ class TensorRTSession:
     def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
         check_placements(images, placements)
         self._require_low_logits()
-        return self._run(images, lambda: self._framed(images, placements), placements)
+        found = self._run(images, lambda: self._framed(images, placements), placements)
+        return found if isinstance(found, list) else labels_on_host(found, placements, self._threads)
 
     def close(self) -> None:
         """Frees everything. In a signal handler amid a call of the same thread, that call does it when it ends."""
@@ -270,9 +271,10 @@ class TensorRTSession:
         found: LowLogits = self._downloaded((LOW_LOGITS,))[LOW_LOGITS]
         return found
 
-    def _framed(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+    def _framed(self, images: Images, placements: Sequence[Placement]) -> list[Labels] | LowLogits:
+        """The labels; the logits where the caller has to compute them, while other threads may run the engine."""
         if self._labels is None:
-            return labels_on_host(self._low(images), placements, self._threads)
+            return self._low(images)
         self._upload(images)
         self._enqueue()
         buffer, shape = self._buffers[LOW_LOGITS], self._engine.output_shape(LOW_LOGITS)
@@ -285,7 +287,7 @@ class TensorRTSession:
         self._labels.free()
         self._labels = None
         self._note(on_the_cpu(self._path, refusal))
-        return labels_on_host(found, placements, self._threads)
+        return found
 
     def _upload(self, images: Images) -> None:
         np.copyto(self._buffers[_INPUT].host(images.shape), images)
@@ -340,13 +342,3 @@ class TensorRTSession:
         content = None if self._cache is None else self._engine.runtime_cache()
         if self._cache is not None and content is not None:
             self._cache.write(content)
-
-
-def _close_forgotten(lock: threading.Lock, resources: ContextScope) -> None:
-    """Frees the memory of a session that was never closed: when it is collected, or at the end of the process, where a
-    daemon thread may be in the middle of a run."""
-    if lock.acquire(blocking=False):
-        try:
-            resources.close()
-        finally:
-            lock.release()
