@@ -22,9 +22,9 @@ constexpr int kOwned = 4;
 constexpr int kThreads = kRows * kColumns / kOwned;
 constexpr int kChannels = 4;
 
-/// Source lines that `lines` lines of the output can need, each with the one behind it.
+/// Source lines that `lines` lines of the output can need: for a plain argmax one each, else also the one behind it.
 std::int64_t source_lines(int lines, int scale, const SourceLines& target) {
-  if (scale == 1) return std::int64_t{lines} + 1;
+  if (scale == 1) return lines;
   const std::int64_t between = scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
   return between + 3;
 }
@@ -37,8 +37,8 @@ struct ArgmaxArguments {
   Divider source_pixels;
 };
 
-/// The first of an output line's two source lines in the tile. The second one is behind it: what is outside of X is a
-/// copy of its last line there.
+/// The first of an output line's two source lines in the tile. The second one is behind it, where what is outside of X
+/// is a copy of its last line; or the same one, for a plain argmax.
 struct TileLine {
   int low;
   float weight;
@@ -61,6 +61,7 @@ __global__ void __launch_bounds__(kThreads)
   const int first_row_of_tile = static_cast<int>(blockIdx.x) / tiles_across * kRows;
   const int first_column_of_tile = static_cast<int>(blockIdx.x) % tiles_across * kColumns;
   const int column = first_column_of_tile + threadIdx.x % (kColumns / kOwned) * kOwned;
+  const int behind = params.scale == 1 ? 0 : 1;  // lines to the second source line
   const int first_row = params.row(first_row_of_tile).low;
   const int first_column = params.column(first_column_of_tile).low;
 
@@ -90,12 +91,12 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     for (int c = 0; c < channels; ++c) {
       const float* above = source + c * pixels + down.low * columns;
-      const float* below = above + columns;
+      const float* below = above + behind * columns;
 #pragma unroll
       for (int p = 0; p < kOwned; ++p) {
         const TileLine& at = across[p];
-        const float top = lerp(above[at.low], above[at.low + 1], at.weight);
-        const float bottom = lerp(below[at.low], below[at.low + 1], at.weight);
+        const float top = lerp(above[at.low], above[at.low + behind], at.weight);
+        const float bottom = lerp(below[at.low], below[at.low + behind], at.weight);
         const float value = lerp(top, bottom, down.weight);
         if (label[p] < 0 || value > best[p]) {
           best[p] = value;
