@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hyperseg_export.passes.low_logits import give_low_logits
 from hyperseg_runtime import Segmenter, libraries
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.discovery import find_model
 from hyperseg_runtime.errors import BackendUnavailableError, ModelError
+from hyperseg_runtime.fitting import Fit
+from hyperseg_runtime.preprocess import restore
 
-from .graphs import HEIGHT, WIDTH, miniature, save
+from .graphs import HEIGHT, WIDTH, edited, miniature, save
 from .sessions import Machine
 from .signed_engines import become, describe
 
@@ -41,12 +44,33 @@ def engine(machine: Machine, tmp_path: Path) -> Path:
 
 
 def test_labels_of_frames(machine: Machine, engine: Path) -> None:
+    """This engine gives labels alone, as those of earlier versions: they are enlarged by nearest neighbour, and a
+    warning says so once."""
     frame = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
-    expected = Segmenter(engine.with_name("m.onnx"))(frame)
-    segment = Segmenter(engine)
-    np.testing.assert_array_equal(segment(frame), expected)
+    with Segmenter(engine.with_name("m.onnx")) as onnx:
+        own = onnx.infer(onnx.prepare(frame))
+    with pytest.warns(UserWarning, match=r"enlarged by nearest neighbour.*build the engine") as said:
+        segment = Segmenter(engine)
+    assert len(said) == 1
+    np.testing.assert_array_equal(segment(frame), restore(own, (100, 130)))
     assert frame.shape[:2] != (HEIGHT, WIDTH)
     segment.close()
+    machine.assert_all_released()
+
+
+def test_an_engine_with_logits_gives_labels_of_frames(machine: Machine, tmp_path: Path) -> None:
+    """In every fit those of its ONNX file, whose logits the double's are."""
+    model = edited(miniature(), give_low_logits)
+    save(miniature(), tmp_path / "m.onnx")
+    path = tmp_path / "m.engine"
+    path.write_bytes(machine.plan(model))
+    describe(path, PLUGINS, path.with_name("m.onnx"), low_logits=True)
+    frames = [np.random.default_rng(seed).integers(0, 256, (100 + seed, 130, 3), np.uint8) for seed in range(3)]
+    for fit in Fit:
+        with Segmenter(path, fit=fit) as segment, Segmenter(tmp_path / "m.onnx", fit=fit) as onnx:
+            assert segment.session.gives_low_logits
+            for labels, expected in zip(segment.batch(frames), onnx.batch(frames), strict=True):
+                np.testing.assert_array_equal(labels, expected)
     machine.assert_all_released()
 
 
