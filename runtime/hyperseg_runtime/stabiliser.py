@@ -44,7 +44,8 @@ class _Past:
     average: NDArray[np.float32]
     """[C, h, w] on the grid of `image`"""
     image: Small
-    frame_size: Size
+    sizes: tuple[Size, tuple[int, ...]]
+    """Of the frame, and of its logits."""
     time: Fraction
 
 
@@ -84,7 +85,7 @@ class Stabiliser:
         past, self._past = self._past, None
         if not np.isfinite(average.sum(dtype=np.float64)):
             return current
-        self._past = _Past(average, image, frame.size, frame.time)
+        self._past = _Past(average, image, (frame.size, current.shape), frame.time)
         weight = 0.0 if past is None else self._weight(past, self._past)
         if past is None or weight == 0:
             return current
@@ -96,7 +97,7 @@ class Stabiliser:
     def _weight(self, past: _Past, now: _Past) -> float:
         """Of the past, by the time since; 0 where it is not the same clip."""
         elapsed = float(now.time - past.time)
-        if elapsed < 0 or past.frame_size != now.frame_size or past.average.shape != now.average.shape:
+        if elapsed < 0 or past.sizes != now.sizes:
             return 0.0
         weight = math.exp(-elapsed / self._seconds)
         return min(weight, _MOST_WEIGHT) if weight >= _LEAST_WEIGHT else 0.0
