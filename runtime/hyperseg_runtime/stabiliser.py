@@ -11,7 +11,7 @@ to their own average on that grid, so that what is finer than the grid, as the e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 DEFAULT_SECONDS = 0.5
 """Chosen on rendered streets other than those that docs/running.md reports."""
-_MOST_WEIGHT = 0.95
-"""Of the past: where time stamps stand still, the labels must not."""
-_LEAST_WEIGHT = 0.05
-"""Of the past: below this, it is left out."""
+_MOST_FRAMES = 19.0
+"""That the past may count as: where time stamps stand still, the labels must not."""
+_LEAST_SHARE = 0.05
+"""Of its weight that the past must have kept to be used at all."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class _Past:
     sizes: tuple[Size, tuple[int, ...]]
     """Of the frame, and of its logits."""
     time: Fraction
+    weight: float
+    """Of the average: the sum of its frames' weights, of which the last one's is 1."""
 
 
 class Stabiliser:
@@ -85,22 +87,23 @@ class Stabiliser:
         past, self._past = self._past, None
         if not np.isfinite(average.sum(dtype=np.float64)):
             return current
-        self._past = _Past(average, image, (frame.size, current.shape), frame.time)
+        self._past = _Past(average, image, (frame.size, current.shape), frame.time, 1.0)
         weight = 0.0 if past is None else self._weight(past, self._past)
         if past is None or weight == 0:
             return current
         motion = self._motion(image, past.image)
         if not motion.is_cut:
-            _average(current, average, past.average, motion, weight)
+            self._past = replace(self._past, weight=weight + 1)
+            _average(current, average, past.average, motion, weight / (weight + 1))
         return current
 
     def _weight(self, past: _Past, now: _Past) -> float:
-        """Of the past, by the time since; 0 where it is not the same clip."""
+        """Of the past by now; 0 where it is not the same clip."""
         elapsed = float(now.time - past.time)
         if elapsed < 0 or past.sizes != now.sizes:
             return 0.0
-        weight = math.exp(-elapsed / self._seconds)
-        return min(weight, _MOST_WEIGHT) if weight >= _LEAST_WEIGHT else 0.0
+        share = math.exp(-elapsed / self._seconds)
+        return min(past.weight * share, _MOST_FRAMES) if share >= _LEAST_SHARE else 0.0
 
 
 def check_can_stabilise(segmenter: Segmenter) -> None:
@@ -124,11 +127,14 @@ def _average(
     average: NDArray[np.float32],
     past: NDArray[np.float32],
     motion: Motion,
-    weight: float,
+    share: float,
 ) -> None:
-    """Changes the logits and their average on the grid, both in place, plane by plane, which fit the caches."""
+    """Changes the logits and their average on the grid, both in place, plane by plane, which fit the caches.
+
+    share: of the past in the new average, where the motion explains the frame.
+    """
     height, width = current.shape[1:]
-    weights = motion.agreement * np.float32(weight)
+    weights = motion.agreement * np.float32(share)
     change = np.empty((height, width), np.float32)
     for plane, plane_average, plane_past in zip(current, average, past, strict=True):
         small_change = cv2.multiply(cv2.subtract(motion.moved(plane_past), plane_average), weights)

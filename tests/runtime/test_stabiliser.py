@@ -52,10 +52,10 @@ def test_noise_falls_as_an_exponential_average_has_it() -> None:
 @pytest.mark.parametrize("apart", [Fraction(1, 60), Fraction(1, 15), Fraction(1, 3)])
 def test_frames_count_by_their_time_stamps(apart: Fraction) -> None:
     steady, image = Stabiliser(0.5), texture(0)
-    steady(np.zeros((2, *SIZE), np.float32), at(image, Fraction(0)))
-    result = steady(np.ones((2, *SIZE), np.float32), at(image, apart))
-    # At 60 frames a second the past has less than its weight, which is limited.
-    assert np.allclose(result, 1 - min(0.95, math.exp(-float(apart) / 0.5)), atol=1e-6)
+    kept = math.exp(-float(apart) / 0.5)
+    for index, value in enumerate((0, 1, 3)):
+        result = steady(np.full((2, *SIZE), value, np.float32), at(image, index * apart))
+    assert np.allclose(result, (1 * kept + 3) / (kept**2 + kept + 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [SIZE, (288, 384), (97, 131)])
