@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from hyperseg_runtime.errors import HyperSegError
     from hyperseg_runtime.metadata import Metadata
     from hyperseg_runtime.segmenter import Segmenter
+    from hyperseg_runtime.stabiliser import Stabiliser
 
-__all__ = ["HyperSegError", "Metadata", "Segmenter"]
+__all__ = ["HyperSegError", "Metadata", "Segmenter", "Stabiliser"]
 __version__ = "0.1.0"
 
-_HOMES = {"HyperSegError": "errors", "Metadata": "metadata", "Segmenter": "segmenter"}
+_HOMES = {"HyperSegError": "errors", "Metadata": "metadata", "Segmenter": "segmenter", "Stabiliser": "stabiliser"}
 
 
 def __getattr__(name: str) -> object:

@@ -68,12 +68,12 @@ class MotionEstimator:
         if self._grid.shape[:2] != now.shape[:2]:
             self._grid = _pixel_grid((height, width))
         grey_now, grey_before = (cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (now, before))
-        flow = self._flow.calc(grey_now, grey_before, None)
+        flow = self._flow.calc(grey_now, grey_before, None)  # type: ignore[call-overload]
         origin = np.asarray(cv2.add(self._grid, flow), np.float32)
         moved = cv2.remap(before, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         blue, green, red = cv2.split(cv2.absdiff(now, moved))
         agreement = np.asarray(cv2.LUT(cv2.max(cv2.max(blue, green), red), _AGREEMENT), np.float32)
-        inside = cv2.inRange(origin, (-0.5, -0.5), (width - 0.5, height - 0.5))  # type: ignore[call-overload]
+        inside = cv2.inRange(origin, (-0.5, -0.5), (width - 0.5, height - 0.5))
         agreement[inside == 0] = 0
         return Motion(origin, agreement)
 

@@ -164,8 +164,6 @@ def test_what_does_not_fit_is_one_line(
         (("--clip", "c.mp4", "--labels", "l", "--stabilise", "-1"), "-1 is not a time constant"),
     ],
 )
-def test_wrong_usage_is_one_line(
-    arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = finished(capfd, "camvid-lite", *arguments)
     assert code == 2 and message in err and len(err.splitlines()) == 1
