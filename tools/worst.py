@@ -25,6 +25,7 @@ class Worst:
 
 _BACKENDS = {
     "tests/native/test_vectors.py": "ONNX Runtime, ours",
+    "tests/native/test_labels.py": "labels of any size",
     "tests/hyperseg/test_operators.py": "PyTorch",
     "tests/hyperseg/test_parity.py": "PyTorch",
     "tests/hyperseg/test_networks.py": "PyTorch",

@@ -24,6 +24,7 @@ namespace {
 
 constexpr const char* input_name = "image";
 constexpr const char* output_name = "labels";
+constexpr const char* low_logits_name = "low_logits";
 
 class Logger final : public nvinfer1::ILogger {
  public:
@@ -132,6 +133,13 @@ void segment(const std::string& path, const std::string& library, const std::str
           "does not take an image of this size (the profile of --min and --max)");
   require(context->setTensorAddress(input_name, device_image.get()), "refused an address");
   require(context->setTensorAddress(output_name, device_labels.get()), "refused an address");
+  // Engines of hyperseg-build-engine have their logits as an output too. TensorRT writes all outputs, used or not.
+  std::unique_ptr<DeviceMemory> device_logits;
+  if (engine->getTensorIOMode(low_logits_name) == nvinfer1::TensorIOMode::kOUTPUT) {
+    device_logits =
+        std::make_unique<DeviceMemory>(static_cast<std::size_t>(context->getMaxOutputSize(low_logits_name)));
+    require(context->setTensorAddress(low_logits_name, device_logits->get()), "refused an address");
+  }
 
   std::vector<std::uint8_t> labels(pixels);
   check(cudaMemcpyAsync(device_image.get(), image.samples.data(), image.samples.size(), cudaMemcpyHostToDevice,

@@ -1,12 +1,13 @@
 """ONNX Runtime on the CPU as the reference for other runtimes.
 
-An engine outputs labels only, so its logits cannot be compared. Its labels may differ only where the two logits of the
-file are closer than the effect of rounding, and on not many more pixels than rounding changes.
+Labels may differ only where the two logits of the file are closer than the effect of rounding, and on not many more
+pixels than rounding changes. Engines have their logits at the network's own output size too, which may differ by no
+more than that effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ class LabelCheck:
     """
 
     def __init__(self, model: onnx.ModelProto, precision: Precision) -> None:
-        visible, self._logits = _with_logits(model)
+        visible, self._logits, self._low_logits = _with_logits(model)
         self._session = open_reference(visible, lambda _: None)
         self._precision = precision
         self._twin = open_reference(disturbed_file(visible, precision), lambda _: None)
@@ -108,19 +109,40 @@ class LabelCheck:
             turned_by_rounding=turned,
         )
 
+    def explains(self, images: NDArray[Any], low_logits: NDArray[Any]) -> bool:
+        """Whether rounding explains how the other implementation's logits at the network's own output size,
+        [N, C, h, w], differ from the file's."""
+        expected, moved = (
+            one.run([self._low_logits], {"image": images})[0].astype(np.float32) for one in (self._session, self._twin)
+        )
+        if low_logits.shape != expected.shape:
+            return False
+        error = np.abs(low_logits.astype(np.float32) - expected).max()
+        return bool(error <= Bound.of(moved - expected, expected, self._precision).largest)
 
-def _with_logits(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """A copy whose outputs include the logits at full size; and their name."""
+
+def _with_logits(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str, str]:
+    """A copy whose outputs include the logits at full size, and those before they are enlarged; and their names."""
     copied = in_standard_operators(model, _OURS)
-    if any(value.name == "logits" for value in copied.graph.output):
-        return copied, "logits"
     makers = {name: node for node in copied.graph.node for name in node.output}
-    node = makers[copied.graph.output[0].name]
+    name = _full_logits(copied, makers)
+    low = name
+    while low in makers and makers[low].op_type in ("Resize", "Cast"):
+        low = makers[low].input[0]
+    known = {value.name: value for value in copied.graph.value_info}
+    for each in dict.fromkeys((name, low)):
+        if all(value.name != each for value in copied.graph.output):
+            copied.graph.output.append(known.get(each, onnx.ValueInfoProto(name=each)))
+    return copied, name, low
+
+
+def _full_logits(model: onnx.ModelProto, makers: Mapping[str, onnx.NodeProto]) -> str:
+    if any(value.name == "logits" for value in model.graph.output):
+        return "logits"
+    node = makers[model.graph.output[0].name]
     while node.op_type != "ArgMax":
         if node.input[0] not in makers:
             raise ExportError("the model's labels do not come from an arg max, so they cannot be compared")
         node = makers[node.input[0]]
     name: str = node.input[0]
-    known = {value.name: value for value in copied.graph.value_info}
-    copied.graph.output.append(known[name] if name in known else onnx.ValueInfoProto(name=name))
-    return copied, name
+    return name

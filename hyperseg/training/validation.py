@@ -28,7 +28,10 @@ class Prediction:
 def predictions(
     forward_loss: ForwardLoss, dataset: Dataset, size: tuple[int, int], context: DistributedContext
 ) -> Iterator[Prediction]:
-    """Predict this process's share of the samples at `size` (height, width)."""
+    """Predict this process's share of the samples at `size` (height, width).
+
+    The network's low-resolution logits are enlarged bilinearly straight to the label's size, as in the runtime.
+    """
     forward_loss.eval()
     for index in range(context.rank, len(dataset), context.world_size):
         sample = dataset[index]
@@ -36,11 +39,8 @@ def predictions(
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         image = cv2.resize(sample.image, (size[1], size[0]), interpolation=interpolation)
         logits = forward_loss.logits(torch.from_numpy(np.ascontiguousarray(image))[None].to(context.device)).float()
-        full = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        labels = full.argmax(1)[0].to(torch.uint8).cpu().numpy()
-        height, width = sample.label.shape
-        resized = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        yield Prediction(sample, np.asarray(resized, np.uint8))
+        full = functional.interpolate(logits, size=sample.label.shape, mode="bilinear", align_corners=False)
+        yield Prediction(sample, full.argmax(1)[0].to(torch.uint8).cpu().numpy())
 
 
 def score(forward_loss: ForwardLoss, dataset: Dataset, size: tuple[int, int], context: DistributedContext) -> Confusion:

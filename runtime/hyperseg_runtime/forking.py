@@ -1,8 +1,8 @@
 """Segmenters in processes that fork.
 
-A fork copies a model's memory, but not the threads that ONNX Runtime and CUDA run it with: in the child a run would
-wait for them for ever, and so would freeing the model, even at the child's end. Therefore the child neither runs nor
-frees the models that it inherits; a Segmenter says so when it is used there.
+A fork copies a model's memory, but not the threads that ONNX Runtime and CUDA run it with. In the child a run would do
+without them at best, and freeing the model would wait for them for ever. Therefore the child neither runs nor frees the
+models that it inherits; a Segmenter says so when it is used there.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The networks compute logits at a half or a quarter of the input's size. A file's own `labels` are their largest channel
 after bilinear enlargement to the input's size; for another size (a frame's), the logits themselves are needed. No file
-has them as an output, but every graph has them as a tensor.
+has them as an output, but every graph has them as a tensor. Engines have them as an output (LOW_LOGITS).
 
     logits [N, C, h, w] ─► UpsampleArgmax ─► Cast ─► labels       our operator
     logits [N, C, h, w] ─► Resize ─► ArgMax ─► Cast ─► labels     standard ones
@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 
 from hyperseg_runtime.onnx_file import GraphNode
 
+LOW_LOGITS = "low_logits"
+"""The name of these logits among the outputs of an engine, which has them beside the file's."""
 _LABELS, _LOGITS = "labels", "logits"
 _OWN_DOMAIN = "hyperseg"
 _PASSED = frozenset({"Cast", "Identity"})

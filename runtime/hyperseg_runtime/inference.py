@@ -15,16 +15,14 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg_runtime.backends.protocol import BackendName, Images, Session
-from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.fitting import Area, area_of, window_of
+from hyperseg_runtime.network import Network
 from hyperseg_runtime.preprocess import Frame, Labels, Size, batch_labels, check_frame, prepare, restore
 from hyperseg_runtime.upsampling import LowLogits, Placement, Window, confidence_at, labels_at, probabilities_at
 
 Probabilities: TypeAlias = NDArray[np.float16]
 """float16 [classes, h, w], or the largest of them, [h, w]."""
-
-ON_GPU = frozenset({BackendName.TENSORRT, BackendName.ONNXRUNTIME_CUDA})
 
 
 @dataclass(frozen=True)
@@ -86,22 +84,22 @@ class Inference(Protocol):
 class FrameInference:
     """The `Inference` of whole frames, stretched or letterboxed."""
 
-    def __init__(self, session: Session, size: Size, letterbox: bool, threads: int | None = None) -> None:
-        """size: of the network's input."""
-        self._session, self._size, self._letterbox, self._threads = session, size, letterbox, threads
+    def __init__(self, network: Network, letterbox: bool) -> None:
+        self._network, self._session, self._size = network, network.session, network.size
+        self._letterbox = letterbox
         self._low: Size | None = None
 
     def prepare(self, frame: Frame) -> WholeFrame:
         check_frame(frame)
         size = (frame.shape[0], frame.shape[1])
         area = area_of(size, self._size, self._letterbox)
-        return WholeFrame(self, prepare(frame, self._session.metadata.input, self._size, area), size, area)
+        return WholeFrame(self, prepare(frame, self._network.spec, self._size, area), size, area)
 
     def batch(self, frames: Sequence[Frame]) -> list[Labels]:
         labels: dict[int, Labels] = {}
         own = [index for index, frame in enumerate(frames) if frame.shape[:2] == self._size]
         others = [index for index, frame in enumerate(frames) if frame.shape[:2] != self._size]
-        count = images_of_a_run(self._session)
+        count = self._network.images_of_a_run
         for indices in (own, others) if self._session.gives_low_logits else ([*own, *others],):
             for at in range(0, len(indices), count):
                 chunk = indices[at : at + count]
@@ -111,7 +109,7 @@ class FrameInference:
     def run(self, frames: Sequence[WholeFrame]) -> list[Labels]:
         """The labels of the frames of one run: all of the network's input size, or none, or of any size where the
         session gives no logits."""
-        images = filled_up(self._session, [frame.image for frame in frames])
+        images = self._network.filled_up([frame.image for frame in frames])
         if self._session.gives_low_logits and frames[0].size != self._size:
             placements = [self._placement(frame) for frame in frames]
             placements += [Placement((1, 1))] * (len(images) - len(frames))
@@ -120,12 +118,12 @@ class FrameInference:
         return [_shown(labels, frame) for labels, frame in zip(outputs, frames, strict=False)]
 
     def logits(self, frame: WholeFrame) -> FrameLogits:
-        check_gives_logits(self._session)
-        low = self._session.run_low(filled_up(self._session, [frame.image]))[0]
-        return _cut(low, self._placement(frame), self._threads)
+        self._network.check_gives_logits()
+        low = self._session.run_low(self._network.filled_up([frame.image]))[0]
+        return _cut(low, self._placement(frame), self._network.threads)
 
     def labels_or_logits(self, frame: WholeFrame) -> Labels | FrameLogits:
-        if frame.size == self._size or self._session.backend in ON_GPU or not self._session.gives_low_logits:
+        if frame.size == self._size or self._network.on_gpu or not self._session.gives_low_logits:
             return self.run([frame])[0]
         return self.logits(frame)
 
@@ -133,7 +131,7 @@ class FrameInference:
         if frame.area.size == self._size:
             return Placement(frame.size)
         if self._low is None:
-            self._low = low_size(self._session, self._size)
+            self._low = self._network.low_size()
         return Placement(frame.size, window_of(frame.area, self._size, self._low))
 
 
@@ -170,45 +168,6 @@ def _shown(labels: Labels, frame: WholeFrame) -> Labels:
     area = frame.area
     part = labels[area.top : area.top + area.height, area.left : area.left + area.width]
     return restore(np.ascontiguousarray(part), frame.size)
-
-
-_MOST_IMAGES = 8
-"""Of one run on a GPU, whose memory they take; on a CPU several images at once are not faster."""
-
-
-def images_of_a_run(session: Session) -> int:
-    """As many as a model takes that is fixed to a number; of a dynamic one, what is worthwhile."""
-    least, most = session.batch_range
-    wanted = _MOST_IMAGES if session.backend in ON_GPU else 1
-    return max(least, wanted if most is None else min(wanted, most))
-
-
-def filled_up(session: Session, images: Sequence[Images]) -> Images:
-    """The images of one run, the last one repeated where a model is fixed to more."""
-    missing = max(0, session.batch_range[0] - len(images))
-    joined: Images = np.concatenate([*images, *[images[-1]] * missing]) if len(images) + missing > 1 else images[0]
-    return joined
-
-
-def grey_image(session: Session, size: Size) -> Images:
-    """An input for a run whose result does not matter."""
-    image = prepare(np.full((*size, 3), 127, np.uint8), session.metadata.input, size)
-    return filled_up(session, [image])
-
-
-def low_size(session: Session, size: Size) -> Size:
-    """The size of the low-resolution logits of an input of `size`, from a run."""
-    low = session.run_low(grey_image(session, size))
-    return low.shape[2], low.shape[3]
-
-
-def check_gives_logits(session: Session) -> None:
-    """Raises ModelError where labels are all that a session gives."""
-    if not session.gives_low_logits:
-        raise ModelError(
-            "this model gives labels alone, and no logits to compute this from; build the engine again, or open its "
-            "ONNX file"
-        )
 
 
 def _cut(low: LowLogits, placement: Placement, threads: int | None) -> FrameLogits:

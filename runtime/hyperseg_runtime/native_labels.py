@@ -15,7 +15,7 @@ from hyperseg_runtime.errors import InputError, LibraryMissingError
 from hyperseg_runtime.names import shown
 
 if TYPE_CHECKING:
-    from hyperseg_runtime.preprocess import Labels, Size
+    from hyperseg_runtime.preprocess import Labels
     from hyperseg_runtime.upsampling import LowLogits, Placement
 
 INTERFACE = 1
@@ -38,7 +38,7 @@ class Request(ctypes.Structure):
     def of(
         cls, logits: int, labels: int, shape: tuple[int, int, int], dtype: np.dtype[np.generic], placement: Placement
     ) -> Request:
-        """Contiguous logits of `shape` [C, h, w] and their labels, by addresses, whose memory has to outlive the work."""
+        """Contiguous logits of `shape` [C, h, w] and their labels by address; both have to outlive the work."""
         channels, height, width = shape
         window = placement.window
         part = (0.0, 0.0, height, width) if window is None else (window.top, window.left, window.height, window.width)
@@ -53,7 +53,9 @@ class _Library:
             self._function = getattr(handle, function)
         except (OSError, AttributeError) as error:
             reason = " ".join(str(error).split())
-            raise LibraryMissingError(f"{shown(path)} does not load: {reason}; build it again (pip install .)") from None
+            raise LibraryMissingError(
+                f"{shown(path)} does not load: {reason}; build it again (pip install .)"
+            ) from None
         if found != INTERFACE:
             raise LibraryMissingError(
                 f"{shown(path)} has interface {found} for labels, this package needs {INTERFACE}; build it again "
@@ -75,9 +77,11 @@ class CpuLabels(_Library):
 
     def at(self, logits: LowLogits, placement: Placement, threads: int) -> Labels:
         """As `upsampling.labels_at`. Raises InputError with the library's reason where it refuses the request."""
-        logits = np.ascontiguousarray(logits)
+        source = np.ascontiguousarray(logits)
         labels = np.empty(placement.size, np.uint8)
-        request = Request.of(logits.ctypes.data, labels.ctypes.data, logits.shape, logits.dtype, placement)
+        channels, height, width = source.shape
+        shape = (channels, height, width)
+        request = Request.of(source.ctypes.data, labels.ctypes.data, shape, source.dtype, placement)
         if (reason := self._call(request, ctypes.c_int32(threads))) is not None:
             raise InputError(reason)
         return labels
@@ -90,8 +94,6 @@ class CudaLabels(_Library):
         super().__init__(path, "hyperseg_launch_labels")
 
     def launch(self, request: Request, stream: int) -> str | None:
-        """Enqueues the kernel on a stream (cudaStream_t) of the current device; addresses are the device's, logits' at a
-        multiple of 16 bytes. Nothing is allocated or waited for. Returns the reason where it was not launched."""
+        """Enqueues the kernel on a stream (cudaStream_t) of the current device. Addresses are the device's, the logits'
+        a multiple of 16. Nothing is allocated or waited for. Returns the reason where it was not launched."""
         return self._call(request, ctypes.c_void_p(stream))
-
-

@@ -7,7 +7,8 @@ megabytes answers in a millisecond.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -42,7 +43,7 @@ class GraphNode:
     domain: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, int | str] = field(default_factory=dict, compare=False)
+    attributes: Mapping[str, int | str] = field_of(default_factory=dict, compare=False)
     """Those that are one integer or one text."""
 
 
@@ -184,7 +185,8 @@ def _node(file: BinaryIO, node_end: int) -> GraphNode:
 
 
 def _attribute(file: BinaryIO, attribute_end: int) -> Iterator[tuple[str, int | str]]:
-    name, value = "", None
+    name = ""
+    value: int | str | None = None
     for number, kind, content in _fields(file, attribute_end):
         if number == _ATTRIBUTE_NAME and kind == _BYTES:
             name = _text(file, content)

@@ -14,13 +14,14 @@ from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.fitting import Fit, area_of
 from hyperseg_runtime.forking import OpenedSession
-from hyperseg_runtime.inference import FrameInference, Inference, PreparedFrame, Probabilities, grey_image
+from hyperseg_runtime.inference import Inference, PreparedFrame, Probabilities
 from hyperseg_runtime.metadata import Metadata, Precision
+from hyperseg_runtime.network import Network
 from hyperseg_runtime.preprocess import Frame, Labels, Size, batch_labels, check_frame, check_labels, prepare
 from hyperseg_runtime.provenance import opened_files
 from hyperseg_runtime.reopening import Recipe, Reopening, reopen
 from hyperseg_runtime.resolution import network_size
-from hyperseg_runtime.tile_inference import TileInference
+from hyperseg_runtime.tile_inference import inference_of
 
 if TYPE_CHECKING:
     from hyperseg_runtime.output.render import Appearance
@@ -40,8 +41,8 @@ class Segmenter:
 
     Calls may come from several threads at once. Use it as a context manager, or call `close`. Pickling it (for another
     process) or copying it opens the same file again with the same options; that raises ModelError if the file was
-    changed or the Segmenter is closed. A process that forks keeps its Segmenters; in the child they raise ModelError,
-    since the threads that run a model are not there.
+    changed or the Segmenter is closed. In a process that was forked since, it raises ModelError, since the threads
+    that run a model are not there.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Segmenter:
         """Opens a model and runs it once on a grey image, so that the first frame is as fast as the rest.
 
         model: an ONNX file, an engine, or the name of a shipped model ("camvid-lite"); None: the one in the working
-            folder, else the shipped one. See `discovery` for the rules.
+            folder, else the shipped one (docs/architecture.md has the rules).
         backend: "auto" (the fastest that can run here and that the file was exported for), or a BackendName's value.
         threads: CPU threads of one inference; None: one for each core that this process may use.
         providers: ONNX Runtime's execution providers, in order, instead of the backend's.
@@ -96,13 +97,10 @@ class Segmenter:
             self._path = path
             self._opened = OpenedSession(session)
             self._reopening: Reopening | None = Reopening(files, options, resolution, self._fit, warm_up)
-            self._inference: Inference = (
-                TileInference(session, self._size, threads)
-                if self._fit is Fit.TILE
-                else FrameInference(session, self._size, self._fit is Fit.LETTERBOX, threads)
-            )
+            network = Network(session, session.metadata.input, self._size, session.backend in _ON_GPU, threads)
+            self._inference: Inference = inference_of(network, self._fit)
             if warm_up:
-                session.run(grey_image(session, self._size))
+                session.run(network.grey_image())
         except BaseException:
             session.close()
             raise
@@ -285,6 +283,7 @@ class Segmenter:
         self.close()
 
 
+_ON_GPU = frozenset({BackendName.TENSORRT, BackendName.ONNXRUNTIME_CUDA})
 _OPENED = ("_opened", "_size", "_path", "_reopening", "_fit", "_inference")
 
 

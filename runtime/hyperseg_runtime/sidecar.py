@@ -70,6 +70,8 @@ class EngineFacts:
     """Of the plugin library that it was built with; None for engines without our layers."""
     onnx_name: str | None = None
     """Name of the ONNX file, without its folder; None if the sidecar does not say."""
+    low_logits: bool = False
+    """Whether the engine has the output LOW_LOGITS (`graph_end`), which earlier versions did not build."""
 
     @property
     def half_share(self) -> float:
@@ -92,6 +94,7 @@ class EngineFacts:
             "executed": self.executed,
             "plugin_sha256": self.plugin_sha256,
             "onnx_name": self.onnx_name,
+            "low_logits": self.low_logits,
         }
 
     @staticmethod
@@ -114,6 +117,7 @@ class EngineFacts:
             executed=fields.flag("executed", False),
             plugin_sha256=fields.optional_text("plugin_sha256"),
             onnx_name=fields.optional_text("onnx_name"),
+            low_logits=fields.flag("low_logits", False),
         )
         if facts.onnx_name is not None and Path(facts.onnx_name).name != facts.onnx_name:
             raise fields.error("onnx_name", "is not the name of a file")

@@ -8,16 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hyperseg_runtime.backends.protocol import Images, Session
+from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.errors import InputError
-from hyperseg_runtime.inference import (
-    FrameLogits,
-    Probabilities,
-    check_gives_logits,
-    filled_up,
-    images_of_a_run,
-    low_size,
-)
+from hyperseg_runtime.fitting import Fit
+from hyperseg_runtime.inference import FrameInference, FrameLogits, Inference, Probabilities
+from hyperseg_runtime.network import Network
 from hyperseg_runtime.preprocess import Frame, Labels, Size, batch_labels, check_frame, prepare
 from hyperseg_runtime.tiling import Band, Tiling
 from hyperseg_runtime.upsampling import LowLogits, confidence_at, labels_at, probabilities_at
@@ -32,10 +27,10 @@ class TileInference:
     Besides the frame and its result, memory holds the logits of one row of windows.
     """
 
-    def __init__(self, session: Session, size: Size, threads: int | None = None) -> None:
-        """size: of the network's input. Raises ModelError where the session gives no logits."""
-        check_gives_logits(session)
-        self._session, self._size, self._threads = session, size, threads
+    def __init__(self, network: Network) -> None:
+        """Raises ModelError where the session gives no logits."""
+        network.check_gives_logits()
+        self._network, self._session, self._size = network, network.session, network.size
         self._low: Size | None = None
 
     def prepare(self, frame: Frame) -> TiledFrame:
@@ -48,33 +43,33 @@ class TileInference:
     def labels(self, frame: Frame) -> Labels:
         """uint8 [h, w]; the file's own where the frame is of the network's input size."""
         if frame.shape[:2] == self._size:
-            image = prepare(frame, self._session.metadata.input, self._size)
-            own: Labels = batch_labels(self._session.run(filled_up(self._session, [image])))[0]
+            image = prepare(frame, self._network.spec, self._size)
+            own: Labels = batch_labels(self._session.run(self._network.filled_up([image])))[0]
             return own
         labels = np.empty(frame.shape[:2], np.uint8)
         for band in self.bands(frame):
-            labels[band.rows] = labels_at(band.logits, band.placement, self._threads)[band.margin]
+            labels[band.rows] = labels_at(band.logits, band.placement, self._network.threads)[band.margin]
         return labels
 
     def bands(self, frame: Frame) -> Iterator[Band]:
         """The frame's rows, from the top, with their logits."""
         if self._low is None:
-            self._low = low_size(self._session, self._size)
+            self._low = self._network.low_size()
         tiling = Tiling((frame.shape[0], frame.shape[1]), self._size, self._low)
         return tiling.blended(self._logits(frame, tiling))
 
     def _logits(self, frame: Frame, tiling: Tiling) -> Iterator[LowLogits]:
         """[C, h, w] of each window."""
         corners = list(tiling.corners())
-        count = images_of_a_run(self._session)
+        count = self._network.images_of_a_run
         for at in range(0, len(corners), count):
             images = [self._image(frame, *corner) for corner in corners[at : at + count]]
-            yield from self._session.run_low(filled_up(self._session, images))[: len(images)]
+            yield from self._session.run_low(self._network.filled_up(images))[: len(images)]
 
     def _image(self, frame: Frame, top: int, left: int) -> Images:
         """The window with this corner as the network's input."""
         height, width = self._size
-        spec = self._session.metadata.input
+        spec = self._network.spec
         part = frame[top : top + height, left : left + width]
         below, beside = height - part.shape[0], width - part.shape[1]
         if below or beside:
@@ -116,3 +111,8 @@ class TiledFrame:
         for band in self.inference.bands(self.frame):
             result[band.rows] = confidence_at(band.logits, band.placement)[band.margin]
         return result
+
+
+def inference_of(network: Network, fit: Fit) -> Inference:
+    """The `Inference` of a fit. Raises ModelError for tiles where the session gives no logits."""
+    return TileInference(network) if fit is Fit.TILE else FrameInference(network, fit is Fit.LETTERBOX)

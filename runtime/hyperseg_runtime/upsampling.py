@@ -69,6 +69,11 @@ def labels_at(logits: LowLogits, placement: Placement, threads: int | None = Non
     library = find(Library.CPU)
     if library is not None:
         return _loaded(library).at(logits, placement, _cores() if threads is None else threads)
+    return labels_by_numpy(logits, placement)
+
+
+def labels_by_numpy(logits: LowLogits, placement: Placement) -> Labels:
+    """`labels_at` without the library."""
     labels = np.empty(placement.size, np.uint8)
     for rows, band in _bands(logits, placement):
         labels[rows] = band.argmax(axis=0)
@@ -90,8 +95,8 @@ def probabilities_at(logits: LowLogits, placement: Placement) -> NDArray[np.floa
     _check(logits, placement)
     result = np.empty((len(logits), *placement.size), np.float16)
     for rows, band in _bands(logits, placement):
-        powers = np.exp(np.subtract(band, band.max(axis=0), out=band), out=band)
-        result[:, rows] = np.divide(powers, powers.sum(axis=0), out=band)
+        powers = _powers(band)
+        result[:, rows] = np.divide(powers, powers.sum(axis=0), out=powers)
     return result
 
 
@@ -101,8 +106,7 @@ def confidence_at(logits: LowLogits, placement: Placement) -> NDArray[np.float16
     _check(logits, placement)
     result = np.empty(placement.size, np.float16)
     for rows, band in _bands(logits, placement):
-        powers = np.exp(np.subtract(band, band.max(axis=0), out=band), out=band)
-        result[rows] = 1.0 / powers.sum(axis=0)
+        result[rows] = 1.0 / _powers(band).sum(axis=0)
     return result
 
 
@@ -148,18 +152,27 @@ def _bands(logits: LowLogits, placement: Placement) -> Iterator[tuple[slice, NDA
             low, high = wide[:, part.low], wide[:, part.high]
         else:
             low, high = _across(logits[:, part.low], across), _across(logits[:, part.high], across)
-        high -= low
-        high *= part.weight[:, None]
-        high += low
-        yield rows, high
+        yield rows, _blended(low, high, part.weight[:, None])
 
 
 def _across(source: LowLogits, columns: SourceLines) -> NDArray[np.float32]:
     """float [C, rows, w] -> float32 [C, rows, W]."""
     source = np.asarray(source, np.float32)
     low = source.take(columns.low, axis=2)
-    high = source.take(columns.high, axis=2)
+    return _blended(low, source.take(columns.high, axis=2), columns.weight)
+
+
+@np.errstate(invalid="ignore")  # infinite logits
+def _blended(low: NDArray[np.float32], high: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In the memory of `high`."""
     high -= low
-    high *= columns.weight
+    high *= weight
     high += low
     return high
+
+
+@np.errstate(invalid="ignore")
+def _powers(band: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The powers of e of a softmax over the first axis, the largest 1; in the memory of `band`."""
+    band -= band.max(axis=0)
+    return np.exp(band, out=band)

@@ -13,13 +13,24 @@ import pytest
 from cuda_on_cpu.build import ADDRESS_SANITIZER, THREAD_SANITIZER, compile_for_cpu
 from cuda_on_cpu.kernels import read_output, write_request
 from toolchain import require_cuda_on_cpu
-from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase, assert_matches, on_cuda
+from vectors import (
+    CASES,
+    PADDED_ROWS,
+    TARGET_CASES,
+    UNEVEN_ROWS,
+    Case,
+    Placement,
+    UpsampleArgmaxCase,
+    assert_matches,
+    on_cuda,
+)
 
 _FLAGS = {"address": ADDRESS_SANITIZER, "thread": THREAD_SANITIZER}
 
 # ThreadSanitizer takes seconds a case: every kernel, more than one tile a block, more than one chunk, partial tiles.
 _RACED = ("patch5", "patch17", "patch4", "pieces3", "kernel3-group", "depthwise-wide", "glue", "residual-glue",
-          "scale2", "camvid-l-level5", "voc-l-level5-pw1", "voc-l-level3-pw2")  # fmt: skip
+          "scale2", "target-enlarged-uint8", "target-shrunk-much-uint8",
+          "camvid-l-level5", "voc-l-level5-pw1", "voc-l-level3-pw2")  # fmt: skip
 _RACED_PLACED = ("glue", "residual-glue", "voc-l-level5-pw1")
 _PLANES = Placement()
 _PIXELS = (PADDED_ROWS, UNEVEN_ROWS)
@@ -28,6 +39,7 @@ _PIXELS = (PADDED_ROWS, UNEVEN_ROWS)
 def _chosen(sanitizer: str) -> list[tuple[Case, Placement]]:
     # Blocks run one after the other here, so two patches of a large level show the same as six.
     cases = [replace(case, grid=(1, 2)) if "level" in case.name else case for case in CASES]
+    cases += [case for case in TARGET_CASES if case.label_dtype == "uint8"]
     if sanitizer == "address":
         plain, placed = cases, cases
     else:

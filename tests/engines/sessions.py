@@ -15,6 +15,7 @@ from hyperseg_runtime import libraries
 from hyperseg_runtime.backends.protocol import Images, Note, SessionOptions, ignore
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
+from hyperseg_runtime.graph_end import LOW_LOGITS
 from hyperseg_runtime.metadata import KEY, Metadata
 
 from .doubles.cuda import FakeCuda
@@ -47,6 +48,8 @@ class Machine:
     gpu: str = "Double"
     keeps_cache: bool = True
     note: Note = ignore
+    kernels: Any = None
+    """Of labels at frames' sizes (`doubles.kernels`); None: they are computed on the CPU."""
 
     def __post_init__(self) -> None:
         self.cuda = FakeCuda(self.device)
@@ -77,6 +80,8 @@ class Machine:
             options=SessionOptions(),
             driver=self.driver,
             cache_for=hashlib.sha256(plan).hexdigest() if self.keeps_cache else None,
+            low_logits=any(output.name == LOW_LOGITS for output in model.graph.output),
+            kernels=self.kernels,
             note=self.note,
         )
 

@@ -18,7 +18,9 @@ from hyperseg_export.options import Resolution
 from hyperseg_export.reference import LabelCheck
 from hyperseg_runtime import libraries, sidecar
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
+from hyperseg_runtime.graph_end import LOW_LOGITS
 from hyperseg_runtime.metadata import InputType, OutputKind, Precision, Target
+from hyperseg_runtime.upsampling import Placement
 
 from .doubles.builder import assert_uint8_at_the_edges
 from .sessions import Machine, labels_of, random_images
@@ -104,7 +106,8 @@ def test_uint8_is_converted_from_and_to_floats_only(kind: ExportOptions, half: b
     prepared = prepare(read_model(path), options, Flavour.RTX).proto
     assert_uint8_at_the_edges(prepared)
     original = onnx.load(str(path)).graph
-    for found, given in ((prepared.graph.input, original.input), (prepared.graph.output, original.output)):
+    assert prepared.graph.output[-1].name == LOW_LOGITS
+    for found, given in ((prepared.graph.input, original.input), (prepared.graph.output[:-1], original.output)):
         assert [(value.name, value.type) for value in found] == [(value.name, value.type) for value in given]
     report = build_engine(path, options=options)
     assert (
@@ -121,9 +124,14 @@ def test_labels_through_the_session(exported: tuple[str, Path], half: bool) -> N
     session = machine.open(prepared, machine.plan(prepared), replace(source.metadata))
     images = random_images(SMALL.height, SMALL.width)
     labels = session.run(images).labels
+    (enlarged,) = session.run_labels(images, [Placement((SMALL.height, SMALL.width))])
+    low = session.run_low(images)
     session.close()
     machine.assert_all_released()
     np.testing.assert_array_equal(labels, labels_of(prepared, images))
     check = LabelCheck(onnx.load(str(path)), Precision.FLOAT16 if half else Precision.FLOAT32)
     comparison = check.compare(images, labels)
     assert comparison.explained, comparison
+    assert low.dtype == (np.float16 if half else np.float32)
+    assert check.explains(images, low)
+    assert check.compare(images, enlarged[None]).explained

@@ -11,10 +11,12 @@ from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_export.engine.report import EngineReport
 from hyperseg_export.options import Resolution
 from hyperseg_export.rounding import FACTOR
+from hyperseg_export.samples import sample_images
 from hyperseg_runtime.backends import tensorrt
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
 from hyperseg_runtime.discovery import shipped_models
 from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.upsampling import Placement, Window, labels_at
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("tensorrt_gpu")]
 
@@ -54,6 +56,32 @@ def test_the_shipped_model(half: bool, tmp_path: Path) -> None:
     report = build_engine(model, tmp_path / "m.engine", EngineOptions(half=half))
     assert report.execution is not None
     assert report.execution.label_agreement >= 0.99
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_labels_at_the_sizes_of_frames(half: bool, tmp_path: Path) -> None:
+    """The kernel on the device computes what the CPU does from the same logits, but for rounding: where it chooses
+    another class, both are within that of each other."""
+    (model,) = shipped_models(portable=False).values()
+    report = build_engine(model, tmp_path / "m.engine", EngineOptions(half=half))
+    assert report.facts.low_logits
+    notes: list[str] = []
+    session = tensorrt.open_session(report.engine, BackendName.TENSORRT, SessionOptions(), notes.append)
+    assert not [note for note in notes if "labels" in note], notes
+    spec = session.metadata.input
+    image = np.ascontiguousarray(sample_images(spec.height, spec.width, seed=3)[0][None])
+    (low,) = session.run_low(image)
+    for placement in (
+        Placement((720, 1280)),
+        Placement((2160, 3840)),
+        Placement((97, 131)),
+        Placement((1080, 1920), Window(10.5, 0, low.shape[1] - 21, low.shape[2])),
+    ):
+        (labels,) = session.run_labels(image, [placement])
+        assert np.mean(labels == labels_at(low, placement)) > 0.9999  # ties within a rounding of float32
+    (own,) = session.run_labels(image, [Placement((spec.height, spec.width))])
+    np.testing.assert_array_equal(own, session.run(image).labels[0])  # the same interpolation, by the plugin
+    session.close()
 
 
 def test_a_cuda_graph_computes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from hyperseg_export.engine import EngineOptions, build_engine
 from hyperseg_runtime.backends import tensorrt
-from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.backends.protocol import BackendName, Images, Session, SessionOptions
+from hyperseg_runtime.upsampling import Placement
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("tensorrt_gpu")]
 
@@ -23,6 +24,8 @@ TWINS = ("camvid-s-no-dpwconv", "camvid-l-no-dpwconv")
 """Networks of the same sizes with regular convolutions."""
 
 WARM_UP, FRAMES = 50, 300
+SIZES = {"720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
+"""Of frames whose labels are computed on the device, from upload of the network's input to download of the labels."""
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -44,14 +47,25 @@ def test_frame_rate(preset: str, half: bool, tmp_path: Path) -> None:
     for _ in range(FRAMES):
         session.run(image)
     rate = FRAMES / (time.perf_counter() - started)
+    frames = {name: _frame_milliseconds(session, image, size) for name, size in SIZES.items()}
     device = float(np.median([session.run_timed(image).device_seconds for _ in range(50)]))
     line = {
         "preset": preset,
         "precision": "float16" if half else "float32",
         "frames_per_second": round(rate, 1),
         "device_milliseconds": round(1e3 * device, 3),
+        "milliseconds_with_labels_at_a_frames_size": frames,
         "session": session.description,
     }
     session.close()
     print(json.dumps(line))
     assert rate > 0
+
+
+def _frame_milliseconds(session: Session, image: Images, size: tuple[int, int]) -> float:
+    times = []
+    for _ in range(60):
+        started = time.perf_counter()
+        session.run_labels(image, [Placement(size)])
+        times.append(time.perf_counter() - started)
+    return round(1e3 * float(np.median(times[10:])), 3)

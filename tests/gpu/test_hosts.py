@@ -60,7 +60,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_plan_for_nvinfer(engine: Path) -> None:
     """Planar pixels in, INT32 labels out, judged as `verify_engine` judges the ordinary plan."""
-    options = EngineOptions()
+    options = EngineOptions(low_logits=False)
     target = choose_target(options)
     edited = for_nvinfer(read_model(engine.with_suffix(".onnx")), Resolution(HEIGHT, WIDTH))
     graph = prepare(edited, options, target.tensorrt.flavour).proto

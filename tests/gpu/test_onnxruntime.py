@@ -13,6 +13,7 @@ from hyperseg_runtime.backends.protocol import AUTO, BackendName, SessionOptions
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import shipped_models
 from hyperseg_runtime.metadata import Precision, Target
+from hyperseg_runtime.upsampling import Placement, Window, labels_at
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("onnxruntime_gpu")]
 
@@ -49,6 +50,25 @@ def test_all_of_a_file_for_cuda_runs_there(preset: str, precision: Precision, dy
     options = ExportOptions(target=Target.CUDA, precision=precision, dynamic=dynamic, verify=False)
     export_onnx(random_network(preset), path, options)
     assert compare(path, AUTO) == []
+
+
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16])
+def test_labels_of_frames_are_computed_on_the_device(precision: Precision, tmp_path: Path) -> None:
+    from hyperseg_export import ExportOptions, export_onnx
+
+    path = tmp_path / "m.onnx"
+    options = ExportOptions(target=Target.CUDA, precision=precision, dynamic=True, verify=False)
+    export_onnx(random_network("camvid-s"), path, options)
+    notes: list[str] = []
+    session = open_session(path, AUTO, SessionOptions(), notes.append)
+    spec = session.metadata.input
+    images = np.stack([sample_images(spec.height, spec.width, seed=seed)[0] for seed in (3, 4)])
+    placements = [Placement((720, 1280)), Placement((1081, 97), Window(3.5, 2, 100, 90.25))]
+    low = session.run_low(images)
+    for labels, logits, placement in zip(session.run_labels(images, placements), low, placements, strict=True):
+        assert np.mean(labels == labels_at(logits, placement)) > 0.9999  # ties within a rounding of float32
+    session.close()
+    assert notes == []
 
 
 def test_an_export_for_cuda_is_compared_there(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_the_source_distribution_carries_what_a_build_needs(unpacked: Path) -> N
 def test_the_wheel_carries_libraries_model_and_types_in_30_megabytes(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "hyperseg_runtime/lib/libhyperseg_ort.so" in names
+    for library in ("libhyperseg_ort.so", "libhyperseg_cpu.so"):
+        assert f"hyperseg_runtime/lib/{library}" in names
     assert any(name.startswith("hyperseg_runtime/models/") and name.endswith(".onnx") for name in names)
     packages = {"hyperseg", "hyperseg_export", "hyperseg_runtime", "hyperseg_street"}
     for package in packages:

@@ -23,6 +23,7 @@ from typing import Any
 
 import onnxruntime
 import pytest
+from hyperseg_runtime.backends import cuda, device_labels
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _RECORD = "session.record_ep_graph_assignment_info"
@@ -85,6 +86,8 @@ def install(
             pytest.skip(f"onnxruntime {onnxruntime.__version__} does not list the placement")
         monkeypatch.setattr(Session, "get_provider_graph_assignment_info", listed, raising=False)
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(cuda, "load_driver", object)  # the driver and kernels of frames' labels, which nothing asks for
+    monkeypatch.setattr(device_labels, "find_kernels", object)
 
 
 def _constant(value: list[Any]) -> Callable[[], list[Any]]:

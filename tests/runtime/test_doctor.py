@@ -200,6 +200,19 @@ def test_a_library_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "portable models only" in ort_backend.availability(BackendName.ONNXRUNTIME).detail
 
 
+def test_the_library_for_labels_at_a_frames_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def finding() -> Finding:
+        return next(one for one in examine().libraries if one.subject == Library.CPU.value)
+
+    if libraries.find(Library.CPU) is not None:
+        assert finding().verdict is Verdict.OK and "(labels at a frame's size: " in finding().detail
+    monkeypatch.setattr("hyperseg_runtime.libraries.search_path", lambda: (tmp_path,))
+    assert finding().verdict is Verdict.MISSING
+    assert finding().detail.endswith("; until then NumPy computes labels at a frame's size, slowly")
+    (tmp_path / Library.CPU.value).write_bytes(b"no library")
+    assert finding().verdict is Verdict.BROKEN
+
+
 def test_wheels_that_overwrite_each_other(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.0"}
     monkeypatch.setattr(machine, "version", installed.get)

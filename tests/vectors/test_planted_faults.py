@@ -16,6 +16,7 @@ from vectors import (
     IN_FLOAT16_MAPS,
     IN_FLOAT32,
     META_BLOCK_CASES,
+    TARGET_CASES,
     AnyCase,
     Arithmetic,
     DPWConvCase,
@@ -53,7 +54,7 @@ def arithmetics(case: AnyCase) -> list[Arithmetic]:
 
 
 def assert_caught(case: AnyCase, faulty: np.ndarray, arithmetic: Arithmetic) -> None:
-    kind = "int32" if isinstance(case, UpsampleArgmaxCase) else case.dtype
+    kind = case.label_dtype if isinstance(case, UpsampleArgmaxCase) else case.dtype
     with pytest.raises(AssertionError):
         assert_matches(case, faulty.astype(kind), arithmetic)
 
@@ -131,6 +132,20 @@ def test_a_bilinear_phase_half_a_pixel_off(cases: Any, monkeypatch: pytest.Monke
             assert_caught(case, faulty, arithmetic)
 
     check_each(cases, check)
+
+
+def test_a_window_half_a_pixel_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the reference of labels of any size."""
+    right = reference._between
+
+    def between(count: int, extent: int, begin: float, length: float) -> Any:
+        return right(count, extent, begin + 0.5, length)
+
+    with monkeypatch.context() as context:
+        context.setattr(reference, "_between", between)
+        faulty = {case: planted(case) for case in TARGET_CASES if case.channels > 1 and case.height * case.width > 1}
+    assert len(faulty) > 100
+    check_each(faulty, lambda case: assert_caught(case, faulty[case], IN_FLOAT32))
 
 
 def planted(case: AnyCase) -> np.ndarray:

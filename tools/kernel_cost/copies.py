@@ -49,8 +49,18 @@ _REASONS = """
 """
 
 
-def _engine(model: Path, folder: Path, half: bool, placed: bool) -> Audit:
-    options = EngineOptions(half=half, compute_capabilities=(_CAPABILITY,), force=True)
+_LOW_LOGITS = """
+## Low-resolution logits
+
+Engines have the logits at the network's own output size as an output beside the file's (`low_logits`), from which
+labels of frames' sizes are computed; those for other hosts do not. The last plugin reads the tensor anyway, in the same
+layout as an output's. All layers that compute on floating-point numbers, and all copy layers, of engines without and
+with that output:
+"""
+
+
+def _engine(model: Path, folder: Path, half: bool, placed: bool = True, low_logits: bool = True) -> Audit:
+    options = EngineOptions(half=half, compute_capabilities=(_CAPABILITY,), force=True, low_logits=low_logits)
     if placed:
         return build_engine(model, folder / "m.engine", options).audit
     with mock.patch.object(targets, "RTX", replace(targets.RTX, layout=())):
@@ -74,6 +84,11 @@ def _line(preset: str, dtype: str, before: Audit, after: Audit) -> str:
     return f"| {' | '.join(columns)} |"
 
 
+def _output_line(preset: str, dtype: str, without: Audit, given: Audit) -> str:
+    columns = [str(number) for audit in (without, given) for number in (audit.layers, audit.reformats)]
+    return f"| {' | '.join([preset, dtype, *columns])} |"
+
+
 def _padding(preset: str) -> str:
     """X of the levels, an output of standard operators; voc-l's later steps of a level read a plugin's Y."""
     patches = GRIDS[preset][0] * GRIDS[preset][1]
@@ -93,16 +108,23 @@ def _sheet(folder: Path) -> Iterator[str]:
     yield _INTRODUCTION
     yield "| preset | type | decoder, compulsory MB | copies | MB | layers | placed: copies | MB | layers |"
     yield "|---" * 9 + "|"
+    outputs = []
     for preset in GRIDS:
         model = folder / f"{preset}.onnx"
         export_onnx(hyperseg.create(preset), model, ExportOptions(verify=False))
         for dtype in ("float32", "float16"):
-            audits = [_engine(model, folder, dtype == "float16", placed) for placed in (False, True)]
-            yield _line(preset, dtype, *audits)
+            half = dtype == "float16"
+            before, placed = _engine(model, folder, half, placed=False), _engine(model, folder, half)
+            yield _line(preset, dtype, before, placed)
+            outputs.append(_output_line(preset, dtype, _engine(model, folder, half, low_logits=False), placed))
     yield _REASONS
     yield "| preset | kHWC | kHWC8 |"
     yield "|---|---|---|"
     yield from map(_padding, GRIDS)
+    yield _LOW_LOGITS
+    yield "| preset | type | layers | copies | with low_logits: layers | copies |"
+    yield "|---" * 6 + "|"
+    yield from outputs
 
 
 def main() -> None:

@@ -231,7 +231,7 @@ class UpsampleArgmaxCase:
         if self.blocks:
             rows, columns = (np.arange(extent) // 5 * 5 for extent in (self.height, self.width))
             x = x[:, :, rows][:, :, :, columns]
-        return {"X": x.astype(self.dtype)}
+        return {"X": x.astype(self.dtype, order="C")}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from .cases import UpsampleArgmaxCase
 
 
 def _target_cases() -> Iterator[UpsampleArgmaxCase]:
-    def case(
-        name: str, shape: tuple[int, int, int], size: tuple[int, int], **rest: object
-    ) -> UpsampleArgmaxCase:
+    def case(name: str, shape: tuple[int, int, int], size: tuple[int, int], **rest: object) -> UpsampleArgmaxCase:
         return replace(UpsampleArgmaxCase(name, *shape, 0, size=size), **rest)  # type: ignore[arg-type]
 
     yield case("enlarged", (11, 12, 16), (30, 40))

@@ -81,7 +81,8 @@ def bounded(case: AnyCase, arithmetic: Arithmetic = IN_FLOAT32) -> Inexact:
 def _assert_labels(case: UpsampleArgmaxCase, actual: NDArray[Any], logits: Inexact) -> None:
     """A label may differ from the reference's only between two channels closer than rounding can tell, and of channels
     that are exactly equal the lowest has to be named."""
-    assert actual.min() >= 0 and actual.max() < case.channels
+    least, most = int(actual.min()), int(actual.max())
+    assert least >= 0 and most < case.channels, f"labels are {least} to {most}, of {case.channels} channels"
     chosen = actual[:, None].astype(np.int64)
     value, bound = (np.take_along_axis(part, chosen, axis=1) for part in (logits.value, logits.bound()))
     largest = np.argmax(logits.value, axis=1)[:, None]

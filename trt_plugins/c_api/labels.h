@@ -43,8 +43,8 @@ HYPERSEG_EXPORT int hyperseg_labels_interface(void);
 HYPERSEG_EXPORT int hyperseg_labels(const struct HyperSegLabels* request, int32_t threads, char* message,
                                     size_t message_bytes);
 
-/* Enqueues the kernel on `stream` (a cudaStream_t of the current device). Returns a HyperSegResult (request.h), with the
- * reason in `message`; an error of the kernel itself shows when the stream is synchronised. */
+/* Enqueues the kernel on `stream` (a cudaStream_t of the current device). Returns a HyperSegResult (request.h), with
+ * the reason in `message`; an error of the kernel itself shows when the stream is synchronised. */
 HYPERSEG_EXPORT int hyperseg_launch_labels(const struct HyperSegLabels* request, void* stream, char* message,
                                            size_t message_bytes);
 

@@ -127,8 +127,7 @@ Outcome run_upsample_argmax(const HyperSegRequest& request, hyperseg::cuda::Data
   if (label_type == hyperseg::cuda::LabelType::kUint8 && params.channels > 256) {
     return {kRefused, "UpsampleArgmax: X has " + std::to_string(params.channels) + " channels; uint8 tells 256 apart"};
   }
-  return outcome_of(
-      launch_upsample_argmax(params, type, label_type, request.inputs[0].data, request.output, stream));
+  return outcome_of(launch_upsample_argmax(params, type, label_type, request.inputs[0].data, request.output, stream));
 }
 
 Outcome run(const HyperSegLabels& request, cudaStream_t stream) {

@@ -132,7 +132,8 @@ HWY_INLINE hn::Vec<D> across(D d, const float* HWY_RESTRICT row, int32_t first, 
   return hn::MulAdd(weight, hn::Sub(right, left), left);
 }
 
-/// The labels of `kRows` output rows from `row` of the strip, in a vector of columns from `x` or what is left of the row.
+/// The labels of `kRows` output rows from `row` of the strip, in a vector of columns from `x` or what is left of the
+/// row.
 template <int kRows, bool kShrinks>
 void label_vectors(const UpsampleArgmaxParams& params, const ColumnTable& columns, const Strip& strip, int row, int x) {
   const hn::ScalableTag<float> d;

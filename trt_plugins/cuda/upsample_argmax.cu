@@ -10,8 +10,8 @@
 // four labels side by side, interpolates them and keeps the largest value so far. Each source pixel is read once per
 // tile.
 //
-// Shared memory: source float [kChannels][source rows * source columns], as large as the scale makes them. Where that is
-// too large, since labels are much fewer than logits, every thread owns one label and reads its four source pixels.
+// Shared memory: source float [kChannels][source rows * source columns], as large as the scale makes them. Where that
+// is too large, since labels are much fewer than logits, every thread owns one label and reads its four source pixels.
 
 namespace hyperseg::cuda {
 namespace {
@@ -22,11 +22,10 @@ constexpr int kOwned = 4;
 constexpr int kThreads = kRows * kColumns / kOwned;
 constexpr int kChannels = 4;
 
-/// Source lines that `lines` lines of the output can need.
+/// Source lines that `lines` lines of the output can need, each with the one behind it.
 std::int64_t source_lines(int lines, int scale, const SourceLines& target) {
-  if (scale == 1) return lines;
-  const std::int64_t between =
-      scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
+  if (scale == 1) return std::int64_t{lines} + 1;
+  const std::int64_t between = scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
   return between + 3;
 }
 
@@ -38,9 +37,15 @@ struct ArgmaxArguments {
   Divider source_pixels;
 };
 
-/// The interpolation of an output line, its source lines counted from `first`.
-__device__ __forceinline__ Interpolation counted_from(int first, const Interpolation& between) {
-  return {between.low - first, between.high - first, between.weight};
+/// The first of an output line's two source lines in the tile. The second one is behind it: what is outside of X is a
+/// copy of its last line there.
+struct TileLine {
+  int low;
+  float weight;
+};
+
+__device__ __forceinline__ TileLine counted_from(int first, const Interpolation& between) {
+  return {between.low - first, between.weight};
 }
 
 template <typename T, typename Label>
@@ -59,8 +64,8 @@ __global__ void __launch_bounds__(kThreads)
   const int first_row = params.row(first_row_of_tile).low;
   const int first_column = params.column(first_column_of_tile).low;
 
-  const Interpolation down = counted_from(first_row, params.row(min(row, params.out_height() - 1)));
-  Interpolation across[kOwned];
+  const TileLine down = counted_from(first_row, params.row(min(row, params.out_height() - 1)));
+  TileLine across[kOwned];
   float best[kOwned];
   int label[kOwned];
 #pragma unroll
@@ -85,12 +90,12 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     for (int c = 0; c < channels; ++c) {
       const float* above = source + c * pixels + down.low * columns;
-      const float* below = source + c * pixels + down.high * columns;
+      const float* below = above + columns;
 #pragma unroll
       for (int p = 0; p < kOwned; ++p) {
-        const Interpolation& at = across[p];
-        const float top = lerp(above[at.low], above[at.high], at.weight);
-        const float bottom = lerp(below[at.low], below[at.high], at.weight);
+        const TileLine& at = across[p];
+        const float top = lerp(above[at.low], above[at.low + 1], at.weight);
+        const float bottom = lerp(below[at.low], below[at.low + 1], at.weight);
         const float value = lerp(top, bottom, down.weight);
         if (label[p] < 0 || value > best[p]) {
           best[p] = value;
@@ -115,8 +120,8 @@ struct DirectArguments {
 };
 
 template <typename T, typename Label>
-__global__ void __launch_bounds__(kThreads) upsample_argmax_direct(
-    const __grid_constant__ DirectArguments arguments, const T* __restrict__ x, Label* labels) {
+__global__ void __launch_bounds__(kThreads)
+    upsample_argmax_direct(const __grid_constant__ DirectArguments arguments, const T* __restrict__ x, Label* labels) {
   const UpsampleArgmaxParams& params = arguments.params;
   const unsigned item = blockIdx.x * kThreads + threadIdx.x;
   const int row = static_cast<int>(arguments.out_columns.quotient(item));
@@ -129,10 +134,10 @@ __global__ void __launch_bounds__(kThreads) upsample_argmax_direct(
   float best = 0.0f;
   int label = -1;
   for (int c = 0; c < params.channels; ++c, above += plane, below += plane) {
-    const float top = lerp(to_float(load_one(above + across.low)), to_float(load_one(above + across.high)),
-                           across.weight);
-    const float bottom = lerp(to_float(load_one(below + across.low)), to_float(load_one(below + across.high)),
-                              across.weight);
+    const float top =
+        lerp(to_float(load_one(above + across.low)), to_float(load_one(above + across.high)), across.weight);
+    const float bottom =
+        lerp(to_float(load_one(below + across.low)), to_float(load_one(below + across.high)), across.weight);
     const float value = lerp(top, bottom, down.weight);
     if (label < 0 || value > best) {
       best = value;

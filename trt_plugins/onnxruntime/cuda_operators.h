@@ -48,8 +48,8 @@ struct Device {
 
   template <typename T>
   static void upsample_argmax(const Call& call, const UpsampleArgmaxParams& params, const T* x, std::int32_t* labels) {
-    require_launched("UpsampleArgmax", launch_upsample_argmax(params, kDataType<T>, hyperseg::cuda::LabelType::kInt32, x,
-                                                              labels, stream_of(call)));
+    require_launched("UpsampleArgmax", launch_upsample_argmax(params, kDataType<T>, hyperseg::cuda::LabelType::kInt32,
+                                                              x, labels, stream_of(call)));
   }
 };
 

@@ -42,7 +42,7 @@ class BuildEngineSession:
         with StageDisplay("starting") as display:
             progress = BuildProgress(display, self.verbose)
             hosts = self.folders.plan(source, output or default_output(source, self.options.half), self.options)
-            report = build_engine(source, output, self.options, progress)
+            report = build_engine(source, output, self.folders.options(self.options), progress)
             written = hosts.write(report, progress)
         if self.as_json:
             folders = {files.host.lower(): str(files.folder) for files in written}
@@ -70,6 +70,9 @@ class BuildEngineSession:
         share = f"{audit.half_share:.0%} in half precision"
         say(f"Audit by {report.audited_by}: {audit.layers} layers, {share}, {audit.plugin_layers} plugins")
         say(f"{audit.reformats} copy layers, {audit.plugin_reformats or 'none'} of them next to a plugin")
+        if not facts.low_logits:
+            why = "the graph has no bilinear end" if self.folders.triton is None else "Triton's clients expect no other"
+            say(f"The file's outputs alone, since {why}: frames' labels are enlarged by nearest neighbour")
         if report.conversion is not None:
             self._print_kept(report.conversion)
         if report.execution is not None:

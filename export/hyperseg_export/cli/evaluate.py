@@ -35,6 +35,7 @@ class _Command(click.Command):
     "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
 )
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
+@common.fit_option
 @common.models_option
 @common.backend_option
 @common.threads_option
@@ -75,6 +76,7 @@ def evaluate(
     split: str,
     layout: str,
     resolution: str | None,
+    fit: str,
     backend: str,
     threads: int | None,
     allow_host_code: bool,
@@ -97,20 +99,38 @@ def evaluate(
     the first model.
     """
     _check_usage(data, clips, labels, stabilise, confusion is not None or worst is not None)
+    stabilise_option.check_fit(stabilise, fit)
     # Imported here, so that --help and usage errors are fast.
+    from hyperseg_runtime.fitting import Fit
+
     from hyperseg_export.cli.evaluate_clips import ClipSession
     from hyperseg_export.cli.evaluate_session import EvaluateSession
 
     size = None if resolution is None else common.parse_resolution(resolution)
     if data is None:
-        pairs = list(zip(clips, labels, strict=True))
-        seconds = stabilise_option.seconds_of(stabilise)
         clip_session = ClipSession(
-            pairs, Fraction(rate), seconds, backend, threads, size, allow_host_code=allow_host_code, as_json=as_json
+            list(zip(clips, labels, strict=True)),
+            Fraction(rate),
+            stabilise_option.seconds_of(stabilise),
+            backend,
+            threads,
+            size,
+            fit=Fit(fit),
+            allow_host_code=allow_host_code,
+            as_json=as_json,
         )
         return clip_session.run(models + named_models)
     session = EvaluateSession(
-        data, layout, split, backend, threads, size, allow_host_code=allow_host_code, force=force, as_json=as_json
+        data,
+        layout,
+        split,
+        backend,
+        threads,
+        size,
+        fit=Fit(fit),
+        allow_host_code=allow_host_code,
+        force=force,
+        as_json=as_json,
     )
     return session.run(models + named_models, confusion, worst)
 

@@ -13,6 +13,7 @@ from typing import Any
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.model_kinds import Kind, kind_of
 from hyperseg_runtime.names import as_unicode
 from hyperseg_runtime.preprocess import Size
@@ -42,6 +43,7 @@ class ClipSession:
     backend: str
     threads: int | None
     size: Size | None
+    fit: Fit
     allow_host_code: bool
     as_json: bool
 
@@ -81,6 +83,7 @@ class ClipSession:
             backend=self.backend,
             threads=self.threads,
             resolution=self.size,
+            fit=self.fit,
             allow_host_code=self.allow_host_code,
             note=display.note,
         )

@@ -13,6 +13,7 @@ import numpy as np
 from hyperseg_runtime.cli import common
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError, OutputError
+from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.planned_outputs import PlannedOutputs
 from rich.console import Console
@@ -41,6 +42,7 @@ class EvaluateSession:
     backend: str
     threads: int | None
     size: tuple[int, int] | None
+    fit: Fit
     allow_host_code: bool
     force: bool
     as_json: bool
@@ -100,6 +102,7 @@ class EvaluateSession:
                 self.threads,
                 self.size,
                 lambda text: display.note(text if text.startswith(str(model)) else f"{model}: {text}"),
+                fit=self.fit,
                 allow_host_code=self.allow_host_code,
             )
         except CheckpointError as error:

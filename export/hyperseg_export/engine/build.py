@@ -30,6 +30,7 @@ from hyperseg_export.engine.verify_engine import EngineVerification, verify_engi
 from hyperseg_export.errors import EngineError
 from hyperseg_export.operators import DOMAIN
 from hyperseg_export.passes.float16 import Conversion, to_float16
+from hyperseg_export.passes.low_logits import give_low_logits
 from hyperseg_export.passes.surgery import to_graphsurgeon, to_onnx
 from hyperseg_export.passes.targets import PassProgress, engine_target, run_passes
 from hyperseg_export.progress import Stages
@@ -95,10 +96,18 @@ def build_engine(
             stages.begin("comparing with ONNX Runtime")
         library = None if built.plugins is None else built.plugins.path
         verified = verify_engine(
-            source.proto, source.metadata, target, built.plan, library, chosen, options, stages.images
+            source.proto,
+            source.metadata,
+            target,
+            built.plan,
+            library,
+            chosen,
+            options,
+            prepared.low_logits,
+            stages.images,
         )
         counted, auditor = _audit(built.layers, verified, options)
-        facts = _facts(source, built, chosen, counted, verified.execution is not None)
+        facts = _facts(source, prepared, built, chosen, counted, verified.execution is not None)
         text = Sidecar(_described(source.metadata, options), facts).to_signed_json()
         draft.write_bytes(built.plan)
         description.write_text(text, encoding="utf-8")
@@ -132,6 +141,8 @@ class PreparedModel:
     proto: onnx.ModelProto
     conversion: Conversion | None
     """The outcome of --fp16; None without it."""
+    low_logits: bool
+    """Whether LOW_LOGITS is among its outputs."""
 
 
 def prepare(
@@ -171,11 +182,12 @@ def prepare(
     conversion = to_float16(graph, options.keep_float32) if options.half else None
     for edit in target.layout:
         edit(graph)
+    low_logits = options.low_logits and give_low_logits(graph)
     properties = {entry.key: entry.value for entry in source.proto.metadata_props}
     if options.half:
         metadata: Metadata = replace(source.metadata, precision=Precision.FLOAT16)
         properties[KEY] = metadata.to_json()
-    return PreparedModel(to_onnx(graph, source.proto.ir_version, properties), conversion)
+    return PreparedModel(to_onnx(graph, source.proto.ir_version, properties), conversion, low_logits)
 
 
 @dataclass(frozen=True)
@@ -258,7 +270,14 @@ def _described(metadata: Metadata, options: EngineOptions) -> Metadata:
     return replace(metadata, precision=options.precision(metadata), input=spec)
 
 
-def _facts(source: ModelFile, built: BuiltPlan, target: BuildTarget, counted: Audit, executed: bool) -> EngineFacts:
+def _facts(
+    source: ModelFile,
+    prepared: PreparedModel,
+    built: BuiltPlan,
+    target: BuildTarget,
+    counted: Audit,
+    executed: bool,
+) -> EngineFacts:
     return EngineFacts(
         flavour=target.tensorrt.flavour,
         version=target.tensorrt.version,
@@ -273,4 +292,5 @@ def _facts(source: ModelFile, built: BuiltPlan, target: BuildTarget, counted: Au
         executed=executed,
         plugin_sha256=None if built.plugins is None else built.plugins.sha256,
         onnx_name=source.path.name,
+        low_logits=prepared.low_logits,
     )

@@ -63,6 +63,8 @@ class EngineOptions:
         verify: run the engine against ONNX Runtime where a GPU is present, and keep it only if they agree.
         force: replace an existing file.
         allow_host_code: keep an engine although TensorRT put code for the host into it.
+        low_logits: give the engine the logits at the network's own output size as an output (LOW_LOGITS), from which
+            labels at the sizes of frames are computed. False for other hosts, which then see the file's outputs alone.
     """
 
     half: bool = False
@@ -80,6 +82,7 @@ class EngineOptions:
     verify: bool = True
     force: bool = False
     allow_host_code: bool = False
+    low_logits: bool = True
 
     def __post_init__(self) -> None:
         for capability in self.compute_capabilities:

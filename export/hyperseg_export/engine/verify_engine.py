@@ -48,9 +48,12 @@ def verify_engine(
     plugin_library: Path | None,
     target: BuildTarget,
     options: EngineOptions,
+    low_logits: bool = False,
     progress: Part | None = None,
 ) -> EngineVerification:
     """Runs the plan on a few inputs if this machine has the GPU that it was built for; `progress` receives each.
+
+    low_logits: whether LOW_LOGITS is among its outputs, which is compared too.
 
     `engine` is the name for messages; `plan` is what TensorRT just built, and needs no signature yet.
 
@@ -76,6 +79,7 @@ def verify_engine(
         cuda=cuda,
         plugin_library=plugin_library,
         options=SessionOptions(allow_host_code=options.allow_host_code),
+        low_logits=low_logits,
     )
     try:
         computed = arithmetic(precision, target.gpu.compute_capability, options.tf32)
@@ -133,6 +137,11 @@ def compare(
             raise EngineError(
                 f"the engine disagrees with ONNX Runtime on an input of {list(shape)} and was discarded: {comparison}; "
                 "build without --fp16, or keep more in float32 (--keep-fp32)"
+            )
+        if session.gives_low_logits and number == 1 and not check.explains(images, session.run_low(images)):
+            raise EngineError(
+                f"the engine's logits disagree with ONNX Runtime on an input of {list(shape)}, by more than rounding "
+                "explains, and it was discarded; build without --fp16, or keep more in float32 (--keep-fp32)"
             )
         found.append(comparison)
     return Execution(len(found), min(one.equal for one in found), max(one.turned_by_rounding for one in found))

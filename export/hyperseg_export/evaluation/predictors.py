@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
+from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.metadata import InputSpec, InputType
 from hyperseg_runtime.model_kinds import Kind, kind_of
-from hyperseg_runtime.preprocess import Frame, Labels, Size, prepare, restore
+from hyperseg_runtime.network import Network
+from hyperseg_runtime.preprocess import Frame, Labels, Size
 from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.tile_inference import inference_of
 
+from hyperseg_export.evaluation.checkpoint_session import CheckpointSession
 from hyperseg_export.options import Resolution
 
 
@@ -45,13 +48,22 @@ def open_predictor(
     size: Size | None,
     note: Callable[[str], None],
     *,
+    fit: Fit = Fit.STRETCH,
     allow_host_code: bool = False,
 ) -> Predictor:
     """The predictor for a file by its suffix. Raises what loading it raises; for `note` see `hyperseg.load`."""
     if kind_of(path) is Kind.CHECKPOINT:
-        return CheckpointPredictor(path, threads, size, note)
+        return CheckpointPredictor(path, threads, size, fit, note)
     return SegmenterPredictor(
-        Segmenter(path, backend=backend, threads=threads, resolution=size, allow_host_code=allow_host_code, note=note)
+        Segmenter(
+            path,
+            backend=backend,
+            threads=threads,
+            resolution=size,
+            fit=fit,
+            allow_host_code=allow_host_code,
+            note=note,
+        )
     )
 
 
@@ -79,34 +91,31 @@ class SegmenterPredictor:
 
 
 class CheckpointPredictor:
-    """A checkpoint in PyTorch, with the runtime's preprocessing of frames and resizing of labels."""
+    """A checkpoint in PyTorch, with the runtime's preprocessing of frames and its rule for labels of their size."""
 
-    def __init__(self, path: Path, threads: int | None, size: Size | None, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, threads: int | None, size: Size | None, fit: Fit, note: Callable[[str], None]
+    ) -> None:
         import torch
 
         import hyperseg
 
         if threads is not None:
             torch.set_num_threads(threads)
-        self._model = hyperseg.fold(hyperseg.load(path, note=note))
-        config = self._model.config
-        self._size = size or config.resolution
-        Resolution(*self._size).check(config.unit)
-        self._spec = InputSpec(*self._size, mean=config.mean, std=config.std, dtype=InputType.FLOAT)
-        parameters, macs = _cost(None, config.to_dict(), self._size)
-        runner = f"PyTorch {torch.__version__}"
-        self.facts = Facts(runner, "float32", self._size, config.num_classes, parameters, macs)
+        model = hyperseg.fold(hyperseg.load(path, note=note))
+        config = model.config
+        size = size or config.resolution
+        Resolution(*size).check(config.unit)
+        spec = InputSpec(*size, mean=config.mean, std=config.std, dtype=InputType.FLOAT)
+        self._inference = inference_of(Network(CheckpointSession(model), spec, size, threads=threads), fit)
+        parameters, macs = _cost(None, config.to_dict(), size)
+        self.facts = Facts(f"PyTorch {torch.__version__}", "float32", size, config.num_classes, parameters, macs)
 
     def __call__(self, frame: Frame) -> Labels:
-        import torch
-
-        with torch.inference_mode():
-            logits = self._model(torch.from_numpy(prepare(frame, self._spec, self._size)))
-        labels = np.asarray(logits[0].argmax(0).to(torch.uint8).numpy(), np.uint8)
-        return restore(labels, (frame.shape[0], frame.shape[1]))
+        return self._inference.prepare(frame).labels()
 
     def close(self) -> None:
-        del self._model
+        del self._inference
 
 
 def _cost(preset: str | None, config: object, size: Size) -> tuple[int | None, int | None]:

@@ -8,7 +8,7 @@ Specifications"). The plan is built for nvinfer, see `nvinfer_graph`. It has no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperseg_runtime import libraries
@@ -90,7 +90,7 @@ def plan_model(
         batch=options.profile(edited.metadata.input).batch if batch is None else batch,
         library=libraries.require(HostLibrary.NVINFER),
         target=target,
-        options=options,
+        options=replace(options, low_logits=False),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperseg_export.engine.build import plan_outputs
@@ -39,6 +39,10 @@ class HostFolders:
 
     triton: Path | None = None
     deepstream: Path | None = None
+
+    def options(self, options: EngineOptions) -> EngineOptions:
+        """Those of the engine itself: Triton gets a copy of it, and its clients see the file's outputs alone."""
+        return options if self.triton is None else replace(options, low_logits=False)
 
     def plan(self, source: Path, engine: Path, options: EngineOptions) -> HostModels:
         """Checks all that can be checked before the build of `engine` from `source`. Creates nothing.

@@ -47,7 +47,7 @@ class Buffer:
     def __init__(self, cuda: Any, dtype: np.dtype[Any], largest: Shape) -> None:
         """`cuda` is pycuda.driver."""
         self._cuda = cuda
-        self._dtype = dtype
+        self.dtype = dtype
         size = prod(largest) * dtype.itemsize
         self._host: NDArray[np.uint8] | None = cuda.pagelocked_empty((size,), "uint8")
         try:
@@ -64,7 +64,7 @@ class Buffer:
     def host(self, shape: Shape) -> NDArray[Any]:
         """The host memory as a tensor of this shape."""
         assert self._host is not None
-        return self._host[: prod(shape) * self._dtype.itemsize].view(self._dtype).reshape(shape)
+        return self._host[: prod(shape) * self.dtype.itemsize].view(self.dtype).reshape(shape)
 
     def upload(self, shape: Shape, stream: Stream) -> None:
         """Enqueues the copy to the device."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperseg_runtime import machine
-from hyperseg_runtime.backends import cuda, openvino, placement
+from hyperseg_runtime.backends import cuda, device_labels, openvino, placement
 from hyperseg_runtime.backends.frame_labels import no_frame_labels
+from hyperseg_runtime.backends.onnxruntime_labels import BoundLabels
 from hyperseg_runtime.backends.onnxruntime_model import CUDA_PROVIDER, LoadedModel, load, package, session_options
-from hyperseg_runtime.backends.onnxruntime_session import DISTRIBUTIONS, OUTPUTS, OnnxRuntimeSession
+from hyperseg_runtime.backends.onnxruntime_session import DISTRIBUTIONS, OnnxRuntimeSession
 from hyperseg_runtime.backends.protocol import (
     Availability,
     BackendName,
@@ -75,7 +76,8 @@ def _cuda_availability(label: str) -> Availability:
 def open_session(model: Path, name: BackendName, options: SessionOptions, note: Note = ignore) -> OnnxRuntimeSession:
     """Opens an ONNX file for the CPU, CUDA or OpenVINO; see Backend.open_session.
 
-    `note` receives a sentence where the file's graph gives no labels at the sizes of frames (`graph_end`).
+    `note` receives a sentence where the file's graph gives no labels at the sizes of frames (`graph_end`), and where
+    the CPU computes them for CUDA.
 
     On CUDA the placement of the nodes is checked: ModelError for a file with operators that only the CPU has,
     BackendUnavailableError where our library has no CUDA kernels, a `note` where standard operators run on the CPU.
@@ -144,9 +146,23 @@ def _opened(
         str(model),
     )
     low_logits, without = loaded.low_logits, loaded.without
-    shape = next((node.shape for node in session.get_outputs() if node.name == low_logits), [])
-    if low_logits is not None and isinstance(shape[1], int) and shape[1] != metadata.num_classes:
-        low_logits, without = None, f"what it enlarges has {shape[1]} channels, not {metadata.num_classes}"
+    channels = next((node.shape[1] for node in session.get_outputs() if node.name == low_logits), None)
+    if isinstance(channels, int) and channels != metadata.num_classes:
+        low_logits, without = None, f"what it enlarges has {channels} channels, not {metadata.num_classes}"
     if low_logits is None:
         note(no_frame_labels(model, f"{without}; export it with hyperseg-export"))
-    return OnnxRuntimeSession(session, metadata, name, options, low_logits)
+    on_cuda = low_logits is not None and CUDA_PROVIDER in session.get_providers()
+    bound = _bound_labels(model, options.device, note) if on_cuda else None
+    return OnnxRuntimeSession(session, metadata, name, options, low_logits, bound, note)
+
+
+def _bound_labels(model: Path, device: int, note: Note) -> BoundLabels | None:
+    found = device_labels.find_kernels()
+    try:
+        driver = cuda.load_driver()
+    except OSError as error:  # where a caller's own providers run elsewhere
+        found = str(error)
+    if isinstance(found, str):
+        note(device_labels.on_the_cpu(model, found))
+        return None
+    return BoundLabels(found, driver, device)

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from hyperseg_runtime import machine
+from hyperseg_runtime.backends.device_labels import on_the_cpu
 from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
+from hyperseg_runtime.backends.onnxruntime_labels import BoundLabels, RefusedError
 from hyperseg_runtime.backends.onnxruntime_model import one_line
 from hyperseg_runtime.backends.protocol import (
     BackendName,
     BatchRange,
     Images,
+    Note,
     Outputs,
     SessionOptions,
     TimedOutputs,
     batch_range,
     check_images,
+    ignore,
     refuse_to_pickle,
 )
-from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.errors import HyperSegError, ModelError
 from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.upsampling import LowLogits, Placement
 
@@ -48,8 +52,13 @@ class OnnxRuntimeSession:
         name: BackendName,
         options: SessionOptions,
         low_logits: str | None = None,
+        bound: BoundLabels | None = None,
+        note: Note = ignore,
     ) -> None:
-        """low_logits: the output with the logits at the network's own output size; None: it has none."""
+        """low_logits: the output with the logits at the network's own output size; None: it has none.
+
+        bound: computes labels of frames on the GPU; None: the CPU does. note: receives a sentence where it cannot.
+        """
         self._session: onnxruntime.InferenceSession | None = session
         self._metadata = metadata
         self._name = name
@@ -57,6 +66,8 @@ class OnnxRuntimeSession:
         names = [node.name for node in session.get_outputs()]
         self._outputs = tuple(name for name in names if name in OUTPUTS)
         self._low_logits = low_logits
+        self._bound = bound
+        self._note = note
         self._batch_range = batch_range(metadata.input, session.get_inputs()[0].shape[0])
         self._closing = threading.Lock()
 
@@ -99,6 +110,20 @@ class OnnxRuntimeSession:
 
     def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
         check_placements(images, placements)
+        bound = self._bound
+        if bound is not None and self._low_logits is not None:
+            session = self._opened()
+            check_images(self._metadata.input, images, self._batch_range)
+            try:
+                return bound.compute(session, self._low_logits, images, placements)
+            except HyperSegError:
+                raise
+            except RefusedError as error:
+                if self._bound is not None:  # else another thread has said it
+                    self._bound = None
+                    self._note(on_the_cpu("this model", str(error)))
+            except Exception as error:  # ONNX Runtime's own classes have no common base
+                raise _failure(error) from error
         return labels_on_host(self.run_low(images), placements, self._options.threads)
 
     def _run(self, names: tuple[str, ...], images: Images) -> list[Any]:
@@ -107,7 +132,7 @@ class OnnxRuntimeSession:
         try:
             values = session.run(list(names), {"image": images})
         except Exception as error:  # ONNX Runtime's own classes have no common base
-            raise ModelError(f"ONNX Runtime failed while it ran the model: {one_line(error)}") from error
+            raise _failure(error) from error
         return [np.asarray(value) for value in values]
 
     def run_timed(self, images: Images) -> TimedOutputs:
@@ -144,10 +169,14 @@ class OnnxRuntimeSession:
 
     def close(self) -> None:
         with self._closing:
-            self._session = None
+            self._session = self._bound = None
 
     def _opened(self) -> onnxruntime.InferenceSession:
         session = self._session
         if session is None:
             raise ModelError("this session is closed; open the model again")
         return session
+
+
+def _failure(error: Exception) -> ModelError:
+    return ModelError(f"ONNX Runtime failed while it ran the model: {one_line(error)}")

@@ -12,14 +12,17 @@ written anew.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hyperseg_runtime import signing
+from hyperseg_runtime.backends import nvml
 from hyperseg_runtime.backends.protocol import Note
 from hyperseg_runtime.errors import HyperSegError, ModelError, OutputError
 from hyperseg_runtime.json_fields import Fields
@@ -47,6 +50,13 @@ class CacheKey:
     """Name of the GPU."""
     driver: str
     """Release of the NVIDIA driver, and the CUDA version that it supports."""
+
+    @staticmethod
+    def of(plan_sha256: str, tensorrt: str, gpu: str, driver: Any) -> CacheKey:
+        """With the installed driver's release. `driver` is libcuda."""
+        version = ctypes.c_int(0)
+        driver.cuDriverGetVersion(ctypes.byref(version))
+        return CacheKey(plan_sha256, tensorrt, gpu, f"{nvml.driver_release() or 'unknown'}, CUDA {version.value}")
 
 
 class RuntimeCacheFile:

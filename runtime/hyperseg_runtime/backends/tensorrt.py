@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 from hyperseg_runtime import host_code, libraries, sidecar, signing
-from hyperseg_runtime.backends import cuda, tensorrt_flavour
+from hyperseg_runtime.backends import cuda, device_labels, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Driver
+from hyperseg_runtime.backends.frame_labels import no_frame_labels
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Note, Session, SessionOptions, ignore
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
@@ -55,7 +56,8 @@ def missing_for(flavours: Sequence[Flavour]) -> tuple[str, ...]:
 def open_session(model: Path, name: BackendName, options: SessionOptions, note: Note = ignore) -> Session:
     """Loads an engine that a trusted key signed and that matches its sidecar (`sidecar` has the reasons).
 
-    `note` receives a sentence where the runtime cache of TensorRT for RTX is not used or not written.
+    `note` receives a sentence where the runtime cache of TensorRT for RTX is not used or not written, and where labels
+    of frames are not computed on the GPU or not from logits.
 
     Raises ModelError, BackendUnavailableError or LibraryMissingError, before TensorRT gets any of the plan.
     """
@@ -74,6 +76,15 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
     except ImportError as error:
         raise LibraryMissingError(f"pycuda does not import ({error}); {described.engine.flavour.extra}") from error
     plugins = _plugins_of(model, described.engine)
+    kernels = None
+    if described.engine.low_logits:
+        found = device_labels.find_kernels()
+        if isinstance(found, str):
+            note(device_labels.on_the_cpu(model, found))
+        else:
+            kernels = found
+    else:
+        note(no_frame_labels(model, f"the engine gives labels alone; {_REBUILD}"))
     return TensorRTSession(
         model,
         described.metadata,
@@ -84,6 +95,8 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
         plugin_library=None if plugins is None else plugins.path,
         options=options,
         cache_for=described.engine.plan_sha256,
+        low_logits=described.engine.low_logits,
+        kernels=kernels,
         note=note,
     )
 

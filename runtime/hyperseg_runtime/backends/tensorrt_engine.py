@@ -12,7 +12,8 @@ import numpy as np
 from hyperseg_runtime.backends.protocol import check_signature
 from hyperseg_runtime.backends.rtx_context import RtxContext
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
-from hyperseg_runtime.errors import ModelError
+from hyperseg_runtime.errors import MetadataError, ModelError
+from hyperseg_runtime.graph_end import LOW_LOGITS
 from hyperseg_runtime.libraries import Library
 from hyperseg_runtime.metadata import Metadata
 
@@ -119,9 +120,26 @@ class Engine:
     def outputs(self) -> tuple[EngineTensor, ...]:
         return tuple(tensor for tensor in self.tensors if not tensor.is_input)
 
-    def check(self, metadata: Metadata) -> None:
-        """Raises MetadataError if the engine's tensors are not those that its sidecar declares."""
-        check_signature(metadata, _signature(self.inputs), _signature(self.outputs), str(self._path))
+    def check(self, metadata: Metadata, low_logits: bool) -> None:
+        """Raises MetadataError if the engine's tensors are not those that its sidecar declares.
+
+        low_logits: whether LOW_LOGITS is among the outputs, in one of floats' types, [N, C, h, w].
+        """
+        found = tuple(tensor for tensor in self.outputs if low_logits and tensor.name == LOW_LOGITS)
+        others = tuple(tensor for tensor in self.outputs if tensor not in found)
+        check_signature(metadata, _signature(self.inputs), _signature(others), str(self._path))
+        fits = [
+            tensor.dtype in (np.float16, np.float32)
+            and len(tensor.shape) == 4
+            and tensor.shape[1] in (metadata.num_classes, _OPEN)
+            for tensor in found
+        ]
+        if fits != [True] * low_logits:
+            has = ", ".join(f"{tensor.dtype.name} {list(tensor.shape)}" for tensor in found) or "none"
+            raise MetadataError(
+                f"{self._path}: its sidecar declares {LOW_LOGITS} of {metadata.num_classes} classes, it has {has}; "
+                "build it again"
+            )
 
     def profile(self, name: str) -> tuple[Shape, Shape, Shape]:
         """Least, best and most shape of an input; of a static engine, three times the same."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from hyperseg_runtime.backends import cuda as nvidia
-from hyperseg_runtime.backends import nvml
+from hyperseg_runtime.backends.device_labels import DeviceLabels, DeviceLogits, check_windows, on_the_cpu
 from hyperseg_runtime.backends.device_memory import Buffer, DeviceMemory
 from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
 from hyperseg_runtime.backends.primary_context import ContextScope, PrimaryContext
@@ -34,9 +33,13 @@ from hyperseg_runtime.backends.stream import CudaGraph, Stopwatch, Stream
 from hyperseg_runtime.backends.tensorrt_engine import Engine, Shape
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour, TensorRT
 from hyperseg_runtime.errors import InputError, ModelError
+from hyperseg_runtime.graph_end import LOW_LOGITS
 from hyperseg_runtime.metadata import Metadata
+from hyperseg_runtime.native_labels import CudaLabels
 from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.upsampling import LowLogits, Placement
+
+Result = TypeVar("Result")
 
 _INPUT = "image"
 
@@ -57,12 +60,16 @@ class TensorRTSession:
         options: SessionOptions,
         driver: Any = None,
         cache_for: str | None = None,
+        low_logits: bool = False,
+        kernels: CudaLabels | None = None,
         note: Note = ignore,
     ) -> None:
         """`gpu` is its name, for `description`; `cuda` is pycuda.driver; `driver` replaces libcuda.
 
         cache_for: SHA-256 of the plan, to keep what TensorRT for RTX compiles for it on the disk (see `rtx_cache`).
-        note: see `RuntimeCacheFile`.
+        low_logits: whether LOW_LOGITS is among the engine's outputs (`graph_end`).
+        kernels: for labels of frames; None: they are computed on the CPU.
+        note: see `RuntimeCacheFile`; it also receives a sentence where the kernels are not for this GPU.
         """
         self._path = path
         self._metadata = metadata
@@ -77,13 +84,18 @@ class TensorRTSession:
         self._graph: CudaGraph | None = None
         self._shape: Shape | None = None
         self._ran = False
+        self._low_logits = low_logits
+        self._threads = options.threads
+        self._note = note
+        self._labels = None if kernels is None else DeviceLabels(cuda, kernels)
         self._context = PrimaryContext(cuda, options.device, self._driver)
         self._resources = ContextScope(cuda, self._context)
         weakref.finalize(self, _close_forgotten, self._lock, self._resources)
         try:
             self._cache = None
             if cache_for is not None and tensorrt.flavour is Flavour.RTX:
-                self._cache = RuntimeCacheFile(path, self._cache_key(cache_for), note)
+                key = CacheKey.of(cache_for, tensorrt.version, gpu, self._driver)
+                self._cache = RuntimeCacheFile(path, key, note)
             with self._context.current():
                 self._open(plan, plugin_library, options.allow_host_code)
         except BaseException:
@@ -94,7 +106,7 @@ class TensorRTSession:
         own = self._resources.own
         self._engine = Engine(self._path, self._tensorrt, plan, plugin_library, allow_host_code=allow_host_code)
         own(self._engine.close)
-        self._engine.check(self.metadata)
+        self._engine.check(self.metadata, self._low_logits)
         if not self._engine.create_context(None if self._cache is None else self._cache.read()):
             assert self._cache is not None
             self._cache.reject()
@@ -116,21 +128,13 @@ class TensorRTSession:
             own(buffer.free)
             self._buffers[tensor.name] = buffer
             self._engine.set_address(tensor.name, buffer.address)
+        if self._labels is not None:
+            own(self._labels.free)
         own(self._engine.close_context)
         own(self._stream.synchronize)  # first of all: memory in use must not be freed
         self._set_shape(largest)
         if self._engine.static:
             self._record()
-
-    def _cache_key(self, plan_sha256: str) -> CacheKey:
-        version = ctypes.c_int(0)
-        self._driver.cuDriverGetVersion(ctypes.byref(version))
-        return CacheKey(
-            plan_sha256=plan_sha256,
-            tensorrt=self._tensorrt.version,
-            gpu=self._gpu,
-            driver=f"{nvml.driver_release() or 'unknown'}, CUDA {version.value}",
-        )
 
     def __reduce__(self) -> NoReturn:
         raise refuse_to_pickle(self)
@@ -164,20 +168,22 @@ class TensorRTSession:
 
     @property
     def gives_low_logits(self) -> bool:
-        return False
+        return self._low_logits
+
+    def run(self, images: Images) -> Outputs:
+        return self._run(images, lambda: self._computed(images))
+
+    def run_timed(self, images: Images) -> TimedOutputs:
+        return self._run(images, lambda: self._timed(images))
 
     def run_low(self, images: Images) -> LowLogits:
-        raise ModelError(f"{self._path}: the engine gives labels alone; build it again")
+        self._require_low_logits()
+        return self._run(images, lambda: self._low(images))
 
     def run_labels(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
         check_placements(images, placements)
-        return labels_on_host(self.run_low(images), placements, None)
-
-    def run(self, images: Images) -> Outputs:
-        return self._run(images, timed=False)[0]
-
-    def run_timed(self, images: Images) -> TimedOutputs:
-        return TimedOutputs(*self._run(images, timed=True))
+        self._require_low_logits()
+        return self._run(images, lambda: self._framed(images, placements), placements)
 
     def close(self) -> None:
         """Frees everything. In a signal handler amid a call of the same thread, that call does it when it ends."""
@@ -194,7 +200,11 @@ class TensorRTSession:
             finally:
                 self._resources.close()
 
-    def _run(self, images: Images, timed: bool) -> tuple[Outputs, float]:
+    def _require_low_logits(self) -> None:
+        if not self._low_logits:
+            raise ModelError(f"{self._path}: the engine gives labels alone; build it again")
+
+    def _run(self, images: Images, compute: Callable[[], Result], placements: Sequence[Placement] = ()) -> Result:
         # What a dynamic engine's profile leaves out has an error of its own (_set_shape).
         spec = self.metadata.input
         check_images(spec, images, (1, None) if spec.dynamic_batch else self._batch_range)
@@ -203,8 +213,12 @@ class TensorRTSession:
                 raise ModelError(f"{self._path}: the session is closed; open the engine again")
             with self._context.current():
                 self._set_shape(images.shape)
+                if placements:
+                    check_windows(placements, self._engine.output_shape(LOW_LOGITS))
+                    if self._labels is not None:
+                        self._labels.reserve(placements)
                 try:
-                    results = self._compute(images, timed)
+                    results = compute()
                     if not self._ran:
                         self._ran = True
                         self._keep_cache()
@@ -237,21 +251,58 @@ class TensorRTSession:
             if self._ends and not self._resources.closed:
                 self.close()
 
-    def _compute(self, images: Images, timed: bool) -> tuple[Outputs, float]:
+    def _computed(self, images: Images) -> Outputs:
+        self._upload(images)
+        self._enqueue()
+        return self._outputs()
+
+    def _timed(self, images: Images) -> TimedOutputs:
+        self._upload(images)
+        self._stopwatch.start(self._stream)
+        self._enqueue()
+        self._stopwatch.stop(self._stream)
+        outputs = self._outputs()
+        return TimedOutputs(outputs, self._stopwatch.seconds)
+
+    def _low(self, images: Images) -> LowLogits:
+        self._upload(images)
+        self._enqueue()
+        found: LowLogits = self._downloaded((LOW_LOGITS,))[LOW_LOGITS]
+        return found
+
+    def _framed(self, images: Images, placements: Sequence[Placement]) -> list[Labels]:
+        if self._labels is None:
+            return labels_on_host(self._low(images), placements, self._threads)
+        self._upload(images)
+        self._enqueue()
+        buffer, shape = self._buffers[LOW_LOGITS], self._engine.output_shape(LOW_LOGITS)
+        logits = DeviceLogits(buffer.address, buffer.dtype, shape)
+        refusal = self._labels.enqueue(logits, placements, self._stream)
+        if refusal is None:
+            self._stream.synchronize()
+            return self._labels.results(placements)
+        found: LowLogits = self._downloaded((LOW_LOGITS,))[LOW_LOGITS]
+        self._labels.free()
+        self._labels = None
+        self._note(on_the_cpu(self._path, refusal))
+        return labels_on_host(found, placements, self._threads)
+
+    def _upload(self, images: Images) -> None:
         np.copyto(self._buffers[_INPUT].host(images.shape), images)
         self._buffers[_INPUT].upload(images.shape, self._stream)
-        if timed:
-            self._stopwatch.start(self._stream)
-        self._enqueue()
-        if timed:
-            self._stopwatch.stop(self._stream)
-        shapes = {tensor.name: self._engine.output_shape(tensor.name) for tensor in self._engine.outputs}
+
+    def _outputs(self) -> Outputs:
+        names = tuple(tensor.name for tensor in self._engine.outputs if tensor.name != LOW_LOGITS)
+        results = self._downloaded(names)
+        return Outputs(labels=results.get("labels"), logits=results.get("logits"))
+
+    def _downloaded(self, names: Sequence[str]) -> dict[str, Any]:
+        """Copies of these outputs, once they are computed."""
+        shapes = {name: self._engine.output_shape(name) for name in names}
         for name, shape in shapes.items():
             self._buffers[name].download(shape, self._stream)
         self._stream.synchronize()
-        results = {name: self._buffers[name].host(shape).copy() for name, shape in shapes.items()}
-        seconds = self._stopwatch.seconds if timed else 0.0
-        return Outputs(labels=results.get("labels"), logits=results.get("logits")), seconds
+        return {name: self._buffers[name].host(shape).copy() for name, shape in shapes.items()}
 
     def _enqueue(self) -> None:
         engine, graph, stream = self._engine, self._graph, self._stream

@@ -82,6 +82,14 @@ host_code_option = click.option(
     is_flag=True,
     help="Accept an engine that carries executables of the host. Only if you know why it does.",
 )
+fit_option = click.option(
+    "--fit",
+    type=click.Choice(["stretch", "letterbox", "tile"]),
+    default="stretch",
+    show_default=True,
+    help="How a frame fits the network's input. stretch: resized to it. letterbox: resized with its aspect ratio. "
+    "tile: not resized, but covered with overlapping windows of the input's size, for big images.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 _DEBUG = "hyperseg.debug"

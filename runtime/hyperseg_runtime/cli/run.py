@@ -92,14 +92,7 @@ class _Command(click.Command):
 @common.threads_option
 @common.host_code_option
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
-@click.option(
-    "--fit",
-    type=click.Choice(["stretch", "letterbox", "tile"]),
-    default="stretch",
-    show_default=True,
-    help="How a frame fits the network's input. stretch: resized to it. letterbox: resized with its aspect ratio. "
-    "tile: not resized, but covered with overlapping windows of the input's size, for big images.",
-)
+@common.fit_option
 @stabilise_option.stabilise_option
 @click.option(
     "--style",
@@ -204,11 +197,7 @@ def run(
         raise click.UsageError(
             "--force and --resume exclude each other: replace all results, or keep the complete ones"
         )
-    if stabilise is not None and fit == "tile":
-        raise click.UsageError(
-            "--stabilise and --fit tile exclude each other: tiles have no logits of the whole frame to average; use "
-            "--fit stretch or letterbox"
-        )
+    stabilise_option.check_fit(stabilise, fit)
     # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.run_session import RunSession
     from hyperseg_runtime.fitting import Fit

@@ -33,6 +33,15 @@ def _valid(context: click.Context, parameter: click.Parameter, text: str | None)
     raise click.BadParameter(f"{text} is not a time constant; give seconds, more than 0, or --stabilise alone")
 
 
+def check_fit(text: str | None, fit: str) -> None:
+    """Raises click.UsageError where the options exclude each other."""
+    if text is not None and fit == "tile":
+        raise click.UsageError(
+            "--stabilise and --fit tile exclude each other: tiles have no logits of the whole frame to average; use "
+            "--fit stretch or letterbox"
+        )
+
+
 def seconds_of(text: str | None) -> float | None:
     """The time constant that the option's value means; None where the option is not given."""
     from hyperseg_runtime.stabiliser import DEFAULT_SECONDS  # imported late, since it loads OpenCV

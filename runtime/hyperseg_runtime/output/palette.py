@@ -25,7 +25,10 @@ Colours = NDArray[np.uint8]
 
 
 class Palette(str, Enum):
-    """DATASET: the palette in the model's metadata. DISTINCT: computed for contrast and colour blindness."""
+    """The colours of rendered images.
+
+    DATASET: the palette in the model's metadata. DISTINCT: computed for contrast and colour blindness.
+    """
 
     DATASET = "dataset"
     DISTINCT = "distinct"

@@ -29,7 +29,11 @@ _BACKDROP = 128
 
 
 class Style(str, Enum):
-    """The rendering styles."""
+    """What an image shows.
+
+    OVERLAY: the classes' colours mixed with the frame. SIDE_BY_SIDE: the frame, and the overlay beside it. MASK: the
+    colours alone. CONTOUR: the frame with lines around the classes.
+    """
 
     OVERLAY = "overlay"
     SIDE_BY_SIDE = "side-by-side"
@@ -45,10 +49,13 @@ class Appearance:
     """
 
     style: Style = Style.OVERLAY
+    """What is drawn over the frame, or instead of it."""
     alpha: float = 0.5
     """Opacity of the colours in overlays, 0 to 1."""
     legend: Corner | None = None
+    """Where the classes' names are listed; None: nowhere."""
     palette: Palette = Palette.DATASET
+    """The model's own colours, or colours that are easy to tell apart."""
     outline: bool | None = None
     """Whether to draw a light line between areas; None: where visible colours are mixed with the frame.
     Contours are lines in any case."""

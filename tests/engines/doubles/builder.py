@@ -90,7 +90,12 @@ class OnnxParser:
             return False
         self._network.model = bytes(content)
         assert_uint8_at_the_edges(onnx.load_model_from_string(content))
-        kinds = {1: self._module.float32, 2: self._module.uint8, 6: self._module.int32}
+        kinds = {
+            1: self._module.float32,
+            2: self._module.uint8,
+            6: self._module.int32,
+            10: self._module.float16,
+        }
         for value in onnx.load_model_from_string(content).graph.output:
             shape = tuple(dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim)
             kind = kinds[value.type.tensor_type.elem_type]

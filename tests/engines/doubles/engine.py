@@ -50,6 +50,7 @@ class Engine:
         self.logger = logger
         self.session = _session(model)
         self._profile = header["profile"] or {}
+        self._computed: dict[Any, list[int]] = {}
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         self.tensors = {item.name: item for item in (*inputs, *outputs)}
         self.input_names = {item.name for item in inputs}
@@ -69,6 +70,15 @@ class Engine:
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return [size if isinstance(size, int) else -1 for size in self.tensors[name].shape]
+
+    def computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
+        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them as
+        soon as the inputs' shapes are set (NvInferRuntime.h 10.14.1: -1 only where they depend on data)."""
+        key = name, tuple(shapes.items())
+        if key not in self._computed:
+            feeds = {given: np.zeros(shape, self.kinds[given][1]) for given, shape in shapes.items()}
+            self._computed[key] = list(self.session.run([name], feeds)[0].shape)
+        return self._computed[key]
 
     def get_tensor_profile_shape(self, name: str, index: int) -> list[list[int]]:
         assert index == 0
@@ -140,7 +150,8 @@ class ExecutionContext:
         known = {}
         for given, shape in self._shapes.items():
             known.update(zip(self._engine.tensors[given].shape, shape, strict=True))
-        return [size if isinstance(size, int) else known.get(size, -1) for size in declared]
+        found = [size if isinstance(size, int) else known.get(size, -1) for size in declared]
+        return self._engine.computed_shape(name, self._shapes) if -1 in found and self._shapes else found
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         if name not in self._engine.tensors or not isinstance(address, int) or address == 0 or address % ALIGNMENT:

@@ -18,6 +18,7 @@ from kernel_cost.cost import GRIDS, compulsory, levels_of, preset_of
 from vectors import CASES, DPWInvertedResidualCase, UpsampleArgmaxCase
 
 from gpu_check.ceilings import Ceilings, Level, graph_microseconds
+from gpu_check.label_times import report_label_times
 from gpu_check.processes import run_limited
 from gpu_check.stage import Context, Reporter
 from gpu_check.torch_device import PRECISIONS, TorchDevice
@@ -69,6 +70,8 @@ def run(context: Context, reporter: Reporter) -> None:
         for name, values in sums.items():
             spent, floor = (sum(column) for column in zip(*values, strict=True))
             reporter.row("levels together", preset=name, **{"levels": len(values), "us": spent, "floor, us": floor})
+        if context.seconds_left > (1.0 if device.host else 15.0):
+            report_label_times(ceilings, device, reporter)
     _profile(context, reporter)
 
 

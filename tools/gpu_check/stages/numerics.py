@@ -12,7 +12,7 @@ from pathlib import Path
 
 import worst
 from cuda_on_cpu.kernels import read_output, write_request
-from vectors import CASES, PLACEMENTS, Case, assert_matches, on_cuda, placements_of
+from vectors import CASES, PLACEMENTS, TARGET_CASES, Case, assert_matches, on_cuda, placements_of
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import Context, Reporter
@@ -40,7 +40,7 @@ def run(context: Context, reporter: Reporter) -> None:
     jobs = [
         (case, name, folder / f"{case.name}-{index}.request")
         for index, name in enumerate(PLACEMENTS)
-        for case in CASES
+        for case in [*CASES, *TARGET_CASES]
         if name in placements_of(case)
     ]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -87,7 +87,7 @@ def _judge(job: tuple[Case, str, Path]) -> _Verdict:
         try:
             assert_matches(case, read_output(case, file), on_cuda(case))
         except AssertionError as error:
-            problem = " ".join(str(error).split())[:300]
+            problem = " ".join(str(error).split())[:300] or "an assertion without a message failed"
         share = max(shares, default=0.0)
     if not problem and not share <= 1.0:
         problem = f"an error of {share:.3g} times its bound"

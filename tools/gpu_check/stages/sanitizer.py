@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cuda_on_cpu.kernels import write_request
-from vectors import CASES, PADDED_ROWS, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase
+from vectors import CASES, PADDED_ROWS, TARGET_CASES, UNEVEN_ROWS, Case, Placement, UpsampleArgmaxCase
 
 from gpu_check.processes import run_limited
 from gpu_check.stage import Context, Reporter, SkipStageError
@@ -26,7 +26,8 @@ _NAMES = (
     "wide-patch", "odd-channels", "out20", "out24", "out24-patch16", "wide-out8", "wide-out12", "wide-out16",
     "wide-out24",
     # upsample_argmax.cu
-    "argmax", "scale2", "scale3", "many-classes",
+    "argmax", "scale2", "scale3", "many-classes", "target-enlarged-uint8", "target-window-fractions-uint8",
+    "target-shrunk-much-uint8", "target-shrunk-much-int32",
 )  # fmt: skip
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 _FOUND = 97
@@ -35,7 +36,7 @@ _FOUND = 97
 
 def chosen() -> list[tuple[Case, Placement]]:
     """Test vectors that together launch every kernel; preset levels have two patches, since blocks are independent."""
-    cases = [case for case in CASES if any(f"-{name}-float" in case.name for name in _NAMES)]
+    cases = [case for case in [*CASES, *TARGET_CASES] if any(f"-{name}-float" in case.name for name in _NAMES)]
     cases = [
         replace(case, grid=(1, 2)) if not isinstance(case, UpsampleArgmaxCase) and "level" in case.name else case
         for case in cases

@@ -47,9 +47,7 @@ struct UpsampleArgmaxParams {
 
   HYPERSEG_HOST_DEVICE int out_height() const { return scale > 0 ? height * scale : down.count; }
   HYPERSEG_HOST_DEVICE int out_width() const { return scale > 0 ? width * scale : across.count; }
-  HYPERSEG_HOST_DEVICE Interpolation row(int y) const {
-    return scale > 0 ? interpolate(y, height, scale) : down.at(y);
-  }
+  HYPERSEG_HOST_DEVICE Interpolation row(int y) const { return scale > 0 ? interpolate(y, height, scale) : down.at(y); }
   HYPERSEG_HOST_DEVICE Interpolation column(int x) const {
     return scale > 0 ? interpolate(x, width, scale) : across.at(x);
   }
@@ -83,8 +81,8 @@ inline Error validate(const UpsampleArgmaxAttributes& attributes, const Shape& x
 inline Error validate(const UpsampleArgmaxTarget& target, const Shape& x, UpsampleArgmaxParams* params) {
   if (Error error = read_upsample_argmax_shape(x, params); !error.empty()) return error;
   params->scale = 0;
-  if (Error error = validate("UpsampleArgmax: rows", target.out_height, params->height, target.top, target.height,
-                             &params->down);
+  if (Error error =
+          validate("UpsampleArgmax: rows", target.out_height, params->height, target.top, target.height, &params->down);
       !error.empty()) {
     return error;
   }

@@ -225,11 +225,52 @@ void test_upsample_argmax(Random& random, Judge& judge) {
   judge.labels(subject, params, labels);
 }
 
+/// A target of any size, from all of X or from a window that may begin before it and end behind it.
+UpsampleArgmaxTarget draw_target(Random& random, const Shape& x) {
+  const int height = static_cast<int>(x[2]), width = static_cast<int>(x[3]);
+  UpsampleArgmaxTarget target{random.between(1, 3 * height + 5), random.between(1, 3 * width + 5)};
+  target.height = height;
+  target.width = width;
+  if (random.chance()) {
+    target.top = random.between(-16, 16 * height - 1) / 16.0;
+    target.left = random.between(-16, 16 * width - 1) / 16.0;
+    target.height = random.between(17, 16 * height + 16) / 16.0;
+    target.width = random.between(17, 16 * width + 16) / 16.0;
+  }
+  return target;
+}
+
+template <typename T>
+void test_upsample_labels(Random& random, Judge& judge) {
+  const Shape shape{random.between(1, 2), random.between(1, 25), random.between(1, 20), random.between(1, 70)};
+  const UpsampleArgmaxTarget target = draw_target(random, shape);
+  UpsampleArgmaxParams params;
+  require(validate(target, shape, &params));
+  // Blocks of equal pixels, mostly: between them are cells that one channel fills.
+  Values x = random.normal(shape[0] * shape[1] * shape[2] * shape[3], 1.0);
+  const int block = random.between(1, 9);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t column = i % params.width, row = i / params.width % params.height;
+    x[i] = x[i - column % block - row % block * params.width];
+  }
+  std::vector<std::uint8_t> labels(static_cast<std::size_t>(params.batch) * params.out_height() * params.out_width());
+  cpu::upsample_labels(params, random.between(1, std::min(params.out_height(), 5)), tensor<T>(x).data(), labels.data(),
+                       ThreadWorkers());
+  const Subject subject{sizeof(T) == 2 ? "labels float16" : "labels",
+                        "X " + shape.text() + " labels " + params.output().text() + " from " +
+                            std::to_string(target.top) + ", " + std::to_string(target.left) + " of " +
+                            std::to_string(target.height) + " x " + std::to_string(target.width),
+                        {Plant::kPhase},
+                        [&](Plant plant) { return plain::upsample(params, x, plant); }};
+  judge.labels(subject, params, {labels.begin(), labels.end()});
+}
+
 template <typename T>
 void test_both_types(Random& random, Judge& judge) {
   test_dpw_conv<T>(random, judge);
   test_dpw_inverted_residual<T>(random, judge);
   test_upsample_argmax<T>(random, judge);
+  test_upsample_labels<T>(random, judge);
 }
 
 }  // namespace

@@ -10,5 +10,7 @@ void test_decoder_operators(Random& random, Judge& judge);
 
 /// MBConv.
 void test_encoder_operator(Random& random, Judge& judge);
+/// libhyperseg_cpu.so's function, on several threads of its own.
+void test_labels_interface(Random& random);
 
 }  // namespace hyperseg::test

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 namespace hyperseg::plain {
@@ -149,13 +150,28 @@ Values dpw_inverted_residual(const DPWInvertedResidualParams& p, const ResidualI
   return y;
 }
 
+namespace {
+
+/// Line `i` of a target, whose positions are multiples of 2^-40 by contract; the weight is rounded to a float.
+Line line(int i, const SourceLines& lines, Plant plant) {
+  const std::int64_t unit = std::int64_t{1} << SourceLines::kFraction;
+  const std::int64_t shifted = lines.first + i * lines.step + (plant == Plant::kPhase ? unit / 2 : 0);
+  const std::int64_t position = std::clamp(shifted, lines.least, lines.most);
+  const int low = static_cast<int>(position / unit);
+  return {low, std::min(low + 1, lines.extent - 1), static_cast<double>(position % unit) / unit, kUnit};
+}
+
+}  // namespace
+
 Values upsample(const UpsampleArgmaxParams& p, const Values& x, Plant plant) {
   Values y;
   for (int plane = 0; plane < p.batch * p.channels; ++plane) {
     for (int row = 0; row < p.out_height(); ++row) {
       for (int column = 0; column < p.out_width(); ++column) {
         const Inexact* source = x.data() + static_cast<std::size_t>(plane) * p.height * p.width;
-        const Line down = line(row, p.height, p.scale, plant), across = line(column, p.width, p.scale, plant);
+        const bool whole = p.scale > 0;
+        const Line down = whole ? line(row, p.height, p.scale, plant) : line(row, p.down, plant);
+        const Line across = whole ? line(column, p.width, p.scale, plant) : line(column, p.across, plant);
         y.push_back(bilinear(source, down, across, p.width).rounded());
       }
     }

@@ -30,7 +30,7 @@ struct ResidualInputs {
 };
 Values dpw_inverted_residual(const DPWInvertedResidualParams& params, const ResidualInputs& inputs, Plant plant);
 
-/// The upsampled logits [N, C, h * scale, w * scale].
+/// The upsampled logits [N, C, H, W].
 Values upsample(const UpsampleArgmaxParams& params, const Values& x, Plant plant);
 
 struct EncoderInputs {

@@ -38,6 +38,7 @@ int test_kernels(int shapes, unsigned seed) {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     judge.set_target(hwy::TargetName(target));
     test_shapes(shapes, random, judge);
+    test_labels_interface(random);
     judge.report();
   }
   return 0;

@@ -3,10 +3,10 @@
 //
 //   run_requests [--repeat N] FILE...     reads FILE, launches it N times, writes FILE.output
 //
-// A file holds the request's fourteen int32 fields and the window's four doubles; for each of the six inputs an int64 rank (0: absent), its extents and
-// its int64 size in bytes, then the bytes; at last the int64 size of the output. Launches of one file whose outputs
-// differ in a bit are an error: the kernels have no atomics. A failing file does not keep the others from running,
-// unless the device itself is lost.
+// A file holds the request's fourteen int32 fields and the window's four doubles; for each of the six inputs an int64
+// rank (0: absent), its extents and its int64 size in bytes, then the bytes; at last the int64 size of the output.
+// Launches of one file whose outputs differ in a bit are an error: the kernels have no atomics. A failing file does not
+// keep the others from running, unless the device itself is lost.
 
 #include <cuda_runtime.h>
 

@@ -36,6 +36,8 @@ class Dims4 : public Dims3 {
   }
 };
 
+enum class TensorIOMode : std::int32_t { kNONE = 0, kINPUT = 1, kOUTPUT = 2 };
+
 enum class ExecutionContextAllocationStrategy : std::int32_t { kSTATIC = 0 };
 
 class ICudaEngine;
@@ -80,6 +82,9 @@ class VCudaEngine : public VRoot {
   virtual void createEngineInspector() = 0;
   virtual Dims getTensorShape(const char* tensor) const noexcept = 0;
   virtual DataType getTensorDataType(const char* tensor) const noexcept = 0;
+  virtual void getTensorLocation() = 0;
+  virtual void isShapeInferenceIO() = 0;
+  virtual TensorIOMode getTensorIOMode(const char* tensor) const noexcept = 0;
 };
 
 class VExecutionContext : public VRoot {
@@ -115,7 +120,7 @@ class VExecutionContext : public VRoot {
   virtual void getOutputTensorAddress() = 0;
   virtual void setOutputAllocator() = 0;
   virtual void getOutputAllocator() = 0;
-  virtual void getMaxOutputSize() = 0;
+  virtual std::int64_t getMaxOutputSize(const char* tensor) const noexcept = 0;
   virtual void setTemporaryStorageAllocator() = 0;
   virtual void getTemporaryStorageAllocator() = 0;
   virtual bool enqueueV3(cudaStream_t stream) noexcept = 0;
@@ -128,6 +133,7 @@ class IExecutionContext : public INoCopy {
   ~IExecutionContext() noexcept override = 0;
   bool setInputShape(const char* tensor, const Dims& shape) noexcept { return mImpl->setInputShape(tensor, shape); }
   bool setTensorAddress(const char* tensor, void* address) noexcept { return mImpl->setTensorAddress(tensor, address); }
+  std::int64_t getMaxOutputSize(const char* tensor) const noexcept { return mImpl->getMaxOutputSize(tensor); }
   bool enqueueV3(cudaStream_t stream) noexcept { return mImpl->enqueueV3(stream); }
 
  protected:
@@ -139,6 +145,7 @@ class ICudaEngine : public INoCopy {
   ~ICudaEngine() noexcept override = 0;
   Dims getTensorShape(const char* tensor) const noexcept { return mImpl->getTensorShape(tensor); }
   DataType getTensorDataType(const char* tensor) const noexcept { return mImpl->getTensorDataType(tensor); }
+  TensorIOMode getTensorIOMode(const char* tensor) const noexcept { return mImpl->getTensorIOMode(tensor); }
   IExecutionContext* createExecutionContext(
       ExecutionContextAllocationStrategy strategy = ExecutionContextAllocationStrategy::kSTATIC) noexcept {
     return mImpl->createExecutionContext(strategy);
