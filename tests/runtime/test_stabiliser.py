@@ -8,10 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import click
 import cv2
 import numpy as np
 import pytest
 from hyperseg_runtime import Segmenter, stabiliser
+from hyperseg_runtime.cli.run import run as run_command
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.motion import Motion, MotionEstimator, small
 from hyperseg_runtime.stabiliser import Stabiliser, check_can_stabilise
@@ -270,3 +272,8 @@ def test_results_of_both_kinds_are_not_mixed(hyperseg_run: Run, with_logits: Pat
     assert hyperseg_run("in", "--model", with_logits).code == 0
     again = hyperseg_run("in", "--model", with_logits, "--stabilise", "--resume")
     again.failed_with("results of other options", "stabilise: not given there, 0.5 now")
+
+
+def test_the_help_names_the_default() -> None:
+    (option,) = (one for one in run_command.params if one.name == "stabilise")
+    assert isinstance(option, click.Option) and f"{stabiliser.DEFAULT_SECONDS:g} if" in (option.help or "")
