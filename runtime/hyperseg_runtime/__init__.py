@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hyperseg_runtime.output.render import Appearance, Style
     from hyperseg_runtime.pipeline import LogitFilter
     from hyperseg_runtime.segmenter import Segmenter
+    from hyperseg_runtime.stabiliser import Stabiliser
     from hyperseg_runtime.video.sources import Selection, SourceFrame
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Segmenter",
     "Selection",
     "SourceFrame",
+    "Stabiliser",
     "Style",
 ]
 __version__ = "0.1.0"
@@ -56,6 +58,7 @@ _HOMES = {
     "Segmenter": "segmenter",
     "Selection": "video.sources",
     "SourceFrame": "video.sources",
+    "Stabiliser": "stabiliser",
     "Style": "output.render",
 }
 

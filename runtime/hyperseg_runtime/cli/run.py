@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli import common, stabilise_option
 
 _EXAMPLES = """
 \b
@@ -24,6 +24,7 @@ Examples:
   hyperseg-run photos/ --polygons photos.json     # for annotation tools
   hyperseg-run mosaic.tif --fit tile              # a big image, at the network's own scale
   hyperseg-run drive.mp4 --start 1:30 --end 2:00 --stats shares.csv
+  hyperseg-run drive.mp4 --stabilise              # labels that flicker less
   hyperseg-run 0 --show                           # the first camera, in a window
   ssh camera cat drive.ts | hyperseg-run - -o drive.mp4
   hyperseg-run rtsp://camera.local/stream --max-frames 1000
@@ -50,7 +51,7 @@ def _misspelt_place(text: str) -> bool:
 
 
 class _Command(click.Command):
-    """Lets --legend stand without its value, also before an input, which click would take for the value."""
+    """Lets --legend and --stabilise stand without a value, also before an input, which click would take for it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = args[: args.index("--")] if "--" in args else args
@@ -64,7 +65,7 @@ class _Command(click.Command):
                         ctx,
                     )
                 options[place] = f"--legend={LEGEND_PLACES[0]}"
-        return super().parse_args(ctx, options + args[len(options) :])
+        return super().parse_args(ctx, stabilise_option.with_default(options + args[len(options) :]))
 
 
 @click.command(
@@ -92,6 +93,7 @@ class _Command(click.Command):
 @common.host_code_option
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
 @common.fit_option
+@stabilise_option.stabilise_option
 @click.option(
     "--style",
     type=click.Choice(["overlay", "side-by-side", "mask", "contour"]),
@@ -169,6 +171,7 @@ def run(
     allow_host_code: bool,
     resolution: str | None,
     fit: str,
+    stabilise: str | None,
     style: str,
     alpha: float,
     palette: str,
@@ -194,6 +197,7 @@ def run(
         raise click.UsageError(
             "--force and --resume exclude each other: replace all results, or keep the complete ones"
         )
+    stabilise_option.check_fit(stabilise, fit)
     # Imported late, so that --help and usage errors answer at once.
     from hyperseg_runtime.cli.run_session import RunSession
     from hyperseg_runtime.fitting import Fit
@@ -212,6 +216,7 @@ def run(
         allow_host_code=allow_host_code,
         resolution=None if resolution is None else common.parse_resolution(resolution),
         fit=Fit(fit),
+        stabilise=stabilise_option.seconds_of(stabilise),
         selection=Selection(start, end, every, max_frames),
         look=look,
         classes=classes,

@@ -36,6 +36,7 @@ from hyperseg_runtime.planning import ImageTask, Outputs, Plan, Task, VideoTask,
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.run_record import maker
 from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.stabiliser import Stabiliser, check_can_stabilise
 from hyperseg_runtime.timing import Stage, StageClock
 from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection
@@ -58,6 +59,8 @@ class RunSession:
     allow_host_code: bool
     resolution: Size | None
     fit: Fit
+    stabilise: float | None
+    """Time constant in seconds, if given."""
     selection: Selection
     look: Appearance
     classes: str | None
@@ -82,6 +85,8 @@ class RunSession:
         records: list[dict[str, object]] = []
         with ExitStack() as stack:
             segmenter = stack.enter_context(self._open_model(lambda text: common.note(NAME, text)))
+            if self.stabilise is not None:
+                check_can_stabilise(segmenter)
             for file in (segmenter.path, sidecar.path_of(segmenter.path)):
                 planned.targets.keep(file, f"the model {segmenter.path.name} or its description")
             interrupt = stack.enter_context(GracefulInterrupt())
@@ -148,6 +153,7 @@ class RunSession:
             "--start": bool(self.selection.start),
             "--end": self.selection.end is not None,
             "--format": self.form is not None,
+            "--stabilise": self.stabilise is not None,
         }
         names = [name for name, is_given in given.items() if is_given]
         if not names or not any(isinstance(task, ImageTask) for task in planned.tasks):
@@ -232,6 +238,9 @@ class RunSession:
                 clock,
                 on_frame=progress.frame_done,
                 stop_asked=lambda: interrupt.requested,
+                logit_filter=None
+                if self.stabilise is None or isinstance(task, ImageTask)
+                else Stabiliser(self.stabilise),
             ).run()
         if isinstance(task, VideoTask):
             if task.record is not None and not summary.interrupted and not summary.problems:
