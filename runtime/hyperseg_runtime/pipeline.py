@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from hyperseg_runtime.backends.protocol import Images
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.output.render import Renderer
 from hyperseg_runtime.output.sinks import Result, Sink, SkippedFrameError, WindowClosedError
-from hyperseg_runtime.preprocess import Labels, restore
-from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.preprocess import Frame, Labels, restore
 from hyperseg_runtime.timing import Stage, StageClock, StageSummary
 from hyperseg_runtime.video.sources import FrameSource, SourceFrame
 
@@ -33,14 +32,16 @@ def prefetch(
     depth: int = _DEPTH,
     latest: bool = False,
     stop_asked: Callable[[], bool] = lambda: False,
+    on_drop: Callable[[], None] = lambda: None,
 ) -> Generator[Item, None, None]:
     """Prefetches an iterator in a thread, with a bounded queue. Its exceptions are raised after the items before them.
 
     depth: length of the queue. latest: keep only the newest waiting item and drop the others (live sources).
     stop_asked: polled while no item comes; True ends the generator.
+    on_drop: called for each item that is dropped, in the thread that reads `items`.
     Closing the generator stops the thread, waits for it, and closes `items`.
     """
-    prefetcher = _Prefetcher(items, depth, latest, stop_asked)
+    prefetcher = _Prefetcher(items, depth, latest, stop_asked, on_drop)
     try:
         yield from prefetcher
     finally:
@@ -57,8 +58,15 @@ class _End:
 class _Prefetcher(Generic[Item]):
     """The thread of `prefetch` and its queue."""
 
-    def __init__(self, items: Iterator[Item], depth: int, latest: bool, stop_asked: Callable[[], bool]) -> None:
-        self._items, self._latest, self._stop_asked = items, latest, stop_asked
+    def __init__(
+        self,
+        items: Iterator[Item],
+        depth: int,
+        latest: bool,
+        stop_asked: Callable[[], bool],
+        on_drop: Callable[[], None],
+    ) -> None:
+        self._items, self._latest, self._stop_asked, self._on_drop = items, latest, stop_asked, on_drop
         self._queue: queue.Queue[Item | _End] = queue.Queue(1 if latest else depth)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._fill, name="hyperseg-prefetch", daemon=True)
@@ -88,6 +96,7 @@ class _Prefetcher(Generic[Item]):
                 if replace:
                     with contextlib.suppress(queue.Empty):
                         self._queue.get_nowait()
+                        self._on_drop()
 
     def __iter__(self) -> Iterator[Item]:
         while True:
@@ -115,6 +124,14 @@ class LivePolicy(str, Enum):
     ALL = "all"
 
 
+class FrameSegmenter(Protocol):
+    """What a run needs of the `Segmenter`: its two stages, which two threads call."""
+
+    def prepare(self, frame: Frame) -> Images: ...
+
+    def infer(self, images: Images) -> Labels: ...
+
+
 @dataclass(frozen=True)
 class SegmentedFrame:
     """A frame and the network's labels at the network's resolution."""
@@ -125,20 +142,21 @@ class SegmentedFrame:
 
 def segmented(
     source: FrameSource,
-    segmenter: Segmenter,
+    segmenter: FrameSegmenter,
     clock: StageClock,
     policy: LivePolicy = LivePolicy.LATEST,
     stop_asked: Callable[[], bool] = lambda: False,
+    on_drop: Callable[[], None] = lambda: None,
 ) -> Generator[SegmentedFrame, None, None]:
     """The source's frames with their labels. The caller's work on each overlaps with the next frames' stages.
 
     With a live source and LATEST, frames that arrive while the network is busy are dropped; otherwise none is.
     Errors of the source or the model are raised after the frames before them. Closing the generator stops the threads
     and the source.
-    stop_asked: polled while no frame comes; True ends the frames.
+    stop_asked: polled while no frame comes; True ends the frames. on_drop: called for each frame that is dropped.
     """
     latest = source.live and policy is LivePolicy.LATEST
-    prepared = prefetch(_prepared(source, segmenter, clock), latest=latest)
+    prepared = prefetch(_prepared(source, segmenter, clock), latest=latest, on_drop=on_drop)
     inferred = prefetch(_inferred(prepared, segmenter, clock), stop_asked=stop_asked)
     with contextlib.closing(inferred):
         try:
@@ -148,7 +166,9 @@ def segmented(
             source.stop()  # closing waits for the threads, and the first one may wait for a pipe
 
 
-def _prepared(source: FrameSource, segmenter: Segmenter, clock: StageClock) -> Iterator[tuple[SourceFrame, Images]]:
+def _prepared(
+    source: FrameSource, segmenter: FrameSegmenter, clock: StageClock
+) -> Iterator[tuple[SourceFrame, Images]]:
     for frame in clock.timed(Stage.DECODE, source.frames()):
         with clock.measure(Stage.PREPROCESS):
             images = segmenter.prepare(frame.image)
@@ -156,7 +176,7 @@ def _prepared(source: FrameSource, segmenter: Segmenter, clock: StageClock) -> I
 
 
 def _inferred(
-    prepared: Generator[tuple[SourceFrame, Images], None, None], segmenter: Segmenter, clock: StageClock
+    prepared: Generator[tuple[SourceFrame, Images], None, None], segmenter: FrameSegmenter, clock: StageClock
 ) -> Iterator[SegmentedFrame]:
     with contextlib.closing(prepared):
         for frame, images in prepared:
@@ -185,16 +205,18 @@ class JobSummary:
 
 @dataclass(frozen=True)
 class Job:
-    """A run of one source. `on_frame` is called with the number of frames done, `stop_asked` is polled."""
+    """A run of one source. `on_frame` is called with the number of frames done, `stop_asked` is polled, `on_drop` is
+    called for each frame of a live source that is dropped."""
 
     source: FrameSource
-    segmenter: Segmenter
+    segmenter: FrameSegmenter
     renderer: Renderer
     sinks: Sequence[Sink]
     policy: LivePolicy = LivePolicy.LATEST
     clock: StageClock | None = None
     on_frame: Callable[[int], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
+    on_drop: Callable[[], None] = lambda: None
 
     def run(self) -> JobSummary:
         """Runs to the source's end. When the source or a sink fails, the output of the frames before is kept.
@@ -207,7 +229,7 @@ class Job:
         skipped: list[str] = []
         try:
             with contextlib.closing(
-                segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked)
+                segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked, self.on_drop)
             ) as frames:
                 while True:
                     try:
