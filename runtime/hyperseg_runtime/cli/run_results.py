@@ -70,7 +70,7 @@ def _record(task: Task, summary: JobSummary, outputs: Sequence[Path], losses: Lo
     }
     if losses is not None:
         record["dropped"] = losses.dropped
-        record["reconnections"] = losses.reconnections
+        record["reconnects"] = losses.reconnections
         record["outage_seconds"] = round(losses.outage_seconds, 3)
     return record
 
@@ -82,12 +82,12 @@ def _frames(summary: JobSummary) -> str:
 
 
 def _lost(losses: Losses | None) -> str:
-    """ ", 12 frames dropped, reconnected 2 times (31.5 s without frames)" """
+    """ ", 12 frames dropped, lost for 31.5 s, reconnected 2 times" """
     if losses is None:
         return ""
     text = f", {_count(losses.dropped, 'frame')} dropped"
     if losses.reconnections or losses.outage_seconds:
-        text += f", reconnected {_count(losses.reconnections, 'time')} ({losses.outage_seconds:.1f} s without frames)"
+        text += f", lost for {losses.outage_seconds:.1f} s, reconnected {_count(losses.reconnections, 'time')}"
     return text
 
 

@@ -70,7 +70,7 @@ class LiveGroup:
     def __init__(self, runs: Sequence[LiveRun], stop_asked: Callable[[], bool], note: Callable[[str], None]) -> None:
         """stop_asked: ends all runs, whose outputs are completed. note: gets a line on what does not answer."""
         self._runs, self._stop_asked, self._note = runs, stop_asked, note
-        self._aborted = False
+        self._stopping = self._aborted = False
         self._reported: set[int] = set()
 
     def run(self, tick: Callable[[], None]) -> None:
@@ -85,6 +85,7 @@ class LiveGroup:
             while any(run.running for run in self._runs):
                 tick()
                 if self._stop_asked() or any(run.bug is not None for run in self._runs):
+                    self._stopping = True
                     self._stop(self._runs)
                 self._settle_unanswered()
                 self._runs_end(_TICK_SECONDS)
@@ -102,7 +103,7 @@ class LiveGroup:
         """What the runs poll, in their own threads."""
         if self._aborted:
             raise _AbortedError
-        return self._stop_asked()
+        return self._stopping
 
     def _stop(self, runs: Sequence[LiveRun]) -> None:
         for run in runs:

@@ -181,6 +181,10 @@ class LiveSource:
             self._stuck.append(self._reading)
             self._reading.abandon()
             self._lost(f"no frame for {seconds:.0f} s", self._reading)
+            if len(self._stuck) == _MOST_STUCK:
+                self._note(
+                    f"{self._name}: {_MOST_STUCK} attempts hang in the system; the next one is made when one returns"
+                )
         return None
 
     def _wait(self) -> None:
@@ -208,7 +212,9 @@ class LiveSource:
 
     def _taken(self, frame: SourceFrame, reading: Reading) -> SourceFrame | None:
         if self._placement is None:
-            self._placement = self._keeper.placement(reading.opened is not None and reading.opened.untimed)
+            opened = reading.opened
+            from_zero = reading.sound is None and opened is not None and opened.source.live
+            self._placement = self._keeper.placement(opened is not None and opened.untimed, from_zero)
         placed = self._placement.placed(frame)
         if self._first is None:
             if self.tried:
@@ -219,7 +225,8 @@ class LiveSource:
             self._outage_since = None
             self._outage_seconds += seconds
             self._reconnections += 1
-            self._note(f"{self._name}: back after {seconds:.1f} s")
+            silent = ", from here on without its sound" if self.sound is not None and self.sound.streams else ""
+            self._note(f"{self._name}: back after {seconds:.1f} s{silent}")
         if self._size is not None and placed.size != self._size:
             before, now = (f"{width}x{height}" for height, width in (self._size, placed.size))
             self._note(f"{self._name}: its frames are {now} now, {before} before; a video keeps its first size")

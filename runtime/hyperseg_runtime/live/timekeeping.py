@@ -30,15 +30,20 @@ class Timekeeper:
         """Seconds since time 0 by the clock, to the millisecond."""
         return Fraction(0) if self._zero is None else round((self._clock() - self._zero) / _MILLISECOND) * _MILLISECOND
 
-    def placement(self, untimed: bool = False) -> Placement:
-        """For a new connection. untimed: its source states no times."""
-        return Placement(self, untimed)
+    def placement(self, untimed: bool = False, from_zero: bool = False) -> Placement:
+        """For a new connection.
 
-    def _begin(self, frame: SourceFrame, untimed: bool) -> tuple[Fraction, int]:
+        untimed: its source states no times. from_zero: if it is the first one, its first frame has the time 0, and not
+        that of the source, which sound goes by.
+        """
+        return Placement(self, untimed, from_zero)
+
+    def _begin(self, frame: SourceFrame, from_zero: bool) -> tuple[Fraction, int]:
         """What to add to the times and numbers of a connection, given its first frame."""
         if self._zero is None:
-            self._zero = self._clock() - (0.0 if untimed else float(frame.time))
-            return Fraction(0), 0
+            shift = -frame.time if from_zero else Fraction(0)
+            self._zero = self._clock() - float(frame.time + shift)
+            return shift, 0
         return max(self.elapsed(), self._last + _MILLISECOND) - frame.time, self._next_index - frame.index
 
     def _placed(self, frame: SourceFrame, time: Fraction, index: int) -> SourceFrame:
@@ -49,15 +54,15 @@ class Timekeeper:
 class Placement:
     """The frames of one connection on the axis of their source."""
 
-    def __init__(self, keeper: Timekeeper, untimed: bool) -> None:
-        self._keeper, self._untimed = keeper, untimed
+    def __init__(self, keeper: Timekeeper, untimed: bool, from_zero: bool) -> None:
+        self._keeper, self._untimed, self._from_zero = keeper, untimed, from_zero or untimed
         self._shift: tuple[Fraction, int] | None = None
 
     def placed(self, frame: SourceFrame) -> SourceFrame:
         """The frame with its time and number in the whole run."""
         keeper = self._keeper
         if self._shift is None:
-            self._shift = keeper._begin(frame, self._untimed)
+            self._shift = keeper._begin(frame, self._from_zero)
         time = frame.time + self._shift[0]
         if self._untimed:
             time = max(keeper.elapsed(), keeper._last + _MILLISECOND) if keeper._next_index else Fraction(0)
