@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import cv2
+import numpy as np
 import pytest
 from hyperseg_runtime.output import sinks
 
 from .clips import frame_times, write_clip
 from .conftest import ENVIRONMENT, Finished
 from .live_servers import falls_silent_after, free_port, mjpeg, mpeg_ts, nothing, sends, server, web_server
-from .numbered import number_in
+from .numbered import number_in, numbered_image
 from .sounds import Track, write_sound_clip
 
 Run = Callable[..., Finished]
@@ -191,6 +193,54 @@ def test_an_mjpeg_camera_with_a_password(hyperseg_run: Run, tmp_path: Path) -> N
     for secret in ("s3cret", "admin", "t0ken"):
         assert secret not in text
         assert not [path for path in written if secret.encode() in path.read_bytes()]
+
+
+class Capture:
+    """A camera through OpenCV. `read` gives (False, None) when there is no frame any more, and never raises
+    (modules/videoio/include/opencv2/videoio.hpp, VideoCapture::read, OpenCV 4 and 5)."""
+
+    opened: ClassVar[list[int]] = []
+    frames: ClassVar[dict[int, list[int]]] = {}
+    """By camera, how many frames it gives in each connection; without end after these."""
+
+    def __init__(self, index: int) -> None:
+        self.opened.append(index)
+        left = self.frames.setdefault(index, [])
+        self._left = left.pop(0) if left else 10**9
+        self._number = 0
+
+    def isOpened(self) -> bool:
+        return self._left > 0
+
+    def get(self, what: int) -> float:
+        return 30.0 if what == cv2.CAP_PROP_FPS else 0.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        time.sleep(0.01)
+        if self._number >= self._left:
+            return False, None
+        self._number += 1
+        return True, numbered_image(self._number % 256)
+
+    def release(self) -> None: ...
+
+
+def test_cameras_of_this_machine(hyperseg_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is unplugged: once it cannot be opened, then it is back."""
+    monkeypatch.setattr(Capture, "opened", [])
+    monkeypatch.setattr(Capture, "frames", {7: [10, 0]})
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    options = ("--live-policy", "all", "--max-frames", "20", "--json", "-o", "out")
+    done = hyperseg_run("7", "8", *options, *CAMERA)
+    assert done.code == 0, done
+    assert {path.name for path in Path("out").glob("*.mp4")} == {"camera-7.mp4", "camera-8.mp4"}
+    assert [(record["frames"], record["reconnects"]) for record in records(done)] == [(20, 1), (20, 0)]
+    assert sorted(Capture.opened) == [7, 7, 7, 8]
+    notes = [line for line in done.err.splitlines() if "camera" in line]
+    assert len(notes) == 2 and "the camera gives no frame" in notes[0] and "back after" in notes[1]
+    times = frame_times(Path("out/camera-7.mp4"))
+    assert len(times) == 20
+    assert max(after - before for before, after in pairwise(times)) > 0.5, "the outage"
 
 
 @pytest.mark.parametrize("options", [(), ("--debug",)])

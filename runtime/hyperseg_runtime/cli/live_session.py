@@ -73,7 +73,7 @@ class LiveSession:
             for task in tasks:
                 sinks = self._shared_sinks(displayed(task.source), *locks)
                 if self.show:
-                    sinks.append(windows.pane(displayed(task.source)))
+                    sinks.append(windows.pane(_name(task)))
                 runs.append(LiveRun(self._source(task, notes), partial(self._job, task, segmenter, shared, sinks)))
             progress = stack.enter_context(_LiveProgress([run.source for run in runs], self.visible))
 
@@ -93,7 +93,7 @@ class LiveSession:
     def _source(self, task: VideoTask, note: Callable[[str], None]) -> LiveSource:
         opener = partial(_open, task, self.reconnection.stall_seconds)
         connect = partial(Connection, opener, newest_only=self.policy is LivePolicy.LATEST, clock=time.monotonic)
-        return LiveSource(displayed(task.source), task.stem, connect, self.selection, self.reconnection, note)
+        return LiveSource(_name(task), task.stem, connect, self.selection, self.reconnection, note)
 
     def _shared_sinks(self, source: str, for_stats: threading.Lock, for_polygons: threading.Lock) -> list[Sink]:
         sinks: list[Sink] = []
@@ -112,11 +112,10 @@ class LiveSession:
         source: LiveSource,
         stop_asked: Callable[[], bool],
     ) -> Job:
-        name = displayed(task.source)
         sinks: list[Sink] = [
             VideoSink(task.target, source, source.sound, self.selection, self.replace)
             if task.frames is None
-            else FrameFolderSink(task.target, task.stem, task.frames, name, self.replace)
+            else FrameFolderSink(task.target, task.stem, task.frames, _name(task), self.replace)
         ]
         if self.labels is not None:
             sinks.append(LabelSink(self.labels, segmenter.metadata.palette, self.replace))
@@ -130,6 +129,11 @@ class LiveSession:
             stop_asked=stop_asked,
             on_drop=source.frame_replaced,
         )
+
+
+def _name(task: VideoTask) -> str:
+    """For messages and windows."""
+    return f"camera {task.source}" if task.kind is Kind.CAMERA else displayed(task.source)
 
 
 def _open(task: VideoTask, stall_seconds: float, selection: Selection) -> Opened:
