@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-import numpy as np
 import pytest
 from hyperseg_runtime.inputs import Input, with_stream_names
-from hyperseg_runtime.live.connection import _LONGEST_BACKLOG_SECONDS, _Backlog
 from hyperseg_runtime.media import Kind
 from hyperseg_runtime.video.location import displayed, is_live_url, url_stem
-from hyperseg_runtime.video.sources import SourceFrame
 
 
 @pytest.mark.parametrize(
@@ -58,26 +53,3 @@ def test_several_have_names_of_their_own() -> None:
 def test_protocols_that_are_live() -> None:
     assert all(map(is_live_url, ("rtsp://h", "RTMP://h", "udp://h:1", "srt://h:1", "tcp://h:1")))
     assert not any(map(is_live_url, ("http://h/a.mp4", "https://h/a.m3u8", "rtsp", "./rtsp:/h")))
-
-
-def test_frames_of_a_backlog_are_left_out() -> None:
-    """25 frames a second: ten at once, then as they are taken."""
-    now = 50.0
-    backlog = _Backlog(lambda: now)
-    over = []
-    for number in range(15):
-        now += 0.001 if number < 10 else 0.04
-        backlog.note(SourceFrame(np.zeros((2, 2, 3), np.uint8), number, Fraction(number, 25), "x"))
-        over.append(backlog.over)
-    assert over == [False] * 10 + [True] * 5
-
-
-def test_a_source_that_is_always_too_fast_is_taken_after_a_while() -> None:
-    now, taken = 0.0, 0.0
-    backlog = _Backlog(lambda: now)
-    number = 0
-    while now < 10 and not taken:
-        backlog.note(SourceFrame(np.zeros((2, 2, 3), np.uint8), number, Fraction(number, 25), "x"))
-        taken = now if backlog.over else 0.0
-        now, number = now + 0.01, number + 1
-    assert taken == pytest.approx(_LONGEST_BACKLOG_SECONDS, abs=0.02)

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
 
@@ -19,7 +18,6 @@ from hyperseg_runtime.live.batching import SharedSegmenter
 from hyperseg_runtime.live.connection import Connection, Opened, Opener
 from hyperseg_runtime.live.group import LiveGroup, LiveRun
 from hyperseg_runtime.live.reconnection import Reconnection
-from hyperseg_runtime.live.sinks import SharedSink
 from hyperseg_runtime.live.source import LiveSource
 from hyperseg_runtime.output.render import Renderer, Style
 from hyperseg_runtime.output.sinks import Result, Sink
@@ -324,25 +322,3 @@ def test_what_is_no_user_s_error_is_raised(build: Callable[..., LiveRun], where:
     with pytest.raises(TypeError, match="a bug"):
         finish(runs)
     assert whole.ended == ("interrupted" if whole.got else "")
-
-
-def test_a_shared_file_is_written_by_one_at_a_time() -> None:
-    inside = threading.Semaphore(1)
-
-    def alone(done: int) -> None:
-        assert inside.acquire(blocking=False), "another thread is writing"
-        time.sleep(0.001)
-        inside.release()
-
-    file, lock = Kept(alone), threading.Lock()
-    image = np.zeros((4, 6, 3), np.uint8)
-    result = Result(SourceFrame(image, 0, Fraction(0), "x"), image[..., 0], image)
-
-    def write() -> None:
-        for _ in range(20):
-            SharedSink(file, lock).write(result)
-
-    with ThreadPoolExecutor(4) as pool:
-        for one in [pool.submit(write) for _ in range(4)]:
-            one.result(LIMIT_SECONDS)
-    assert len(file.got) == 80

@@ -97,7 +97,11 @@ class Reading(Protocol):
         """Until there is a frame or an end, or for a short time."""
 
     def abandon(self) -> None:
-        """Ends it from outside, without waiting: no more frames come, and the thread closes the source once it can."""
+        """Ends it from outside, without waiting: no more frames come, and the thread closes the source once it can, but
+        for one whose sound is still to be written."""
+
+    def release(self) -> None:
+        """Closes a source that stayed open for its sound, unless its thread still hangs in it."""
 
 
 class _Backlog:
@@ -162,7 +166,7 @@ class Connection:
         except BaseException as error:
             self.failure = error
         finally:
-            if opened is not None and self.sound is None:  # the sound's packets refer to the open source
+            if opened is not None and not self._sound_needs_it:
                 opened.source.close()
             with self._changed:
                 self._ending = ending
@@ -186,6 +190,11 @@ class Connection:
                 self._waiting.append(frame)
                 self._changed.notify_all()
             return not self._abandoned
+
+    @property
+    def _sound_needs_it(self) -> bool:
+        """Whether the source has to stay open, since packets of its sound refer to it."""
+        return self.sound is not None and self.frames > 0
 
     @property
     def ending(self) -> Ending | None:
@@ -225,3 +234,8 @@ class Connection:
             self._changed.notify_all()
         if self.opened is not None:
             self.opened.source.stop()
+
+    def release(self) -> None:
+        self._thread.join(_POLL_SECONDS)
+        if self.opened is not None and self._sound_needs_it and not self.alive:
+            self.opened.source.close()

@@ -98,7 +98,7 @@ class LiveSource:
     @property
     def away(self) -> bool:
         """Whether the source is lost at the moment, or has not answered yet."""
-        return self._reading is None or (self._outage_since is not None)
+        return self._reading is None or self._outage_since is not None
 
     @property
     def ended(self) -> bool:
@@ -135,9 +135,10 @@ class LiveSource:
 
     @property
     def losses(self) -> Losses:
-        now = 0 if self._reading is None else self._reading.dropped
-        outage = 0.0 if self._outage_since is None else self._clock() - self._outage_since
-        return Losses(self._dropped + now + self._replaced, self._reconnections, self._outage_seconds + outage)
+        reading, since = self._reading, self._outage_since  # another thread may end them meanwhile
+        dropped = self._dropped + self._replaced + (0 if reading is None else reading.dropped)
+        outage = self._outage_seconds + (0.0 if since is None else self._clock() - since)
+        return Losses(dropped, self._reconnections, outage)
 
     def frame_replaced(self) -> None:
         """Counts a frame that whoever reads `frames` dropped for a newer one; in the thread that reads them."""
@@ -237,9 +238,13 @@ class LiveSource:
         return placed
 
     def _stalled(self, reading: Reading) -> bool:
-        stall = self._reconnection.stall_seconds
-        limit = stall if reading.opened is not None else 2 * stall  # to connect, and to find out what is sent
-        return not reading.blocked and self._clock() - reading.last_sign > limit + _GRACE_SECONDS
+        limit = self._reconnection.stall_seconds + _GRACE_SECONDS
+        if reading.opened is None:
+            limit += self._reconnection.stall_seconds  # to connect, and to find out what is sent
+        else:
+            limit += float(1 / reading.timing.rate)  # with --every, much longer than from frame to frame
+            limit += 0.0 if self.connected else float(self._selection.start)
+        return not reading.blocked and self._clock() - reading.last_sign > limit
 
     def _conclude(self, ending: Ending, reading: Reading) -> None:
         """A connection ended by itself: with the part that is wanted, with a file's end, or as a loss."""
@@ -289,4 +294,7 @@ class LiveSource:
         self._ended.set()
 
     def close(self) -> None:
+        """Ends everything; the sound cannot be read any more."""
         self._finish()
+        if self._first is not None:
+            self._first.release()
