@@ -111,10 +111,11 @@ def web_server(content: bytes, kind: str, pieces: list[bytes] | None = None, pau
             if pieces is None:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
-            for piece in pieces or []:
-                self.wfile.write(piece)
-                time.sleep(pause)
+            with contextlib.suppress(OSError):  # the client has enough
+                self.wfile.write(content)
+                for piece in pieces or []:
+                    self.wfile.write(piece)
+                    time.sleep(pause)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
