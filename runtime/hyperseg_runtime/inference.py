@@ -89,6 +89,16 @@ class FrameInference:
         self._letterbox = letterbox
         self._low: Size | None = None
 
+    @property
+    def size(self) -> Size:
+        """Of the network's input."""
+        return self._size
+
+    @property
+    def images_of_a_run(self) -> int:
+        """See `Network`."""
+        return self._network.images_of_a_run
+
     def prepare(self, frame: Frame) -> WholeFrame:
         check_frame(frame)
         size = (frame.shape[0], frame.shape[1])
@@ -146,6 +156,14 @@ class WholeFrame:
     """Of the frame."""
     area: Area
     """The part of the image that shows the frame."""
+
+    def joins(self, other: PreparedFrame) -> bool:
+        """Whether one run of the network can have both."""
+        return (
+            isinstance(other, WholeFrame)
+            and other.inference is self.inference
+            and (other.size == self.inference.size) == (self.size == self.inference.size)
+        )
 
     def labels(self) -> Labels:
         return self.inference.run([self])[0]

@@ -8,7 +8,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import escape, glob, has_magic
 from pathlib import Path
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from hyperseg_runtime.media import DRAWINGS, RAW_PHOTOS, Kind, is_apple_double, 
 from hyperseg_runtime.model_kinds import not_an_input
 from hyperseg_runtime.output_files import is_folder, reason
 from hyperseg_runtime.run_record import RECORD_NAME
+from hyperseg_runtime.video.location import url_stem
 
 MARK = ".segmented"
 """Ends the stem of results that lie beside their input."""
@@ -39,6 +40,8 @@ class Input:
     """File, URL, camera index, or "-"."""
     folder: Path | None = None
     """The input folder it was found in."""
+    name: str | None = None
+    """Stem of file names about it, instead of the usual one."""
 
     @property
     def path(self) -> Path | None:
@@ -48,6 +51,8 @@ class Input:
     @property
     def stem(self) -> str:
         """The stem of file names about it."""
+        if self.name is not None:
+            return self.name
         if self.kind is Kind.CAMERA:
             return f"camera-{self.text}"
         if self.kind is Kind.STREAM:
@@ -81,10 +86,31 @@ def find_inputs(texts: Sequence[str], outputs: Sequence[Path] = ()) -> Found:
     texts = _without_results(texts, found)
     for text in texts:
         found.inputs += _expand(text, found, outputs)
+    found.inputs = with_stream_names(found.inputs)
     first_only = [item.text for item in found.inputs if item.kind is Kind.IMAGE and _first_only(Path(item.text))]
     if first_only:
         found.notes.append(f"only the first image is taken of {_listed(first_only, 'animation')}")
     return found
+
+
+def with_stream_names(inputs: Sequence[Input]) -> list[Input]:
+    """Names several streams after their URLs, each by a name of its own; a single one is called `stream`."""
+    streams = [item for item in inputs if item.kind is Kind.STREAM]
+    if len(streams) < 2:
+        return list(inputs)
+    taken = {item.stem.casefold() for item in inputs if item.kind is not Kind.STREAM}
+    named = []
+    for item in inputs:
+        if item.kind is Kind.STREAM:
+            base = name = url_stem(item.text)
+            number = 1
+            while name.casefold() in taken:
+                number += 1
+                name = f"{base}-{number}"
+            taken.add(name.casefold())
+            item = replace(item, name=name)  # noqa: PLW2901
+        named.append(item)
+    return named
 
 
 def results_folder(folder: Path) -> Path:

@@ -6,107 +6,21 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from hyperseg_runtime.errors import HyperSegError, OutputError
-from hyperseg_runtime.inference import FrameLogits, PreparedFrame
+from hyperseg_runtime.inference import FrameLogits
 from hyperseg_runtime.output.render import Renderer
 from hyperseg_runtime.output.sinks import Result, Sink, SkippedFrameError, WindowClosedError
-from hyperseg_runtime.preprocess import Labels
-from hyperseg_runtime.segmenter import Segmenter
+from hyperseg_runtime.prefetching import prefetch
+from hyperseg_runtime.preprocess import Frame, Labels, Size
 from hyperseg_runtime.timing import Stage, StageClock, StageSummary
 from hyperseg_runtime.upsampling import LowLogits
 from hyperseg_runtime.video.sources import FrameSource, SourceFrame
-
-Item = TypeVar("Item")
-_DEPTH = 2
-_POLL_SECONDS = 0.1
-
-
-def prefetch(
-    items: Iterator[Item],
-    depth: int = _DEPTH,
-    latest: bool = False,
-    stop_asked: Callable[[], bool] = lambda: False,
-) -> Generator[Item, None, None]:
-    """Prefetches an iterator in a thread, with a bounded queue. Its exceptions are raised after the items before them.
-
-    depth: length of the queue. latest: keep only the newest waiting item and drop the others (live sources).
-    stop_asked: polled while no item comes; True ends the generator.
-    Closing the generator stops the thread, waits for it, and closes `items`.
-    """
-    prefetcher = _Prefetcher(items, depth, latest, stop_asked)
-    try:
-        yield from prefetcher
-    finally:
-        prefetcher.stop()
-
-
-@dataclass(frozen=True)
-class _End:
-    """The last element of a queue: the iterator is exhausted, or raised `error`."""
-
-    error: BaseException | None
-
-
-class _Prefetcher(Generic[Item]):
-    """The thread of `prefetch` and its queue."""
-
-    def __init__(self, items: Iterator[Item], depth: int, latest: bool, stop_asked: Callable[[], bool]) -> None:
-        self._items, self._latest, self._stop_asked = items, latest, stop_asked
-        self._queue: queue.Queue[Item | _End] = queue.Queue(1 if latest else depth)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._fill, name="hyperseg-prefetch", daemon=True)
-        self._thread.start()
-
-    def _fill(self) -> None:
-        error: BaseException | None = None
-        try:
-            for item in self._items:
-                self._put(item, replace=self._latest)
-                if self._stopped.is_set():
-                    break
-        except BaseException as raised:
-            error = raised
-        finally:
-            if isinstance(self._items, Generator):
-                self._items.close()
-        self._put(_End(error), replace=False)
-
-    def _put(self, item: Item | _End, replace: bool) -> None:
-        """Waits for a free place, or (`replace`) drops the waiting item."""
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=0 if replace else _POLL_SECONDS)
-                return
-            except queue.Full:
-                if replace:
-                    with contextlib.suppress(queue.Empty):
-                        self._queue.get_nowait()
-
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            try:
-                item = self._queue.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                if self._stop_asked():
-                    return
-                continue
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
 
 
 class LivePolicy(str, Enum):
@@ -129,6 +43,22 @@ class LogitFilter(Protocol):
         """
 
 
+class StagedFrame(Protocol):
+    """A frame that is ready for the network; see `PreparedFrame`."""
+
+    def labels_or_logits(self) -> Labels | FrameLogits: ...
+
+    def logits(self) -> FrameLogits: ...
+
+
+class FrameSegmenter(Protocol):
+    """What a run needs of the `Segmenter`: its stages, which two threads call."""
+
+    def prepared(self, frame: Frame) -> StagedFrame: ...
+
+    def line_grid(self, frame: Size) -> Size | None: ...
+
+
 @dataclass(frozen=True)
 class SegmentedFrame:
     """A frame, and its labels or the logits of them."""
@@ -143,11 +73,12 @@ class SegmentedFrame:
 
 def segmented(
     source: FrameSource,
-    segmenter: Segmenter,
+    segmenter: FrameSegmenter,
     clock: StageClock,
     policy: LivePolicy = LivePolicy.LATEST,
     stop_asked: Callable[[], bool] = lambda: False,
     logit_filter: LogitFilter | None = None,
+    on_drop: Callable[[], None] = lambda: None,
 ) -> Generator[SegmentedFrame, None, None]:
     """The source's frames with their labels. The caller's work on each overlaps with the next frames' stages.
 
@@ -156,10 +87,10 @@ def segmented(
     With a live source and LATEST, frames that arrive while the network is busy are dropped; otherwise none is.
     Errors of the source or the model are raised after the frames before them. Closing the generator stops the threads
     and the source.
-    stop_asked: polled while no frame comes; True ends the frames.
+    stop_asked: polled while no frame comes; True ends the frames. on_drop: called for each frame that is dropped.
     """
     latest = source.live and policy is LivePolicy.LATEST
-    prepared = prefetch(_prepared(source, segmenter, clock), latest=latest)
+    prepared = prefetch(_prepared(source, segmenter, clock), latest=latest, on_drop=on_drop)
     inferred = prefetch(_inferred(prepared, clock, logit_filter), stop_asked=stop_asked)
     with contextlib.closing(inferred):
         try:
@@ -170,8 +101,8 @@ def segmented(
 
 
 def _prepared(
-    source: FrameSource, segmenter: Segmenter, clock: StageClock
-) -> Iterator[tuple[SourceFrame, PreparedFrame]]:
+    source: FrameSource, segmenter: FrameSegmenter, clock: StageClock
+) -> Iterator[tuple[SourceFrame, StagedFrame]]:
     for frame in clock.timed(Stage.DECODE, source.frames()):
         with clock.measure(Stage.PREPROCESS):
             prepared = segmenter.prepared(frame.image)
@@ -179,7 +110,7 @@ def _prepared(
 
 
 def _inferred(
-    prepared: Generator[tuple[SourceFrame, PreparedFrame], None, None],
+    prepared: Generator[tuple[SourceFrame, StagedFrame], None, None],
     clock: StageClock,
     logit_filter: LogitFilter | None,
 ) -> Iterator[SegmentedFrame]:
@@ -190,7 +121,7 @@ def _inferred(
             yield SegmentedFrame(frame, result)
 
 
-def _filtered(ready: PreparedFrame, frame: SourceFrame, logit_filter: LogitFilter) -> FrameLogits:
+def _filtered(ready: StagedFrame, frame: SourceFrame, logit_filter: LogitFilter) -> FrameLogits:
     found = ready.logits()
     return found.with_logits(logit_filter(found.logits, frame))
 
@@ -215,10 +146,11 @@ class JobSummary:
 
 @dataclass(frozen=True)
 class Job:
-    """A run of one source. `on_frame` is called with the number of frames done, `stop_asked` is polled."""
+    """A run of one source. `on_frame` is called with the number of frames done, `stop_asked` is polled, `on_drop` is
+    called for each frame of a live source that is dropped."""
 
     source: FrameSource
-    segmenter: Segmenter
+    segmenter: FrameSegmenter
     renderer: Renderer
     sinks: Sequence[Sink]
     policy: LivePolicy = LivePolicy.LATEST
@@ -226,6 +158,7 @@ class Job:
     on_frame: Callable[[int], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
     logit_filter: LogitFilter | None = None
+    on_drop: Callable[[], None] = lambda: None
 
     def run(self) -> JobSummary:
         """Runs to the source's end. When the source or a sink fails, the output of the frames before is kept.
@@ -238,7 +171,15 @@ class Job:
         skipped: list[str] = []
         try:
             with contextlib.closing(
-                segmented(self.source, self.segmenter, clock, self.policy, self.stop_asked, self.logit_filter)
+                segmented(
+                    self.source,
+                    self.segmenter,
+                    clock,
+                    self.policy,
+                    self.stop_asked,
+                    self.logit_filter,
+                    self.on_drop,
+                )
             ) as frames:
                 while True:
                     try:

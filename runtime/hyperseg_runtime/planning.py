@@ -16,6 +16,7 @@ from hyperseg_runtime.output_files import check_name, discard_abandoned_drafts, 
 from hyperseg_runtime.planned_outputs import MayReplace, PlannedOutputs
 from hyperseg_runtime.run_record import INCOMPLETE_NAME, RECORD_NAME, Maker, RunRecord
 from hyperseg_runtime.video.formats import FORMATS
+from hyperseg_runtime.video.location import displayed
 
 FRAME_FORMATS = (".png", ".jpg")
 """Formats of a video's result that are a folder of images."""
@@ -34,6 +35,11 @@ class VideoTask:
     """Suffix of the frames, where `target` is a folder of them."""
     record: RunRecord | None = None
     """Where to enter the result once it is complete."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a camera or a URL, which are read at the same time as others."""
+        return self.kind in (Kind.CAMERA, Kind.STREAM)
 
 
 @dataclass(frozen=True)
@@ -277,7 +283,7 @@ class _Planner:
             if may_replace is None and self._outputs.resume:
                 self._explain_resume(target / INCOMPLETE_NAME, record)
             self._targets.add_folder(target)
-            self._targets.add_frames(target, item.stem, frames, f"the frames of {item.text}", may_replace)
+            self._targets.add_frames(target, item.stem, frames, f"the frames of {displayed(item.text)}", may_replace)
             self._targets.add(target / INCOMPLETE_NAME, "the mark of an incomplete folder", _always)
         else:
             self._check_suffix(item, target)

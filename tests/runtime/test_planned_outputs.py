@@ -177,6 +177,8 @@ def test_the_model_is_not_replaced(hyperseg_run: Callable[..., Finished], folder
         (("-",), {}, ["stdin.segmented.mp4"]),
         (("0",), {}, ["camera-0.segmented.mp4"]),
         (("http://127.0.0.1/x",), {}, ["stream.segmented.mp4"]),
+        (("0", "1"), {"path": "out/"}, ["out/camera-0.mp4", "out/camera-1.mp4"]),
+        (("rtsp://u:p@a/1", "rtsp://a/1"), {}, ["a-1.segmented.mp4", "a-1-2.segmented.mp4"]),
     ],
 )
 def test_where_results_go(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hyperseg_runtime.pipeline import prefetch
+from hyperseg_runtime.prefetching import prefetch
 
 
 def test_all_items_in_order() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from hyperseg_runtime.cli import common, stabilise_option
+from hyperseg_runtime.live.reconnection import STALL_SECONDS, Reconnection
 
 _EXAMPLES = """
 \b
@@ -28,6 +29,7 @@ Examples:
   hyperseg-run 0 --show                           # the first camera, in a window
   ssh camera cat drive.ts | hyperseg-run - -o drive.mp4
   hyperseg-run rtsp://camera.local/stream --max-frames 1000
+  hyperseg-run 0 1 rtsp://gate.local/1 -o out/    # several cameras at the same time, out/camera-0.mp4, ...
 """
 
 
@@ -71,7 +73,7 @@ class _Command(click.Command):
 @click.command(
     cls=_Command,
     epilog=_EXAMPLES,
-    help="Segment images, videos, folders and globs of them, a camera, a stream URL, or standard input (-).",
+    help="Segment images, videos, folders and globs of them, cameras, stream URLs, or standard input (-).",
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
@@ -151,6 +153,20 @@ class _Command(click.Command):
     show_default=True,
     help="If a camera or stream is faster than the model: drop frames (latest), or process all.",
 )
+@click.option(
+    "--reconnect",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Attempts in a row to reconnect to a camera or stream that is lost; 0: none. Default: no limit.",
+)
+@click.option(
+    "--stall-timeout",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    default=STALL_SECONDS,
+    show_default=True,
+    help="A camera or stream that sends no frame for so long is lost.",
+)
 @common.force_option
 @click.option(
     "--resume",
@@ -187,6 +203,8 @@ def run(
     every: int,
     max_frames: int | None,
     live_policy: str,
+    reconnect: int | None,
+    stall_timeout: float,
     force: bool,
     resume: bool,
     as_json: bool,
@@ -225,6 +243,7 @@ def run(
         polygons=polygons,
         show=show,
         policy=LivePolicy(live_policy),
+        reconnection=Reconnection(reconnect, stall_timeout),
         form=None if form is None else f".{form}",
         force=force,
         resume=resume,

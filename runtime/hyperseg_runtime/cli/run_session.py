@@ -18,11 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hyperseg_runtime import sidecar
 from hyperseg_runtime.backends.protocol import Note
 from hyperseg_runtime.cli import common
+from hyperseg_runtime.cli.live_session import LiveSession
+from hyperseg_runtime.cli.run_results import RunResults
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import HyperSegError, OutputError
 from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.interrupt import GracefulInterrupt
-from hyperseg_runtime.media import Kind
+from hyperseg_runtime.live.reconnection import Reconnection
 from hyperseg_runtime.model_kinds import is_engine
 from hyperseg_runtime.names import as_unicode, shown
 from hyperseg_runtime.output.class_selection import select_classes
@@ -38,12 +40,25 @@ from hyperseg_runtime.run_record import maker
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.stabiliser import Stabiliser, check_can_stabilise
 from hyperseg_runtime.timing import Stage, StageClock
+from hyperseg_runtime.video.location import displayed
 from hyperseg_runtime.video.reader import VideoReader
-from hyperseg_runtime.video.sources import Camera, FrameSource, ImageReader, Selection
+from hyperseg_runtime.video.sources import FrameSource, ImageReader, Selection
 
 NAME = "hyperseg-run"
 _NOT_RECORDED = frozenset(
-    {"model", "threads", "allow_host_code", "show", "policy", "force", "resume", "as_json", "stats", "polygons"}
+    {
+        "model",
+        "threads",
+        "allow_host_code",
+        "show",
+        "policy",
+        "reconnection",
+        "force",
+        "resume",
+        "as_json",
+        "stats",
+        "polygons",
+    }
 )
 """Options that results do not depend on."""
 _SHOWN_STAGES = {Stage.DECODE: "dec", Stage.INFERENCE: "net", Stage.ENCODE: "enc"}
@@ -70,6 +85,7 @@ class RunSession:
     polygons: Path | None
     show: bool
     policy: LivePolicy
+    reconnection: Reconnection
     form: str | None
     """Suffix of videos' results, if given."""
     force: bool
@@ -80,9 +96,10 @@ class RunSession:
         """Runs every input, even after one that failed; returns the exit code."""
         planned = plan(inputs, self._outputs(output))
         notes = [*planned.notes, *self._notes(planned)]
+        live = [task for task in planned.tasks if isinstance(task, VideoTask) and task.live]
+        others = [task for task in planned.tasks if task not in live]
         window: list[Sink] = [WindowSink()] if self.show else []
-        failed = False
-        records: list[dict[str, object]] = []
+        results = RunResults(NAME, self.as_json)
         with ExitStack() as stack:
             segmenter = stack.enter_context(self._open_model(lambda text: common.note(NAME, text)))
             if self.stabilise is not None:
@@ -102,30 +119,31 @@ class RunSession:
                 stack.callback(polygons.close)
             for note in notes:
                 common.note(NAME, note)
-            for task in planned.tasks:
-                if interrupt.requested:
+            interrupted = False
+            for task in others:
+                if interrupt.requested or interrupted:
                     break
-                shared: list[Sink] = [] if stats is None else [StatsSink(stats, task.source)]
-                shared += [] if polygons is None else [PolygonSink(polygons, task.source)]
+                name = displayed(task.source)
+                shared: list[Sink] = [] if stats is None else [StatsSink(stats, name)]
+                shared += [] if polygons is None else [PolygonSink(polygons, name)]
                 try:
                     summary, outputs = self._run_task(task, segmenter, look, [*shared, *window], interrupt)
                 except HyperSegError as error:
-                    common.report(NAME, error)
-                    records.append({"input": as_unicode(task.source), "error": as_unicode(str(error))})
-                    failed = True
+                    results.add_error(task, error)
                     continue
-                failed = failed or bool(summary.problems)
-                records.append(_record(task, summary, outputs))
-                self._tell(summary, outputs)
-                if summary.interrupted:
-                    break
+                results.add(task, summary, outputs)
+                interrupted = summary.interrupted
+            if live and not (interrupt.requested or interrupted):
+                self._live(look, stats, polygons).run(
+                    live, segmenter, results, lambda: interrupt.requested, lambda text: common.note(NAME, text)
+                )
             if self.as_json:
                 about = {"model": as_unicode(segmenter.path), "backend": segmenter.description}
-                common.say(json.dumps({**about, "notes": [*map(as_unicode, notes)], "runs": records}, indent=2))
+                common.say(json.dumps({**about, "notes": [*map(as_unicode, notes)], "runs": results.records}, indent=2))
         self._name_outputs()
         if interrupt.requested:
             return common.INTERRUPTED
-        return common.FAILURE if failed else 0
+        return common.FAILURE if results.failed else 0
 
     @property
     def _replace(self) -> bool:
@@ -167,22 +185,31 @@ class RunSession:
         options: dict[str, object] = {}
         for option in fields(self):
             value = getattr(self, option.name)
+            if option.name in _NOT_RECORDED:
+                continue
             if is_dataclass(value):  # its options by their own names
                 options.update({part.name: getattr(value, part.name) for part in fields(value)})
-            elif option.name not in _NOT_RECORDED:
+            else:
                 options["format" if option.name == "form" else option.name] = value
         if is_engine(segmenter.path):  # whose classes and palette are in its description, not in the file
             options["classes of the model"] = segmenter.metadata.class_names
             options["palette of the model"] = segmenter.metadata.palette
         return {**options, "backend": segmenter.backend.value, "resolution": segmenter.size}
 
-    def _tell(self, summary: JobSummary, outputs: Sequence[Path]) -> None:
-        for problem in summary.problems:
-            common.complain(NAME, problem)
-        for note in summary.notes:
-            common.note(NAME, note)
-        if not self.as_json:
-            _report(summary, outputs)
+    def _live(self, look: Appearance, stats: StatsFile | None, polygons: CocoFile | None) -> LiveSession:
+        return LiveSession(
+            self.selection,
+            self.policy,
+            self.stabilise,
+            self.reconnection,
+            look,
+            self.labels,
+            stats,
+            polygons,
+            self.show,
+            self._replace,
+            visible=not self.as_json,
+        )
 
     def _name_outputs(self) -> None:
         """Names what was written besides the rendered images."""
@@ -254,42 +281,10 @@ class RunSession:
             return ImageReader(tuple(task.target_of), self.selection, task.done), ImageSink(
                 task.target_of, self._replace
             )
-        if task.kind is Kind.CAMERA:
-            camera = Camera(int(task.source), self.selection)
-            if task.frames is None:
-                return camera, VideoSink(task.target, camera, None, self.selection, self._replace)
-            return camera, FrameFolderSink(task.target, task.stem, task.frames, task.source, self._replace)
         reader = VideoReader(task.source, self.selection, stop_asked=lambda: interrupt.requested)
         if task.frames is not None:
             return reader, FrameFolderSink(task.target, task.stem, task.frames, task.source, self._replace)
         return reader, VideoSink(task.target, reader, reader.sound(), self.selection, self._replace)
-
-
-def _record(task: Task, summary: JobSummary, outputs: Sequence[Path]) -> dict[str, object]:
-    return {
-        "input": as_unicode(task.source),
-        "outputs": [as_unicode(path) for path in outputs],
-        "frames": summary.frames,
-        "seconds": round(summary.seconds, 4),
-        "frames_per_second": round(summary.frames_per_second, 3),
-        "interrupted": summary.interrupted,
-        "problems": [as_unicode(problem) for problem in summary.problems],
-        "notes": [as_unicode(note) for note in summary.notes],
-        "stages": {stage.value: times.to_dict() for stage, times in summary.stages.items()},
-    }
-
-
-def _report(summary: JobSummary, outputs: Sequence[Path]) -> None:
-    common.say(f"{'stage':<13}{'median ms':>10}{'mean ms':>10}{'p95 ms':>10}")
-    for stage, times in summary.stages.items():
-        common.say(f"{stage.value:<13}{times.median_ms:>10.2f}{times.mean_ms:>10.2f}{times.p95_ms:>10.2f}")
-    where = (
-        str(outputs[0]) if len(outputs) == 1 else f"{len(outputs)} images in {outputs[0].parent}" if outputs else "-"
-    )
-    stopped = ", interrupted" if summary.interrupted else ""
-    rate = f"{summary.frames_per_second:.2f} frames/s{stopped}"
-    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
-    common.say(f"{frames} in {summary.seconds:.2f} s, {rate}\n-> {shown(where)}")
 
 
 class _RunProgress:

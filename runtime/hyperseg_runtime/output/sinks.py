@@ -22,7 +22,7 @@ from hyperseg_runtime.output.windows import missing_for_windows
 from hyperseg_runtime.output_files import check_target, write_bytes
 from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.video.sound_track import SoundTrack
-from hyperseg_runtime.video.sources import Selection, SourceFrame, VideoSource
+from hyperseg_runtime.video.sources import FrameTiming, Selection, SourceFrame
 from hyperseg_runtime.video.writer import VideoWriter
 
 
@@ -61,7 +61,7 @@ class VideoSink(Sink):
     """A video of all frames; created with the first frame, whose size it takes."""
 
     def __init__(
-        self, path: Path, source: VideoSource, sound: SoundTrack | None, selection: Selection, replace: bool = True
+        self, path: Path, source: FrameTiming, sound: SoundTrack | None, selection: Selection, replace: bool = True
     ) -> None:
         """sound: what to carry over, cut to `selection`.
 
@@ -187,10 +187,9 @@ class WindowClosedError(Exception):
 class WindowSink(Sink):
     """A window with the current frame rate."""
 
-    _TITLE = "HyperSeg"
-
-    def __init__(self) -> None:
+    def __init__(self, title: str = "HyperSeg") -> None:
         """Raises OutputError where no window can be opened."""
+        self._title = title
         missing = missing_for_windows()
         if missing:
             raise OutputError(f"--show needs a window: {'; '.join(missing)}; or omit --show")
@@ -204,8 +203,8 @@ class WindowSink(Sink):
         shown = result.rendered.copy()
         place, font = (10, 30), cv2.FONT_HERSHEY_SIMPLEX
         cv2.putText(shown, f"{self._rate:.1f} frames/s", place, font, 0.8, (255, 255, 255), 2, cv2.LINE_AA)
-        cv2.imshow(self._TITLE, shown)
-        if cv2.waitKey(1) & 0xFF in (ord("q"), 27) or cv2.getWindowProperty(self._TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        cv2.imshow(self._title, shown)
+        if cv2.waitKey(1) & 0xFF in (ord("q"), 27) or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             raise WindowClosedError
 
     def close(self, interrupted: bool = False) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from hyperseg_runtime.video.container import failure
 from hyperseg_runtime.video.sound_feed import SoundFeed
 from hyperseg_runtime.video.timeline import PacketTimes
 
@@ -68,7 +69,7 @@ class Decoder:
         except IndexError:  # PyAV's end of a file in which streams appeared that its beginning had not; all was read
             pass
         except (FFmpegError, OSError) as error:
-            self.stopped = str(getattr(error, "strerror", None) or error)
+            self.stopped = failure(error)
         if self._sound is not None:
             self._sound.release(finished=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,14 @@ from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hd
 from hyperseg_runtime.video.completeness import find_fault
 from hyperseg_runtime.video.container import MICROSECOND, PIPE_HINT, choose_stream, is_seekable, open_container
 from hyperseg_runtime.video.decoder import Decoder
-from hyperseg_runtime.video.location import STANDARD_INPUT, is_url
+from hyperseg_runtime.video.location import STANDARD_INPUT, displayed, is_live_url, is_url
 from hyperseg_runtime.video.pipe import Pipe, open_pipe
 from hyperseg_runtime.video.skipping import Skip, find_skip
 from hyperseg_runtime.video.sound_feed import SoundFeed, SoundTaker
 from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame
 from hyperseg_runtime.video.timeline import (
+    NumberedFrame,
     PacketTimes,
     TimedFrame,
     Timeline,
@@ -33,17 +34,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-_LIVE_SCHEMES = ("rtsp", "rtsps", "rtp", "udp", "srt", "rtmp")
 _GREATEST_ROUNDING = Fraction(1, 200)
 """Seconds by which a container's timestamps may be rounded: half a unit of GIF's, so that cuts at frames stay there."""
 _DEFAULT_RATE = Fraction(25)
 _GREATEST_RATE = 1000
-
-
-@dataclass(frozen=True)
-class _Numbered:
-    timed: TimedFrame
-    index: int
 
 
 class VideoReader:
@@ -72,7 +66,9 @@ class VideoReader:
         self._to_bgr = BgrConverter()
         self._orientations: dict[int, Orientation] = {}
         self._containers: list[InputContainer] = []
-        self._at_end = self._stopped = False
+        self._stopped = False
+        self.exhausted = False
+        """Whether the source itself has ended, and not the selection; known after the last frame."""
         self._pipe = open_pipe(source, stop_asked)
         try:
             self._open()
@@ -88,7 +84,8 @@ class VideoReader:
         self._stream = choose_stream(self._container, self._source)
         self._stream.thread_type = "AUTO"
         self._coded_aspect = self._stream.codec_context.sample_aspect_ratio
-        self._no_times = without_presentation_times(self._container)
+        self.untimed = without_presentation_times(self._container)
+        """Whether FFmpeg makes up times at a nominal rate, as for MJPEG over HTTP."""
         self._step = 1 / self._source_rate
         self._rounding = min(self.time_base / 2, _GREATEST_ROUNDING)
         self.timeline = Timeline(self._start_time(), self._step, is_discontinuous(self._container))
@@ -96,7 +93,7 @@ class VideoReader:
 
     @property
     def name(self) -> str:
-        return "standard input" if self._source == STANDARD_INPUT else self._source
+        return "standard input" if self._source == STANDARD_INPUT else displayed(self._source)
 
     @property
     def stem(self) -> str:
@@ -106,11 +103,17 @@ class VideoReader:
 
     @property
     def live(self) -> bool:
-        return is_url(self._source) and self._source.split("://", 1)[0].lower() in _LIVE_SCHEMES
+        """By the protocol; a web server's video is live where nothing tells its length (MJPEG, HLS, MPEG-TS)."""
+        return is_live_url(self._source) or (is_url(self._source) and self._total_frames() is None)
 
     @property
     def problems(self) -> list[str]:
         return self._problems
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The error that ended the reading of frames, if one did."""
+        return self._decoder.stopped
 
     def sound(self) -> SoundTrack | None:
         """The sound, whose packets `frames` will put there; None if the source has none. Call it before `frames`."""
@@ -133,7 +136,7 @@ class VideoReader:
     def _source_rate(self) -> Fraction:
         """Elementary streams have no average; their headers' rate is the guess."""
         known = [self._stream.average_rate, self._stream.guessed_rate]
-        for rate in reversed(known) if self._no_times else known:
+        for rate in reversed(known) if self.untimed else known:
             if rate and 0 < rate <= _GREATEST_RATE:
                 return Fraction(rate)
         return _DEFAULT_RATE
@@ -190,7 +193,7 @@ class VideoReader:
                 yield waiting
                 waiting = None
         else:
-            self._at_end = True
+            self.exhausted = True
         if waiting is not None:
             end = self._stated_end() or end
             end = end if wanted.end is None else min(end, wanted.end)
@@ -201,12 +204,12 @@ class VideoReader:
     def _stated_end(self) -> Fraction | None:
         """When the last frame ends by the index of MP4 or AVI, which has it where B-frames do not come last."""
         stream, decoder = self._stream, self._decoder
-        complete = self._at_end and 0 < stream.frames <= decoder.packets and decoder.stopped is None
+        complete = self.exhausted and 0 < stream.frames <= decoder.packets and decoder.stopped is None
         if not complete or not stream.duration or len(self.timeline.offsets) > 1:
             return None
         return ((stream.start_time or 0) + stream.duration) * self.time_base - self.timeline.origin
 
-    def _numbered(self) -> Iterator[_Numbered]:
+    def _numbered(self) -> Iterator[NumberedFrame]:
         """All frames, or those from --start on, with their numbers."""
         if self._selection.start and is_seekable(self._source):
             first = True
@@ -216,12 +219,12 @@ class VideoReader:
             if not first:
                 return
         for index, timed in enumerate(self._timed()):
-            yield _Numbered(timed, index)
+            yield NumberedFrame(timed, index)
 
     def _find_skip(self) -> Skip | None:
         from av.error import FFmpegError
 
-        if self._no_times:
+        if self.untimed:
             return None
         container = open_container(self._source, None, self._timeout)
         try:
@@ -232,7 +235,7 @@ class VideoReader:
         finally:
             container.close()
 
-    def _after_skip(self) -> Iterator[_Numbered]:
+    def _after_skip(self) -> Iterator[NumberedFrame]:
         """The frames from --start on, without decoding all before; none, and a new start, if that cannot be done."""
         start = self._selection.start
         skip = self._find_skip()
@@ -243,14 +246,14 @@ class VideoReader:
         for timed in self._timed(skip.packets):
             if index is not None:
                 index += 1
-                yield _Numbered(timed, index)
+                yield NumberedFrame(timed, index)
             elif timed.time >= start - self._rounding:
                 index = skip.number_of(timed.frame.pts, decoded)
                 if index is None:
                     self._reopen()
                     return
                 self._decoder.damaged = 0  # of images before the start, whose references were skipped
-                yield _Numbered(timed, index)
+                yield NumberedFrame(timed, index)
             elif timed.frame.pts is not None and timed.frame.pts >= skip.first:
                 decoded += 1
 
@@ -262,7 +265,7 @@ class VideoReader:
         self._decoder = self._new_decoder()
 
     def _new_decoder(self) -> Decoder:
-        times = PacketTimes(self.time_base, self._no_times, self._step)
+        times = PacketTimes(self.time_base, self.untimed, self._step)
         feed = None if self._sound is None else SoundFeed(self._sound, self.timeline, self._selection.start)
         return Decoder(self._container, self._stream, times, feed)
 
@@ -281,7 +284,7 @@ class VideoReader:
         """The origin is not after the first frame, whatever the container says."""
         self.timeline.origin = min(self.timeline.origin, first)
 
-    def _converted(self, item: _Numbered) -> SourceFrame:
+    def _converted(self, item: NumberedFrame) -> SourceFrame:
         from av.error import FFmpegError
 
         frame = item.timed.frame
@@ -323,7 +326,7 @@ class VideoReader:
             if isinstance(self._pipe, Pipe):
                 why += f"; {PIPE_HINT}"
             raise InputError(f"{self.name} has no frame that can be decoded{why}")
-        fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self._at_end)
+        fault = find_fault(self._container, self._stream, decoder, self.timeline, whole=self.exhausted)
         if fault is not None:
             self._problems.append(f"{self.name} {fault}")
         hdr = hdr_name(int(self._stream.codec_context.color_trc))

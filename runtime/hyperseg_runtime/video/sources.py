@@ -83,8 +83,8 @@ class FrameSource(Protocol):
     def close(self) -> None: ...
 
 
-class VideoSource(FrameSource, Protocol):
-    """A source whose frames have times, so that a video can be made of them."""
+class FrameTiming(Protocol):
+    """What a video's writer has to know of the frames' times."""
 
     @property
     def rate(self) -> Fraction:
@@ -93,6 +93,18 @@ class VideoSource(FrameSource, Protocol):
     @property
     def time_base(self) -> Fraction:
         """The unit of the frames' times, in seconds."""
+
+
+class VideoSource(FrameSource, FrameTiming, Protocol):
+    """A source whose frames have times, so that a video can be made of them."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the source itself has ended, and not the part of it that is wanted; known after the last frame."""
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The error that ended the source, if one did; known after the last frame."""
 
 
 class ImageReader:
@@ -150,6 +162,8 @@ class Camera:
         self._index = index
         self._selection = selection or Selection()
         self._problems: list[str] = []
+        self.exhausted = False
+        self.stopped_by: str | None = None
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise InputError(f"camera {index} cannot be opened; is it connected, free, and are you allowed to use it?")
@@ -187,6 +201,7 @@ class Camera:
             done, image = self._capture.read()
             now = Fraction(round((time.monotonic() - start) * 1000), 1000)
             if not done:
+                self.exhausted, self.stopped_by = True, "the camera gives no frame"
                 self._problems.append(f"camera {self._index} stopped after {index} frames; they are kept")
                 return
             if self._selection.end is not None and now >= self._selection.end:

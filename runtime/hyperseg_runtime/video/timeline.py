@@ -91,6 +91,14 @@ class TimedFrame:
     duration: Fraction
 
 
+@dataclass(frozen=True)
+class NumberedFrame:
+    """A frame with its number in the source."""
+
+    timed: TimedFrame
+    index: int
+
+
 def spread(frames: Iterable[TimedFrame], step: Fraction) -> Iterator[TimedFrame]:
     """Gives frames that share a time, or go back a little, times of their own, evenly up to the next frame's.
 
