@@ -1,8 +1,8 @@
 """Datasets, augmentation and batches. Needs no PyTorch."""
 
+from hyperseg.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Classes, class_set
 from hyperseg.data.augment import Augmentation, ScaleOf
 from hyperseg.data.batches import Batch, BatchSampler, BatchSource, Crop, prefetch
-from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Classes, class_set
 from hyperseg.data.dataset import CachedDataset, ConcatDataset, Dataset, LabelledImages, Pixels, Sample, files_of
 from hyperseg.data.layouts import Layout, open_split, open_splits
 from hyperseg.errors import DataError

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.data.classes import VOID
+from hyperseg.classes import VOID
 from hyperseg.data.dataset import Pixels, Sample
 
 Matrix = NDArray[np.float64]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.data.classes import VOID, Classes
+from hyperseg.classes import VOID, Classes
 from hyperseg.data.label_png import read_palette_indices
 from hyperseg.errors import DataError
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Colour
+from hyperseg.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Colour
 from hyperseg.data.dataset import (
     ConcatDataset,
     Dataset,
