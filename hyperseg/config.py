@@ -205,6 +205,10 @@ class Config:
         """Copy with some fields changed."""
         return replace(self, **changes)
 
+    def with_classes(self, classes: Classes) -> "Config":
+        """Copy for one's own classes, in their order."""
+        return self.replace(num_classes=len(classes), class_names=classes.names, palette=classes.palette)
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON types; the inverse of `from_dict`.
 

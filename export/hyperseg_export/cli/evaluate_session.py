@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hyperseg.data import DataError, Dataset, Layout, files_of, open_splits
-from hyperseg.data.dataset import Pixels
+from hyperseg.data.reading import Pixels
 from hyperseg.errors import CheckpointError
 from hyperseg_export.cli.stage_display import StageDisplay
 from hyperseg_export.evaluation.plots import confusion_image, worst_sheet
