@@ -72,11 +72,12 @@ class LabelledImages:
         pair = self.pairs[index]
         image, label = read_image(pair.image), self.read_label(pair.label)
         if image.shape[:2] != label.shape[:2]:
-            raise DataError(_sizes_differ(pair, image, label))
+            raise DataError(sizes_differ(pair, image, label))
         return Sample(pair.name, image, label)
 
 
-def _sizes_differ(pair: Pair, image: Pixels, label: Pixels) -> str:
+def sizes_differ(pair: Pair, image: Pixels, label: Pixels) -> str:
+    """The error on an image and a label of different sizes."""
     text = (
         f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
         f"{label.shape[1]}x{label.shape[0]}; both must be the same size"

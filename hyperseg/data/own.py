@@ -74,6 +74,10 @@ class OwnDataset:
             raise DataError(files.faults[0])
         if not files.pairs:
             raise DataError(f"the split {split} of {self.description.file} has no images")
+        return self.labelled(files)
+
+    def labelled(self, files: SplitFiles) -> LabelledImages:
+        """The pairs of a split as a dataset."""
         return LabelledImages(self.classes, files.pairs, OwnLabels(self.description))
 
     def _source(self, source: str, split: str) -> SplitFiles:

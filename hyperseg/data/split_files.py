@@ -21,7 +21,6 @@ _LABEL_SUFFIXES = (
     "_mask", "_masks", "_label", "_labels", "_gt", "_L", "_seg", "_segmentation", "_annotation", "_labelIds",
     "-mask", "-label", ".mask", ".label", ".seg",
 )  # fmt: skip
-_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -118,14 +117,14 @@ class Tree:
         if missing:
             faults.append(
                 f"{listing} lists {_counted(len(missing), 'name')} that no image in {self.images_at} has: "
-                f"{_shown(missing)}"
+                f"{shown(missing)}"
             )
         if unclear:
-            faults.append(f"{listing} lists names that several images have; add their folder: {_shown(unclear)}")
+            faults.append(f"{listing} lists names that several images have; add their folder: {shown(unclear)}")
         twice = [key for key, times in Counter(chosen).items() if times > 1]
         if twice:
             faults.append(
-                f"{listing} lists images more than once, which would train or score them twice: {_shown(twice)}"
+                f"{listing} lists images more than once, which would train or score them twice: {shown(twice)}"
             )
         images = {key: self.images[key] for key in sorted(set(chosen))}
         found = self._paired(images, self.labels, False)
@@ -153,7 +152,7 @@ class Tree:
             stray = next((path for key, path in labels.items() if key not in images), None)
             example = "" if pairs or stray is None else f" (a label is {stray}; see label_suffix and image_suffix)"
             faults.append(
-                f"{len(unlabelled):,} of {_counted(len(images), 'image')} have no label: {_shown(unlabelled)}{example}"
+                f"{len(unlabelled):,} of {_counted(len(images), 'image')} have no label: {shown(unlabelled)}{example}"
                 "; add the labels, remove the images, or list the split's images in a text file"
             )
         lossless = [pair for pair in pairs if pair.label.suffix.lower() not in LOSSY_SUFFIXES]
@@ -162,7 +161,7 @@ class Tree:
             count = f"{_counted(len(inexact), 'label')}: " if len(inexact) > 1 else ""
             faults.append(f"{count}{lossy(inexact[0])}")
         orphans = [path for key, path in labels.items() if key not in images] if whole and pairs else []
-        notes = [f"{_counted(len(orphans), 'label')} without an image: {_shown(orphans)}"] if orphans else []
+        notes = [f"{_counted(len(orphans), 'label')} without an image: {shown(orphans)}"] if orphans else []
         return SplitFiles(tuple(lossless), tuple(faults), tuple(notes))
 
 
@@ -259,9 +258,10 @@ def _without_file_suffix(name: str) -> str:
     return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
 
 
-def _shown(items: Sequence[object]) -> str:
-    more = f" and {len(items) - _LISTED:,} more" if len(items) > _LISTED else ""
-    return ", ".join(map(str, items[:_LISTED])) + more
+def shown(items: Sequence[object], count: int = 3) -> str:
+    """The first few of a list, and how many more there are."""
+    more = f" and {len(items) - count:,} more" if len(items) > count else ""
+    return ", ".join(map(str, items[:count])) + more
 
 
 def _counted(count: int, noun: str) -> str:
