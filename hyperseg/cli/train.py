@@ -97,7 +97,7 @@ def _interrupt_on_signals() -> None:
 
 @click.command(cls=_Command, epilog=EXAMPLES)
 @click.argument("recipe", required=False)
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), help="Folder for checkpoints and logs; with --check as --sheet."
 )
@@ -126,7 +126,7 @@ def _interrupt_on_signals() -> None:
 @_one_line_errors
 def main(
     recipe: str | None,
-    data: Path,
+    data: Path | None,
     out: Path | None,
     layout: str | None,
     check: bool,
@@ -151,13 +151,14 @@ def main(
     """
     if layout is not None:
         overrides = (*overrides, f"data.layout={layout}")
+    if data is None:
+        raise _missing("data" if recipe is not None or check else "recipe")
     if check:
         return _check(recipe, data, layout, sheet or out, overrides, force, as_json)
     if sheet is not None:
         raise click.UsageError("--sheet is a file that --check writes; give --check as well")
     if recipe is None or out is None:
-        lacking = "RECIPE, for example camvid-lite" if recipe is None else "--out, the folder for checkpoints and logs"
-        raise click.UsageError(f"missing {lacking} (only --check needs none)")
+        raise _missing("recipe" if recipe is None else "out")
     from hyperseg.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides)
@@ -175,6 +176,12 @@ def main(
         best = train(loaded, options, listener, note)
     click.echo(f"best model: {best}" if best.exists() else f"stopped at iteration {stop_after}; state in {out}")
     return 0
+
+
+def _missing(name: str) -> click.MissingParameter:
+    """The error on a parameter that only --check can do without."""
+    context = click.get_current_context()
+    return click.MissingParameter(ctx=context, param=next(p for p in context.command.params if p.name == name))
 
 
 def _check(

@@ -12,10 +12,11 @@ EXAMPLES = """
 Examples:
   hyperseg-evaluate m.pt --data camvid --split val
   hyperseg-evaluate m.pt m.onnx m.fp16.engine --data camvid --split test     # side by side
+  hyperseg-evaluate m.onnx --data mine                                       # one's own, with dataset.toml
   hyperseg-evaluate m.onnx --data cityscapes --layout cityscapes --split val --worst worst.png
 """
 
-_LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
+_LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc", "own")
 
 
 @click.command(epilog=EXAMPLES)
@@ -23,7 +24,9 @@ _LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--split", default="val", show_default=True, help="Split of the dataset; several joined by +.")
 @click.option(
-    "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
+    "--layout",
+    type=click.Choice(_LAYOUTS),
+    help="Layout of the dataset; by default own if the folder has a dataset.toml, else camvid.",
 )
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
 @common.models_option
@@ -41,7 +44,7 @@ def evaluate(
     named_models: tuple[Path, ...],
     data: Path,
     split: str,
-    layout: str,
+    layout: str | None,
     resolution: str | None,
     backend: str,
     threads: int | None,
@@ -55,7 +58,7 @@ def evaluate(
 
     A model is a checkpoint, an ONNX file, an engine, or the name of a shipped model (camvid-lite). Without MODELS, it
     is the model in the working folder; the shipped one if there is none of any kind. --confusion and --worst refer to
-    the first model.
+    the first model. The model's classes are compared with the data set's by name, and may be in another order.
     """
     # Imported here, so that --help and usage errors are fast.
     from hyperseg_export.cli.evaluate_session import EvaluateSession

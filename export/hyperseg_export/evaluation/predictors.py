@@ -23,7 +23,7 @@ class Facts:
     runner: str
     precision: str
     size: Size
-    num_classes: int
+    class_names: tuple[str, ...]
     parameters: int | None
     macs: int | None
 
@@ -66,7 +66,7 @@ class SegmenterPredictor:
             segmenter.description,
             metadata.precision.value,
             segmenter.size,
-            metadata.num_classes,
+            metadata.class_names,
             parameters,
             macs,
         )
@@ -95,7 +95,7 @@ class CheckpointPredictor:
         self._spec = InputSpec(*self._size, mean=config.mean, std=config.std, dtype=InputType.FLOAT)
         parameters, macs = _cost(None, config.to_dict(), self._size)
         runner = f"PyTorch {torch.__version__}"
-        self.facts = Facts(runner, "float32", self._size, config.num_classes, parameters, macs)
+        self.facts = Facts(runner, "float32", self._size, config.classes.names, parameters, macs)
 
     def __call__(self, frame: Frame) -> Labels:
         import torch
