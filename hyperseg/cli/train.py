@@ -181,7 +181,10 @@ def main(
 def _missing(name: str) -> click.MissingParameter:
     """The error on a parameter that only --check can do without."""
     context = click.get_current_context()
-    return click.MissingParameter(ctx=context, param=next(p for p in context.command.params if p.name == name))
+    hint = f"'{name.upper()}'" if name == "recipe" else f"'--{name}'"
+    return click.MissingParameter(
+        ctx=context, param=next(p for p in context.command.params if p.name == name), param_hint=hint
+    )
 
 
 def _check(

@@ -1,7 +1,8 @@
 """Image files of a folder or glob, each with a key by which images and labels are paired.
 
-The key is the path below the folder without its file suffix; of a glob, what its wildcards stand for. Keys are in
-Unicode's form NFC, for a file system may give the same name in another form than a text file has it.
+The key is the path below the folder without its file suffix; of a glob, what its wildcards stand for, with the path
+below a folder that it names. Keys are in Unicode's form NFC, for a file system may give a name in another form than a
+text file.
 """
 
 from __future__ import annotations
@@ -93,10 +94,13 @@ class _Glob:
         *folders, name = wildcards.split("/")
         if name == "**":
             folders, name = [*folders, name], "*"
-        stem, dot, suffix = name.rpartition(".")
         pattern = "".join("((?:[^/]+/)*)" if part == "**" else _regex(part) + "/" for part in folders)
-        pattern += _regex(stem) + r"\." + _regex(suffix, "?:") if dot else _regex(name) + r"\.[^/.]+"
-        depth = None if "**" in folders else len(folders)
+        stem, dot, suffix = name.rpartition(".")
+        if dot:
+            pattern += _regex(stem) + r"\." + _regex(suffix, "?:")
+        else:  # files of any suffix, and folders with all that is in them
+            pattern += rf"{_regex(name)}(?:/(.+))?\.[^/.]+"
+        depth = None if "**" in folders or not dot else len(folders)
         try:
             return _Glob(re.compile(pattern, re.IGNORECASE), depth)
         except re.error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hyperseg.classes import Classes
 from hyperseg.data.dataset import LabelledImages
 from hyperseg.data.description import FILE_NAME, Description, read_description
-from hyperseg.data.file_patterns import exists
+from hyperseg.data.file_patterns import exists, fixed_part
 from hyperseg.data.label_values import OwnLabels
 from hyperseg.data.split_files import SplitFiles, Tree
 from hyperseg.errors import DataError
@@ -51,6 +51,11 @@ class OwnDataset:
                     f"{self.description.root} has {' and '.join(sources)}, which could both be the split {name}; "
                     f'say which it is under [splits] in {FILE_NAME}: {name} = "{sources[0]}"'
                 )
+        if not found and not exists(self.description.root, self.description.images):
+            raise DataError(
+                f"{fixed_part(self.description.root, self.description.images)} does not exist; name the folder of the "
+                f'images in {self.description.file}: images = "images"'
+            )
         return found or {WHOLE: ()}
 
     def files(self, split: str) -> SplitFiles:
@@ -87,13 +92,18 @@ class OwnDataset:
         below = self._tree("").below(source) if exists(self.description.root, self.description.images) else None
         if below is not None:
             return below
-        if path.is_dir() and exists(path, self.description.images):
+        if self._inside(path):
             return self._tree(source).everything()
         raise DataError(
             f"{self.description.file}: the split {split} is {source!r}, which is neither a text file, nor a folder "
             f"with images below {self.description.root / self.description.images}, nor one with the folder "
             f"{self.description.images!r} in it"
         )
+
+    def _inside(self, folder: Path) -> bool:
+        """Whether a split's folder has the folder of the images in it, as in train/images."""
+        images = Path(self.description.images).expanduser()
+        return folder.is_dir() and images != Path() and not images.is_absolute() and exists(folder, str(images))
 
     def _tree(self, inside: str) -> Tree:
         root = self.description.root / Path(inside).expanduser()
@@ -109,7 +119,7 @@ class OwnDataset:
         for name in names:
             if (root / f"{name}.txt").is_file():
                 found.append(f"{name}.txt")
-            elif (inside is not None and inside.has(name)) or (Path(images) != Path() and exists(root / name, images)):
+            elif (inside is not None and inside.has(name)) or self._inside(root / name):
                 found.append(name)
         return tuple(found)
 

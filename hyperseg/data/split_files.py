@@ -224,7 +224,8 @@ def _without_suffix(files: list[FoundFile], suffix: str) -> list[FoundFile]:
     if not suffix:
         return files
     end = normalised(suffix)
-    return [FoundFile(file.key.removesuffix(end), file.path) for file in files if file.key.endswith(end)]
+    found = [FoundFile(file.key.removesuffix(end), file.path) for file in files if file.key.endswith(end)]
+    return sorted(found, key=lambda file: file.key)
 
 
 def _by_key(files: Iterable[FoundFile]) -> tuple[dict[str, Path], list[str]]:
