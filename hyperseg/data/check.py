@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hyperseg.classes import VOID, Classes
 from hyperseg.data.dataset import ConcatDataset, Dataset, LabelledImages, Pair, sizes_differ
-from hyperseg.data.label_values import LabelValueError
+from hyperseg.data.label_error import LabelValueError
 from hyperseg.data.layouts import Layout, open_split, splits_in
 from hyperseg.data.own import OwnDataset, find_own
 from hyperseg.data.reading import read_image

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.classes import VOID, Classes
+from hyperseg.data.label_error import LabelValueError, count_values
 from hyperseg.data.reading import IMAGE_SUFFIXES, Pixels, read_image, read_label, stored_size
 from hyperseg.errors import DataError
 
@@ -102,7 +103,7 @@ def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
         label = np.asarray(table[pixels], np.uint8)
         wrong = (label >= num_classes) & (label != VOID)
         if wrong.any():
-            raise DataError(f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this dataset")
+            raise LabelValueError(path, count_values(pixels[wrong]), "which is not a class of this dataset")
         return label
 
     return decode

@@ -77,8 +77,14 @@ def _split(root: Path, pattern: str) -> tuple[Path, str]:
     return root.joinpath(*parts[:first]), "/".join(parts[first:])
 
 
+def file_suffix(name: str) -> str:
+    """The suffix of a name with its dot; "" without one. (`Path.suffix` takes a good part of opening many files.)"""
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix}" if dot and stem and "/" not in suffix else ""
+
+
 def _key(inner: str) -> str:
-    return inner[: -len(PurePosixPath(inner).suffix)]
+    return inner[: len(inner) - len(file_suffix(inner))]
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ def _walk(folder: Path, depth: int | None) -> Iterator[tuple[str, str]]:
                     if entry.is_dir():
                         if depth is None or inner.count("/") < depth:
                             waiting.append((entry.path, f"{inner}{entry.name}/", above | {identity}))
-                    elif PurePosixPath(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                    elif file_suffix(entry.name).lower() in IMAGE_SUFFIXES:
                         yield entry.path, inner + entry.name
         except OSError as error:
             raise DataError(f"{place} cannot be read: {error.strerror or error}") from error

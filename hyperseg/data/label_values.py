@@ -17,33 +17,14 @@ from numpy.typing import NDArray
 
 from hyperseg.classes import VOID, Colour
 from hyperseg.data.description import Description, LabelKind
+from hyperseg.data.label_error import LabelValueError, count_colours, count_values
 from hyperseg.data.label_png import has_colour_channels, read_palette_indices
 from hyperseg.data.reading import LOSSY_SUFFIXES, Pixels, is_jpeg, read_stored
 from hyperseg.errors import DataError
 
 _UNKNOWN = -1
-_SHOWN = 5
 
 Stored = NDArray[Any]
-
-
-class LabelValueError(DataError):
-    """A label file has values or colours that are no class.
-
-    Attributes:
-        file: the label file.
-        counts: pixels by value, or by colour as "(r, g, b)", the most frequent first.
-    """
-
-    def __init__(self, file: Path, counts: Mapping[str, int], kind: LabelKind, remedy: str) -> None:
-        self.file, self.counts = file, dict(counts)
-        what = {LabelKind.INDEX: "value", LabelKind.COLOUR: "colour"}[kind]
-        listed = ", ".join(f"{value} ({count:,} pixel{'s' * (count != 1)})" for value, count in self._first())
-        more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
-        super().__init__(f"{file} has the {what}{'s' * (len(counts) > 1)} {listed}{more} that no class has; {remedy}")
-
-    def _first(self) -> list[tuple[str, int]]:
-        return list(self.counts.items())[:_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -117,22 +98,20 @@ class OwnLabels:
 
     def _checked(self, path: Path, label: Stored, stored: Stored, kind: LabelKind) -> Pixels:
         if label.min(initial=0) < 0:
-            values, counts = np.unique(stored[label < 0], return_counts=True)
-            order = np.argsort(-counts, kind="stable")
-            named = {_named(int(values[i]), kind): int(counts[i]) for i in order}
-            raise LabelValueError(path, named, kind, self._remedy(kind, named))
+            counts = (count_values if kind is LabelKind.INDEX else count_colours)(stored[label < 0])
+            raise LabelValueError(path, counts, self._remedy(kind, counts))
         return np.asarray(label, np.uint8)
 
     def _remedy(self, kind: LabelKind, wrong: Mapping[str, int]) -> str:
         first = next(iter(wrong))
         if kind is LabelKind.COLOUR:
-            return f"add it to `palette`, or to `void_colour` ([{first[1:-1]}]), in dataset.toml"
+            return f"which no class has; add it to `palette`, or to `void_colour` ([{first[1:-1]}]), in dataset.toml"
         values, void = self.description.values, self.description.void
         known = f"0 to {len(values) - 1}" if values == tuple(range(len(values))) else ", ".join(map(str, values[:20]))
         listed = ", ".join(map(str, (*void, first)))
         return (
-            f"classes are {known}, void {', '.join(map(str, void)) or 'none'}; correct the label, add a class, "
-            f"or set void = [{listed}] in dataset.toml"
+            f"which no class has; classes are {known}, void {', '.join(map(str, void)) or 'none'}; "
+            f"correct the label, add a class, or set void = [{listed}] in dataset.toml"
         )
 
     def _colours_known(self, pixels: Stored) -> Stored | None:
@@ -173,7 +152,3 @@ def _codes(pixels: Stored) -> NDArray[np.int32]:
     wide = pixels.astype(np.int32)
     codes: NDArray[np.int32] = wide[..., 2] << 16 | wide[..., 1] << 8 | wide[..., 0]
     return codes
-
-
-def _named(value: int, kind: LabelKind) -> str:
-    return str(value) if kind is LabelKind.INDEX else f"({value >> 16}, {value >> 8 & 255}, {value & 255})"

@@ -38,6 +38,7 @@ from hyperseg.data.dataset import (
     require_folder,
 )
 from hyperseg.data.description import FILE_NAME
+from hyperseg.data.label_error import LabelValueError, count_colours
 from hyperseg.data.own import find_own
 from hyperseg.data.reading import Pixels
 from hyperseg.errors import DataError
@@ -273,8 +274,7 @@ def _colour_decoder(indices: Mapping[Colour, int], unknown: str) -> LabelDecoder
         label: Pixels = table[code]
         wrong = label == _UNKNOWN
         if wrong.any():
-            blue, green, red = (int(value) for value in pixels[wrong][0][:3])
-            raise DataError(f"{path} has the colour ({red}, {green}, {blue}), which is {unknown}")
+            raise LabelValueError(path, count_colours(code[wrong]), f"which is {unknown}")
         return label
 
     return decode

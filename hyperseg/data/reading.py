@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg.data.label_error import LabelValueError, count_values
 from hyperseg.data.label_png import read_palette_indices
 from hyperseg.errors import DataError
 
@@ -41,7 +42,7 @@ def read_label(path: Path, indexed: bool) -> Pixels:
         return indices
     pixels = _decoded(path, cv2.IMREAD_UNCHANGED)
     if pixels.dtype != np.uint8 and pixels.max(initial=0) > 255:
-        raise DataError(f"{path} has the label value {pixels.max()}, which is not a class of this dataset")
+        raise LabelValueError(path, count_values(pixels[pixels > 255]), "which is not a class of this dataset")
     return np.asarray(pixels, np.uint8)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hyperseg.data.dataset import Pair
 from hyperseg.data.description import Description
-from hyperseg.data.file_patterns import FoundFile, exists, find_files, fixed_part, normalised
+from hyperseg.data.file_patterns import FoundFile, exists, file_suffix, find_files, fixed_part, normalised
 from hyperseg.data.label_values import lossy
 from hyperseg.data.reading import IMAGE_SUFFIXES, LOSSY_SUFFIXES
 from hyperseg.errors import DataError
@@ -255,7 +255,7 @@ def _prefix(folder: str) -> str:
 
 
 def _without_file_suffix(name: str) -> str:
-    suffix = PurePosixPath(name).suffix
+    suffix = file_suffix(name)
     return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
 
 
