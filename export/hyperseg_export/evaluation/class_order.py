@@ -55,7 +55,7 @@ def in_order(
     if all(map(_NUMBERED.fullmatch, given)):
         note(f"{model}: its classes have no names; they are taken in the order of {labels}")
         return predictor
-    if not set(wanted) <= set(given) or set(given) - set(wanted) > {"void"}:
+    if not set(wanted) <= set(given) <= {*wanted, "void"}:
         raise ModelError(_names_differ(model, given, wanted, labels))
     order = [wanted.index(name) if name in wanted else VOID for name in given]
     note(f"{model}: its classes are in another order than those of {labels}, and are scored by name")
