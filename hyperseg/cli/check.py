@@ -37,7 +37,8 @@ def check(root: Path, layout: Layout, needed: Sequence[str], sheet: Path | None,
     Raises:
         DataError: the sheet cannot be written where it is to be.
     """
-    target = sheet or Path(f"{root.resolve().name or 'dataset'}.check.png")
+    folder = root.parent if root.is_file() else root
+    target = sheet or Path(f"{folder.resolve().name or 'dataset'}.check.png")
     if target.suffix.lower() != ".png":
         raise DataError(f"{target} (the sheet of overlays) is written as PNG; name a .png file")
     if target.exists() and not force:
@@ -128,7 +129,7 @@ def _class_table(report: CheckReport) -> Table:
 def _split_line(split: CheckedSplit) -> str:
     sizes = split.sizes.most_common()
     listed = ", ".join(f"{width}x{height} ({count:,})" for (height, width), count in sizes[:_SIZES])
-    more = f" and {len(sizes) - _SIZES:,} more sizes" if len(sizes) > _SIZES else ""
+    more = f" and {len(sizes) - _SIZES:,} more" if len(sizes) > _SIZES else ""
     unread = len(split.data) - len(split.images)
     faulty = f", {unread:,} of them with faults" if unread else ""
     return f"{len(split.data):,} images{faulty}; sizes {listed or '-'}{more}"

@@ -119,7 +119,7 @@ def _interrupt_on_signals() -> None:
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that create batches."
 )
 @click.option("--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N.")
-@click.option("--force", is_flag=True, help="Delete the run in --out and start again.")
+@click.option("--force", is_flag=True, help="Delete the run in --out and start again; --check: replace the sheet.")
 @click.option("--json", "as_json", is_flag=True, help="Print every record as a line of JSON.")
 @click.version_option(package_name="hyperseg", message="%(prog)s %(version)s", help="Show the version.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -149,10 +149,12 @@ def main(
     The classes of a folder with dataset.toml are those of the network, with their names and colours. --check needs no
     RECIPE; with one, the splits that it names must be there.
     """
-    if layout is not None:
-        overrides = (*overrides, f"data.layout={layout}")
     if data is None:
         raise _missing("data" if recipe is not None or check else "recipe")
+    if check and recipe is None and overrides:
+        raise click.UsageError("--set changes an entry of a recipe; name the RECIPE as well")
+    if layout is not None:
+        overrides = (*overrides, f"data.layout={layout}")
     if check:
         return _check(recipe, data, layout, sheet or out, overrides, force, as_json)
     if sheet is not None:

@@ -204,6 +204,8 @@ def _told_apart(
 def _found_suffix(images: Sequence[str], labels: Sequence[str]) -> str:
     """The end by which labels' keys are longer than images'; "" where they are the same."""
     known, counts = set(images), Counter[str]()
+    if known <= set(labels):
+        return ""
     for key in labels:
         if key in known:
             counts[""] += 1

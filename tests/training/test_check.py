@@ -190,6 +190,34 @@ def test_a_published_layout(tmp_path: Path, capfd: pytest.CaptureFixture[str], w
     assert shown["splits"]["train"]["readable"] == 1 and (working_folder / "camvid.check.png").exists()
 
 
+def test_the_commands_name_every_layout() -> None:
+    """They list the names themselves, so that --help imports neither NumPy nor OpenCV."""
+    from hyperseg_export.cli.evaluate import _LAYOUTS
+
+    from hyperseg.cli.train import LAYOUTS
+
+    assert LAYOUTS == _LAYOUTS == tuple(layout.value for layout in Layout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "x", "--set", "batch=2"), "--set changes an entry of a recipe; name the RECIPE as well"),
+        ((), "Missing option '--data'"),
+        (("--data", "x", "--layout", "coco"), "'coco' is not one of"),
+    ],
+)
+def test_wrong_usage_is_one_line(capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = run(capfd, *arguments)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_a_sheet_without_a_check_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["camvid-s", "--data", "x", "--out", "y", "--sheet", "z.png"], prog_name="hyperseg-train")
+    assert ended.value.code == 2 and "--sheet is a file that --check writes" in capfd.readouterr().err
+
+
 # The sheet
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hyperseg.classes import distinct_palette
 from hyperseg.data import VOID, DataError, Layout, files_of, find_own, open_split, open_splits
@@ -339,6 +341,46 @@ def test_labels_that_are_only_a_few_of_many_need_a_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="labels' names end with '_color' and '_ids' alike"):
         open_split(Layout.OWN, root, "all")
     assert _names(describe(root, 'label_suffix = "_ids"'), "all") == ["a"]
+
+
+def test_labels_of_the_images_names_win_over_others(tmp_path: Path) -> None:
+    root = own(tmp_path)
+    for index in range(2):
+        write(root / f"labels/train/{index}_color.png", image())
+    assert _names(root) == ["0", "1"]
+
+
+_LETTERS = st.characters(categories=("L", "N"), include_characters=" _-.()")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    names=st.lists(st.text(_LETTERS, min_size=1, max_size=12), min_size=1, max_size=5),
+    folder=st.sampled_from(["", "a/", "a b/c.d/"]),
+    end=st.sampled_from(["", "_mask", "-L", ".seg"]),
+    suffix=st.sampled_from([".jpg", ".PNG", ".Jpeg"]),
+    named=st.booleans(),
+)
+def test_any_names_are_paired(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], folder: str, end: str, suffix: str, named: bool
+) -> None:
+    root = describe(tmp_path_factory.mktemp("names"), f'label_suffix = "{end}"' if named else "")
+    names = [name.strip(". ") or "x" for name in names]
+    kept = {unicodedata.normalize("NFC", name).casefold(): unicodedata.normalize("NFD", name) for name in names}
+    # An image that is named as another's label is another test's.
+    kept = {key: name for key, name in kept.items() if not any(other + end.casefold() in key for other in kept if end)}
+    for name in kept.values():
+        for path in (root / f"images/{folder}{name}{suffix}", root / f"labels/{folder}{name}{end}.png"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    found = find_own(root)
+    assert found is not None
+    files = found.files("all")
+    assert files.faults == files.notes == ()
+    assert {pair.name for pair in files.pairs} == {
+        unicodedata.normalize("NFC", f"{folder}{name}") for name in kept.values()
+    }
+    assert all(pair.label.stem == pair.image.stem + end for pair in files.pairs)
 
 
 @pytest.mark.parametrize(
