@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -81,6 +82,8 @@ def _draw(report: CheckReport, target: Path) -> Path | None:
 
 
 def _tell(report: CheckReport, sheet: Path | None) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal in ASCII has neither every name nor the colours' blocks
     out = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     if report.classes is not None and report.splits:
         out.print(_class_table(report))

@@ -17,7 +17,7 @@ from hyperseg.data.dataset import ConcatDataset, Dataset, LabelledImages, Pair, 
 from hyperseg.data.label_error import LabelValueError
 from hyperseg.data.layouts import Layout, open_split, splits_in
 from hyperseg.data.own import OwnDataset, find_own
-from hyperseg.data.reading import read_image
+from hyperseg.data.reading import is_turned, read_image
 from hyperseg.data.split_files import shown
 from hyperseg.errors import DataError
 
@@ -45,12 +45,21 @@ class Fault:
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """A readable image: pixels per class (uint8 values 0 to 255, `VOID` among them), (height, width), digest."""
+    """An image that can be used.
+
+    Attributes:
+        pair: its files.
+        counts: pixels per class index, int64 [256], `VOID` among them.
+        size: (height, width).
+        digest: hash of the image file.
+        turned: whether its EXIF orientation turned or mirrored it.
+    """
 
     pair: Pair
     counts: Counts
     size: tuple[int, int]
     digest: bytes
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,8 @@ def _examine(split: str, data: LabelledImages, pair: Pair) -> tuple[CheckedImage
         return None, [Fault(sizes_differ(pair, image, label), split, pair.label)]
     digest = hashlib.blake2b(pair.image.read_bytes(), digest_size=16).digest()
     height, width = label.shape[:2]
-    return CheckedImage(pair, np.bincount(label.ravel(), minlength=256), (height, width), digest), faults
+    counts = np.bincount(label.ravel(), minlength=256)
+    return CheckedImage(pair, counts, (height, width), digest, is_turned(pair.image, image)), faults
 
 
 def _notes(classes: Classes, splits: Sequence[CheckedSplit], own: OwnDataset | None) -> Iterator[str]:
@@ -194,6 +204,12 @@ def _notes(classes: Classes, splits: Sequence[CheckedSplit], own: OwnDataset | N
         void = [image.pair.label for image in split.images if not image.counts[:VOID].any()]
         if void:
             yield f"{split.name}: {len(void):,} label{'s' * (len(void) != 1)} without a labelled pixel: {shown(void)}"
+        turned = [image.pair.image for image in split.images if image.turned]
+        if turned:
+            yield (
+                f"{split.name}: {len(turned):,} image{'s' * (len(turned) != 1)} turned by an EXIF orientation, "
+                f"which labels are not; look whether they fit: {shown(turned)}"
+            )
     if own is not None and _looks_like_a_mask(splits, own):
         yield (
             "the only values are 0 and 255, and 255 is void: if these are masks of two classes, "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hyperseg.classes import VOID, Classes
 from hyperseg.data.label_error import LabelValueError, count_values
-from hyperseg.data.reading import IMAGE_SUFFIXES, Pixels, read_image, read_label, stored_size
+from hyperseg.data.reading import IMAGE_SUFFIXES, Pixels, is_turned, read_image, read_label
 from hyperseg.errors import DataError
 
 
@@ -83,7 +83,7 @@ def sizes_differ(pair: Pair, image: Pixels, label: Pixels) -> str:
         f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
         f"{label.shape[1]}x{label.shape[0]}; both must be the same size"
     )
-    if stored_size(pair.image) == label.shape[:2] != image.shape[:2]:
+    if image.shape[1::-1] == label.shape[:2] and is_turned(pair.image, image):
         text += (
             " (the image has an EXIF orientation, by which it is turned as in every viewer, but the label is not; "
             "turn the label as well, or save the image without the orientation)"
@@ -189,14 +189,20 @@ def _label_of(dataset: Dataset, index: int) -> Pixels:
     return dataset[index].label
 
 
+class MissingFolderError(DataError):
+    """A folder that a layout has is missing; the message names the missing part of the path."""
+
+
 def require_folder(folder: Path) -> Path:
-    """Return the folder, or raise a `DataError` that names the missing part of the path."""
+    """Return the folder, or raise a `MissingFolderError`."""
     if folder.is_dir():
         return folder
     first = folder
     while not first.parent.is_dir():
         first = first.parent
-    raise DataError(f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)"))
+    raise MissingFolderError(
+        f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)")
+    )
 
 
 def image_files(folder: Path) -> dict[str, Path]:

@@ -28,6 +28,7 @@ from hyperseg.data.dataset import (
     Dataset,
     LabelDecoder,
     LabelledImages,
+    MissingFolderError,
     Pair,
     by_name,
     image_files,
@@ -91,6 +92,14 @@ def open_split(layout: Layout, root: Path, split: str) -> Dataset:
     if own is not None:
         return own.open(split)
     require_folder(root)
+    try:
+        return _open_published(layout, root, split)
+    except MissingFolderError as error:
+        hint = f"layout {layout.value} has it (--layout names another), a data set of one's own a {FILE_NAME} instead"
+        raise DataError(f"{error}; {hint}") from None
+
+
+def _open_published(layout: Layout, root: Path, split: str) -> Dataset:
     match layout:
         case Layout.OWN:
             raise DataError(

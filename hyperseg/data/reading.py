@@ -22,6 +22,7 @@ LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 _PNG_END = b"IEND"
+_EXIF_JPEG, _EXIF_PNG, _EXIF_WITHIN = b"Exif\0\0", b"eXIf", 1 << 17
 
 
 def read_image(path: Path) -> Pixels:
@@ -29,10 +30,13 @@ def read_image(path: Path) -> Pixels:
     return np.asarray(cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def stored_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image as it is stored, without its EXIF orientation."""
-    height, width = _decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION).shape[:2]
-    return height, width
+def is_turned(path: Path, image: Pixels) -> bool:
+    """Whether an EXIF orientation turned or mirrored this image, which `read_image` has read."""
+    content = path.read_bytes()[:_EXIF_WITHIN]
+    if _EXIF_JPEG not in content and _EXIF_PNG not in content:
+        return False
+    stored = _decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return not np.array_equal(stored[..., ::-1], image)
 
 
 def read_label(path: Path, indexed: bool) -> Pixels:

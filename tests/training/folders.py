@@ -46,3 +46,11 @@ def describe(root: Path, toml: str = "") -> Path:
     names = "" if "classes" in toml else 'classes = ["soil", "crop", "weed"]\n'
     (root / "dataset.toml").write_text(names + toml, encoding="utf-8")
     return root
+
+
+def write_turned(path: Path, pixels: Pixels, orientation: int) -> Path:
+    """Write a JPEG file with an EXIF orientation: one entry of type SHORT (EXIF 2.32, 4.6.2 and 4.6.4, tag 274)."""
+    content = write(path, pixels).read_bytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    path.write_bytes(content[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + content[2:])
+    return path

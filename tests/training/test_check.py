@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from hyperseg.data import CAMVID_11, Layout
 from hyperseg.data.check import CheckedImage, CheckedSplit, check_dataset
 from hyperseg.data.check_sheet import choose, draw_sheet, overlay
 from hyperseg.data.dataset import LabelledImages, Pair
-from training.folders import camvid, describe, image, labels, own, write
+from training.folders import camvid, describe, image, labels, own, write, write_turned
+from training.processes import environment
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[object, str, str]:
@@ -136,6 +139,30 @@ def test_notes_are_no_faults(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
         "1 image is in train and val: 0",
     }
     assert all(f"note: {note}" in out for note in _notes(root))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_images_that_exif_turns_are_noted(tmp_path: Path, orientation: int) -> None:
+    """By 3 it is turned upside down, and has the size of its label all the same."""
+    root = own(tmp_path, count=1)
+    for split in ("train", "val"):
+        (root / f"images/{split}/0.png").unlink()
+        write_turned(root / f"images/{split}/0.jpg", image(16, 16), orientation)
+        write(root / f"labels/{split}/0.png", labels(0, 1, 2, height=16))
+    noted = [note for note in _notes(root) if "1 image turned by an EXIF orientation" in note]
+    assert len(noted) == (0 if orientation == 1 else 2)
+
+
+def test_a_terminal_in_ascii_gets_the_table(tmp_path: Path) -> None:
+    root = own(tmp_path / "mine", 'classes = ["Straße", "木", "weed"]')
+    done = subprocess.run(
+        [sys.executable, "-m", "hyperseg.cli.train", "--check", "--data", str(root)],
+        env={**environment(), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0 and b"weed" in done.stdout and b"Stra?e" in done.stdout
 
 
 def test_splits_that_recipes_use_are_missed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

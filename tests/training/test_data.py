@@ -140,7 +140,10 @@ def _no_folder(root: Path) -> None:
         (_unreadable, "train/0.png is not a readable image"),
         (_empty_file, "train/0.png is not a readable image"),
         (_empty_split, "train has no images"),
-        (_no_folder, "the folder .*trainannot is missing"),
+        (
+            _no_folder,
+            "the folder .*trainannot is missing; layout camvid has it .*, a data set of one's own a dataset.toml",
+        ),
     ],
 )
 def test_damage_is_named(tmp_path: Path, damage: object, message: str) -> None:

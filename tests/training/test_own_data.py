@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hyperseg.classes import distinct_palette
 from hyperseg.data import VOID, DataError, Layout, files_of, find_own, open_split, open_splits
-from training.folders import describe, image, labels, own, write
+from training.folders import describe, image, labels, own, write, write_turned
 
 
 def _names(root: Path, split: str = "train") -> list[str]:
@@ -283,11 +283,8 @@ def _truncated(name: str, pixels: np.ndarray) -> Callable[[Path], None]:
 
 def _turned(root: Path) -> None:
     """A phone's picture: stored upright and to be turned by its EXIF orientation 6; the label is not turned."""
-    path = write(root / "images/train/1.jpg", image(12, 16))
     (root / "images/train/1.png").unlink()
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # EXIF 2.3, 4.6.2: one SHORT
-    content = path.read_bytes()
-    path.write_bytes(content[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + content[2:])
+    write_turned(root / "images/train/1.jpg", image(12, 16), 6)
 
 
 @pytest.mark.parametrize(
