@@ -23,6 +23,7 @@ from hyperseg.data.check import CheckedSplit, CheckReport, Fault, check_dataset
 from hyperseg.data.check import Progress as Listener
 from hyperseg.data.check_sheet import choose, draw_sheet, overlay
 from hyperseg.data.layouts import Layout
+from hyperseg.data.own import find_own
 from hyperseg.data.reading import read_image
 from hyperseg.errors import DataError
 from hyperseg.output_files import atomic_output
@@ -62,9 +63,7 @@ def _draw(report: CheckReport, target: Path) -> Path | None:
     chosen = choose(report.splits)
     if not chosen or report.classes is None:
         return None
-    files = [file for split in report.splits for pair in split.data.pairs for file in (pair.image, pair.label)]
-    beside = {file.resolve().parent for file in files}
-    if target.resolve().parent in beside:
+    if _is_among_images(report, target):
         raise DataError(f"{target} would lie among the images of the data set; name another place with --sheet")
     cells = []
     for split, image in chosen:
@@ -79,6 +78,17 @@ def _draw(report: CheckReport, target: Path) -> Path | None:
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error.strerror or error}") from error
     return target
+
+
+def _is_among_images(report: CheckReport, target: Path) -> bool:
+    """Whether the next reading of the data set would find the sheet, or the sheet would replace one of its files."""
+    place = target.resolve().parent
+    files = [file for split in report.splits for pair in split.data.pairs for file in (pair.image, pair.label)]
+    own = find_own(report.root)
+    folders = [] if own is None else own.folders()
+    return place in {file.resolve().parent for file in files} or any(
+        place.is_relative_to(folder.resolve()) for folder in folders
+    )
 
 
 def _tell(report: CheckReport, sheet: Path | None) -> None:

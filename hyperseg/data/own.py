@@ -85,6 +85,12 @@ class OwnDataset:
         """The pairs of a split as a dataset."""
         return LabelledImages(self.classes, files.pairs, OwnLabels(self.description))
 
+    def folders(self) -> list[Path]:
+        """The folders of images and labels that `dataset.toml` names and that are searched with all folders in them."""
+        described = self.description
+        named = (described.root / Path(name).expanduser() for name in (described.images, described.labels) if name)
+        return [folder for folder in named if folder.is_dir()]
+
     def _source(self, source: str, split: str) -> SplitFiles:
         path = self.description.root / Path(source).expanduser()
         if path.is_file():

@@ -131,18 +131,18 @@ class Tree:
         return SplitFiles(found.pairs, (*faults, *found.faults), found.notes)
 
     def _keys(self, line: str, by_name: dict[str, list[str]]) -> Sequence[str]:
+        """The images that a line names: by their key, by a path that ends with it, or by the name alone."""
         path = normalised(line).replace("\\", "/").removeprefix("./")
-        names = [path]
-        for folder in (self.images_at, self.root):
-            prefix = normalised(folder.as_posix()) + "/"
-            names.append(path.removeprefix(prefix))
-        inside = self.images_at.relative_to(self.root).as_posix() if self.images_at.is_relative_to(self.root) else ""
-        names += [name.removeprefix(f"{normalised(inside)}/") for name in names]
-        without = [_without_file_suffix(name) for name in names]
-        for name in (*names, *without):
+        for name in dict.fromkeys((path, _without_file_suffix(path))):
             if name in self.images:
                 return [name]
-        return by_name.get(path, []) or by_name.get(_without_file_suffix(path).rpartition("/")[2], [])
+            same = by_name.get(name.rpartition("/")[2], [])
+            if "/" not in name and same:
+                return same
+            ends = [key for key in same if name.endswith(f"/{key}")]
+            if ends:
+                return [max(ends, key=len)]
+        return []
 
     def _paired(self, images: dict[str, Path], labels: dict[str, Path], whole: bool) -> SplitFiles:
         pairs = [Pair(key, path, labels[key]) for key, path in images.items() if key in labels]

@@ -264,8 +264,10 @@ def test_the_sheet_replaces_nothing(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_the_sheet_is_no_image_of_the_data_set(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     root = own(tmp_path / "mine")
     before = {path: path.read_bytes() for path in root.rglob("*.png")}
-    for name in ("new.png", "0.png"):
-        code, out, err = run(capfd, "--data", root, "--sheet", root / "images/train" / name, "--force")
+    describe(root, 'images = "images"')
+    (root / "images/empty").mkdir()
+    for name in ("train/new.png", "train/0.png", "empty/new.png"):
+        code, out, err = run(capfd, "--data", root, "--sheet", root / "images" / name, "--force")
         assert code == 1 and "would lie among the images of the data set" in err and "no faults" in out
     assert {path: path.read_bytes() for path in root.rglob("*.png")} == before
     assert "is written as PNG; name a .png file" in run(capfd, "--data", root, "--sheet", "sheet.jpg")[2]

@@ -147,6 +147,7 @@ def test_usual_names_of_splits(tmp_path: Path) -> None:
         "./images/sub dir/b.png\nimages/sub dir/c.png",
         "images\\sub dir\\b.png\nc",
         "{root}/images/sub dir/b.png\n{root}/images/sub dir/c.png",
+        "/home/another/data/sub dir/b.jpg\nC:\\data\\sub dir\\c.jpg",
     ],
 )
 def test_splits_in_text_files(tmp_path: Path, lines: str) -> None:
@@ -301,6 +302,7 @@ def _turned(root: Path) -> None:
         (_listing("0\nnobody\n7\n8\n9"), r"lists 4 names that no image in .* has: nobody, 7, 8 and 1 more"),
         (_listing("train/0\ntrain/0.png"), r"train.txt lists images more than once, .*: train/0"),
         (_listing("0\n"), r"train.txt lists names that several images have; add their folder: 0"),
+        (_listing("val/train/7\ntest/0"), r"lists 2 names that no image in .* has: val/train/7, test/0"),
         (_utf16_listing, "train.txt is not text in UTF-8"),
         (_truncated("images/train/1.png", image()), r"1.png is truncated: its end is missing"),
         (_truncated("labels/train/1.png", labels(0, 1, 2, 255)), r"labels/train/1.png is truncated"),
