@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from hyperseg.backbones.catalogue import BACKBONES, Backbone
+from hyperseg.classes import Classes, Colour, check_names, check_palette, class_set, own_classes
 from hyperseg.shapes import LevelShape, SignalRanges, SignalSplit, WeightMapperShape, divide_channels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -48,7 +49,9 @@ class Config:
     Attributes:
         num_classes: channels of the logits and of the last level.
         resolution: published (height, width); inputs may be any multiple of `unit`.
-        dataset: "camvid", "cityscapes" or "voc": class names and palette.
+        dataset: "camvid", "cityscapes" or "voc": class names and palette, unless the two below are given.
+        class_names: names of one's own classes, in the order of the logits; None: the dataset's.
+        palette: their colours, RGB from 0 to 255; None: the dataset's, or distinct ones for names of one's own.
         backbone: a name of `hyperseg.backbones.catalogue.BACKBONES`.
         kernel_sizes: one per decoder level, coarse to fine: 1 (a single DPWConv) or 3 (a meta block).
         level_channels: output channels of each level; None: as many as its skip feature has.
@@ -83,6 +86,8 @@ class Config:
     std: tuple[float, float, float] = IMAGENET_STD
     drop_connect: float = 0.2
     dropout: float = 0.2
+    class_names: tuple[str, ...] | None = None
+    palette: tuple[Colour, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.kernel_sizes)
@@ -107,8 +112,30 @@ class Config:
             raise ValueError("expand_ratio and level_channels must be positive")
         if self.context_levels < 1 or self.num_classes < 1 or min(self.weight_groups) < 1:
             raise ValueError("context_levels, num_classes and weight_groups must be at least 1")
+        self._check_classes()
         if self.dynamic:
             self.mappers  # noqa: B018  the division raises for channels that cannot be divided
+
+    def _check_classes(self) -> None:
+        for name, value in (("class_names", self.class_names), ("palette", self.palette)):
+            if value is None:
+                continue
+            if not isinstance(value, tuple):
+                raise ValueError(f"{name} {value!r:.60} must be a list")
+            if len(value) != self.num_classes:
+                raise ValueError(f"{name} has {len(value)} entries, expected {self.num_classes} (num_classes)")
+        if self.class_names is not None:
+            check_names(self.class_names)
+        if self.palette is not None:
+            check_palette(self.palette)
+
+    @property
+    def classes(self) -> Classes:
+        """Names and colours of the classes: one's own where given, else the dataset's, by `class_set`."""
+        if self.class_names is not None:
+            return own_classes(self.class_names, self.palette)
+        known = class_set(self.dataset, self.num_classes)
+        return known if self.palette is None else Classes(known.names, self.palette)
 
     @property
     def backbone_shape(self) -> Backbone:
@@ -178,12 +205,17 @@ class Config:
         """Copy with some fields changed."""
         return replace(self, **changes)
 
+    def with_classes(self, classes: Classes) -> "Config":
+        """Copy for one's own classes, in their order."""
+        return self.replace(num_classes=len(classes), class_names=classes.names, palette=classes.palette)
+
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain JSON types; the inverse of `from_dict`."""
-        return {
-            key: value.value if isinstance(value, Enum) else list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-        }
+        """Convert to plain JSON types; the inverse of `from_dict`.
+
+        Classes of one's own are left out where there are none, so that earlier versions read the file.
+        """
+        own = ("class_names", "palette")
+        return {key: _plain(value) for key, value in asdict(self).items() if key not in own or value is not None}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Config":
@@ -195,7 +227,7 @@ class Config:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise ValueError(f"unknown configuration keys: {', '.join(unknown)}")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        values: dict[str, Any] = {key: _frozen(value) for key, value in data.items()}
         for name, kind in _ENUMS.items():
             if name in values:
                 values[name] = kind(values[name])
@@ -212,3 +244,13 @@ _ENUMS: dict[str, type[Enum]] = {
     "halo": Halo,
     "key_names": KeyNames,
 }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -17,7 +17,6 @@ from hyperseg_runtime.metadata import KEY, MAX_CLASSES, InputSpec, Metadata
 from hyperseg_runtime.output_files import check_target, replacing
 
 import hyperseg
-from hyperseg.data.classes import class_set
 from hyperseg.presets import preset, presets
 from hyperseg_export.device_verification import verify_on_device
 from hyperseg_export.errors import ExportError
@@ -121,7 +120,7 @@ def network_name(config: Any) -> str | None:
 
 def describe(config: Any, options: ExportOptions, resolution: Resolution, digest: str | None) -> Metadata:
     """The metadata of the exported file."""
-    classes = class_set(config.dataset, config.num_classes)
+    classes = config.classes
     return Metadata(
         class_names=classes.names,
         palette=classes.palette,

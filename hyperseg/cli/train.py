@@ -18,6 +18,7 @@ EXAMPLES = """
 Examples:
   hyperseg-train camvid-lite --data camvid --out runs/lite --backbone-weights efficientnet-lite1.pth
   hyperseg-train camvid-lite --data camvid --out runs/lite            # the same again: resumes
+  hyperseg-train --check --data mine                              # reads a data set of one's own (dataset.toml) first
   hyperseg-train my.toml --data camvid --out runs/mine --set batch=8 --set optimiser.iterations=2000
   hyperseg-train camvid-lite --data street --out runs/more --weights m.pt  # further training of a network
   torchrun --nproc-per-node 4 -m hyperseg.cli.train cityscapes-m --data cityscapes --out runs/m
@@ -25,6 +26,8 @@ Examples:
 \b
 Recipes in the package: camvid-lite (the shipped model), camvid-s, camvid-l, cityscapes-m, cityscapes-s, voc-l.
 """
+
+LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc", "own")
 
 
 class _Command(click.Command):
@@ -44,17 +47,18 @@ class _Command(click.Command):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+def _one_line_errors(command: Callable[..., int]) -> Callable[..., int]:
     """Report errors that users can fix as one line on stderr with exit code 1; `--debug` lets them through."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, debug: bool, **options: Any) -> None:
+    def wrapped(*args: Any, debug: bool, **options: Any) -> int:
         _interrupt_on_signals()
         try:
-            command(*args, **options)
+            return command(*args, **options)
         except KeyboardInterrupt:
             name = click.get_current_context().info_name
-            click.echo(f"{name}: error: interrupted; the same command resumes the run", err=True)
+            resumes = "" if options["check"] else "; the same command resumes the run"
+            click.echo(f"{name}: error: interrupted{resumes}", err=True)
             sys.exit(130)
         except (ValueError, RuntimeError, OSError, ImportError) as error:
             if debug:
@@ -92,9 +96,20 @@ def _interrupt_on_signals() -> None:
 
 
 @click.command(cls=_Command, epilog=EXAMPLES)
-@click.argument("recipe")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder for checkpoints and logs.")
+@click.argument("recipe", required=False)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), help="Folder for checkpoints and logs; with --check as --sheet."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    help="Layout of the dataset instead of the recipe's; a folder with dataset.toml needs none.",
+)
+@click.option("--check", is_flag=True, help="Train nothing: read all of --data, and report what would stop a training.")
+@click.option(
+    "--sheet", type=click.Path(path_type=Path), help="PNG of overlays that --check writes; by default DATA.check.png."
+)
 @click.option("--backbone-weights", type=click.Path(path_type=Path), help="File of ImageNet weights for the backbone.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint of the same network to start from.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override an entry of the recipe.")
@@ -104,15 +119,18 @@ def _interrupt_on_signals() -> None:
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that create batches."
 )
 @click.option("--stop-after", type=click.IntRange(min=1), metavar="N", help="Stop at iteration N.")
-@click.option("--force", is_flag=True, help="Delete the run in --out and start again.")
+@click.option("--force", is_flag=True, help="Delete the run in --out and start again; --check: replace the sheet.")
 @click.option("--json", "as_json", is_flag=True, help="Print every record as a line of JSON.")
 @click.version_option(package_name="hyperseg", message="%(prog)s %(version)s", help="Show the version.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @_one_line_errors
 def main(
-    recipe: str,
-    data: Path,
-    out: Path,
+    recipe: str | None,
+    data: Path | None,
+    out: Path | None,
+    layout: str | None,
+    check: bool,
+    sheet: Path | None,
     backbone_weights: Path | None,
     weights: Path | None,
     overrides: tuple[str, ...],
@@ -122,12 +140,27 @@ def main(
     stop_after: int | None,
     force: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Train a network by RECIPE: the name of a recipe in the package, or a .toml file.
 
     Writes best.pth and last.pth (networks, for hyperseg-export), last.pt (the state of the run) and log.jsonl into
     --out. A run that was interrupted resumes when the same command is given again.
+
+    The classes of a folder with dataset.toml are those of the network, with their names and colours. --check needs no
+    RECIPE; with one, the splits that it names must be there.
     """
+    if data is None:
+        raise _missing("data" if recipe is not None or check else "recipe")
+    if check and recipe is None and overrides:
+        raise click.UsageError("--set changes an entry of a recipe; name the RECIPE as well")
+    if layout is not None:
+        overrides = (*overrides, f"data.layout={layout}")
+    if check:
+        return _check(recipe, data, layout, sheet or out, overrides, force, as_json)
+    if sheet is not None:
+        raise click.UsageError("--sheet is a file that --check writes; give --check as well")
+    if recipe is None or out is None:
+        raise _missing("recipe" if recipe is None else "out")
     from hyperseg.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides)
@@ -140,10 +173,40 @@ def main(
 
     if as_json:
         train(loaded, options, lambda record: click.echo(json.dumps(record)), note)
-        return
+        return 0
     with _progress(loaded.optimiser.iterations) as listener:
         best = train(loaded, options, listener, note)
     click.echo(f"best model: {best}" if best.exists() else f"stopped at iteration {stop_after}; state in {out}")
+    return 0
+
+
+def _missing(name: str) -> click.MissingParameter:
+    """The error on a parameter that only --check can do without."""
+    context = click.get_current_context()
+    hint = f"'{name.upper()}'" if name == "recipe" else f"'--{name}'"
+    return click.MissingParameter(
+        ctx=context, param=next(p for p in context.command.params if p.name == name), param_hint=hint
+    )
+
+
+def _check(
+    recipe: str | None,
+    data: Path,
+    layout: str | None,
+    sheet: Path | None,
+    overrides: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> int:
+    from hyperseg.cli.check import check
+    from hyperseg.data.layouts import Layout
+
+    if recipe is None:
+        return check(data, Layout(layout or Layout.CAMVID), (), sheet, force, as_json)
+    from hyperseg.training.recipe import load_recipe
+
+    wanted = load_recipe(recipe, overrides).data
+    return check(data, wanted.layout, (*wanted.train, wanted.validate, *wanted.late), sheet, force, as_json)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.data.classes import VOID
-from hyperseg.data.dataset import Pixels, Sample
+from hyperseg.classes import VOID
+from hyperseg.data.dataset import Sample
+from hyperseg.data.reading import Pixels
 
 Matrix = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperseg.data.augment import Augmentation
-from hyperseg.data.dataset import Dataset, Pixels
+from hyperseg.data.dataset import Dataset
+from hyperseg.data.reading import Pixels
 
 _ORDER, _CROP, _AUGMENTATION = range(3)
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.data.classes import VOID, Classes
-from hyperseg.data.label_png import read_palette_indices
+from hyperseg.classes import VOID, Classes
+from hyperseg.data.label_error import LabelValueError, count_values
+from hyperseg.data.reading import IMAGE_SUFFIXES, Pixels, is_turned, read_image, read_label
 from hyperseg.errors import DataError
-
-Pixels = NDArray[np.uint8]
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True)
@@ -49,54 +46,49 @@ class Pair:
     label: Path
 
 
+LabelReader = Callable[[Path], Pixels]
+"""Reads a label file as class indices uint8 [H, W], `VOID` among them; `DataError` on unknown values."""
+
 LabelDecoder = Callable[[Pixels, Path], Pixels]
 """Maps the pixels of a label file (uint8 [H, W] or BGR [H, W, 3]) to class indices; `DataError` on unknown values."""
 
 
+def label_reader(decode: LabelDecoder, indexed: bool = False) -> LabelReader:
+    """Reader of labels by a decoder. `indexed`: of a PNG with a palette, the indices are read and not the colours."""
+    return lambda path: decode(read_label(path, indexed), path)
+
+
 @dataclass(frozen=True)
 class LabelledImages:
-    """Dataset of image and label files, with the decoder of its labels."""
+    """Dataset of image and label files, with the reader of its labels."""
 
     classes: Classes
     pairs: Sequence[Pair]
-    decode: LabelDecoder
-    indexed: bool = False
-    """Labels are class indices: of a PNG with a palette, the indices are read and not the colours."""
+    read_label: LabelReader
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
-        image = cv2.cvtColor(read_pixels(pair.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        label = self.decode(read_label(pair.label, self.indexed), pair.label)
+        image, label = read_image(pair.image), self.read_label(pair.label)
         if image.shape[:2] != label.shape[:2]:
-            raise DataError(
-                f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
-                f"{label.shape[1]}x{label.shape[0]}; both must be the same size"
-            )
-        return Sample(pair.name, np.asarray(image, np.uint8), label)
+            raise DataError(sizes_differ(pair, image, label))
+        return Sample(pair.name, image, label)
 
 
-def read_pixels(path: Path, flags: int) -> Pixels:
-    """Read an image file, or raise a `DataError` that names it."""
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
-    try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), flags) if path.stat().st_size else None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except cv2.error as error:
-        raise DataError(f"{path} is not an image that OpenCV can read ({error.err})") from error
-    if pixels is None:
-        raise DataError(f"{path} is not a readable image; fetch it again")
-    return np.asarray(pixels, np.uint8)
-
-
-def read_label(path: Path, indexed: bool) -> Pixels:
-    """Read a label file as it is: uint8 [H, W] or BGR [H, W, 3]. `indexed`: of a palette PNG, read the indices."""
-    indices = read_palette_indices(path) if indexed and path.is_file() else None
-    return read_pixels(path, cv2.IMREAD_UNCHANGED) if indices is None else indices
+def sizes_differ(pair: Pair, image: Pixels, label: Pixels) -> str:
+    """The error on an image and a label of different sizes."""
+    text = (
+        f"{pair.image} is {image.shape[1]}x{image.shape[0]} but its label {pair.label} is "
+        f"{label.shape[1]}x{label.shape[0]}; both must be the same size"
+    )
+    if image.shape[1::-1] == label.shape[:2] and is_turned(pair.image, image):
+        text += (
+            " (the image has an EXIF orientation, by which it is turned as in every viewer, but the label is not; "
+            "turn the label as well, or save the image without the orientation)"
+        )
+    return text
 
 
 def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
@@ -111,7 +103,7 @@ def index_decoder(table: NDArray[np.uint8], num_classes: int) -> LabelDecoder:
         label = np.asarray(table[pixels], np.uint8)
         wrong = (label >= num_classes) & (label != VOID)
         if wrong.any():
-            raise DataError(f"{path} has the label value {int(pixels[wrong][0])}, which is not a class of this dataset")
+            raise LabelValueError(path, count_values(pixels[wrong]), "which is not a class of this dataset")
         return label
 
     return decode
@@ -121,22 +113,22 @@ class CachedDataset:
     """Dataset that caches decoded samples in memory, up to `limit_bytes`; the others are read each time."""
 
     def __init__(self, source: Dataset, limit_bytes: int = 4 << 30) -> None:
-        self._source = source
+        self.source = source
         self._room = limit_bytes
         self._samples: dict[int, Sample] = {}
 
     @property
     def classes(self) -> Classes:
-        return self._source.classes
+        return self.source.classes
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
     def __getitem__(self, index: int) -> Sample:
         found = self._samples.get(index)
         if found is not None:
             return found
-        sample = self._source[index]
+        sample = self.source[index]
         size = sample.image.nbytes + sample.label.nbytes
         if size <= self._room:
             self._room -= size
@@ -177,14 +169,40 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
                 yield pair.label
 
 
+def label_files(dataset: Dataset) -> Iterator[Callable[[], Pixels]]:
+    """For each sample in order, a function that reads its label, and not its image where the dataset's files allow."""
+    match dataset:
+        case ConcatDataset():
+            for part in dataset.parts:
+                yield from label_files(part)
+        case LabelledImages():
+            for pair in dataset.pairs:
+                yield functools.partial(dataset.read_label, pair.label)
+        case CachedDataset():
+            yield from label_files(dataset.source)
+        case _:
+            for index in range(len(dataset)):
+                yield functools.partial(_label_of, dataset, index)
+
+
+def _label_of(dataset: Dataset, index: int) -> Pixels:
+    return dataset[index].label
+
+
+class MissingFolderError(DataError):
+    """A folder that a layout has is missing; the message names the missing part of the path."""
+
+
 def require_folder(folder: Path) -> Path:
-    """Return the folder, or raise a `DataError` that names the missing part of the path."""
+    """Return the folder, or raise a `MissingFolderError`."""
     if folder.is_dir():
         return folder
     first = folder
     while not first.parent.is_dir():
         first = first.parent
-    raise DataError(f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)"))
+    raise MissingFolderError(
+        f"the folder {folder} is missing" + ("" if first == folder else f" ({first} does not exist)")
+    )
 
 
 def image_files(folder: Path) -> dict[str, Path]:

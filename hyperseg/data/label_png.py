@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTH_AT, _COLOUR_TYPE_AT = 24, 25
-_GREY, _PALETTE = 0, 3
+_GREY, _PALETTE, _GREY_ALPHA = 0, 3, 4
 _NEEDED = (b"IDAT", b"IEND")
 
 
@@ -44,3 +44,10 @@ def _as_grey(content: bytes) -> bytes:
             parts.append(content[place : place + size + 12])
         place += size + 12
     return b"".join(parts)
+
+
+def has_colour_channels(path: Path) -> bool:
+    """Whether an image file that OpenCV reads as colours has them: not a PNG that is grey with alpha."""
+    with path.open("rb") as file:
+        start = file.read(_COLOUR_TYPE_AT + 1)
+    return not (start.startswith(_SIGNATURE) and len(start) > _COLOUR_TYPE_AT and start[_COLOUR_TYPE_AT] == _GREY_ALPHA)

@@ -1,4 +1,4 @@
-"""Datasets by layout on disk: CamVid, Cityscapes and PASCAL VOC.
+"""Datasets by layout on disk: CamVid, Cityscapes, PASCAL VOC, and one's own with a `dataset.toml`.
 
 CamVid, index labels (480x360, the SegNet split): `train/`, `trainannot/`, `val/`, `valannot/`, `test/`, `testannot/`;
 labels are PNG files of class indices 0..10, with 11 and 255 for void.
@@ -22,24 +22,29 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperseg.data.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Colour
+from hyperseg.classes import CAMVID_11, CAMVID_12, CITYSCAPES, VOC, VOID, Colour
 from hyperseg.data.dataset import (
     ConcatDataset,
     Dataset,
     LabelDecoder,
     LabelledImages,
+    MissingFolderError,
     Pair,
-    Pixels,
     by_name,
     image_files,
     index_decoder,
     is_visible,
+    label_reader,
     pair_files,
     require_folder,
 )
+from hyperseg.data.description import FILE_NAME
+from hyperseg.data.label_error import LabelValueError, count_colours
+from hyperseg.data.own import find_own
+from hyperseg.data.reading import Pixels
 from hyperseg.errors import DataError
 
-_CAMVID_SPLITS = ("train", "val", "test")
+_SPLITS = ("train", "val", "test")
 
 CAMVID_COLOURS: dict[str, tuple[Colour, ...]] = {
     "sky": ((128, 128, 128),),
@@ -77,12 +82,30 @@ class Layout(str, Enum):
     CITYSCAPES = "cityscapes"
     VOC = "voc"
     """VOC 2012, with SBD's labels where they are present."""
+    OWN = "own"
+    """A folder with a `dataset.toml`, which is also what any other layout is where there is one."""
 
 
 def open_split(layout: Layout, root: Path, split: str) -> Dataset:
-    """Open one split; raises a `DataError` that names missing files."""
+    """Open one split; raises a `DataError` that names missing files. A folder with `dataset.toml` is what that says."""
+    own = find_own(root)
+    if own is not None:
+        return own.open(split)
     require_folder(root)
+    try:
+        return _open_published(layout, root, split)
+    except MissingFolderError as error:
+        hint = f"layout {layout.value} has it (--layout names another), a data set of one's own a {FILE_NAME} instead"
+        raise DataError(f"{error}; {hint}") from None
+
+
+def _open_published(layout: Layout, root: Path, split: str) -> Dataset:
     match layout:
+        case Layout.OWN:
+            raise DataError(
+                f"{root / FILE_NAME} is missing: it names the classes of a data set of one's own; write it, or name "
+                "the layout of a published one (--layout)"
+            )
         case Layout.CAMVID:
             return _camvid_index_labels(root, split)
         case Layout.CAMVID_701_11:
@@ -99,8 +122,25 @@ def open_splits(layout: Layout, root: Path, splits: Sequence[str]) -> Dataset:
     """Open several splits as one dataset."""
     if not splits:
         raise DataError("no split was named; use for example train or train+val")
-    parts = tuple(open_split(layout, root, split) for split in splits)
+    own = find_own(root)
+    parts = tuple(open_split(layout, root, split) if own is None else own.open(split) for split in splits)
     return parts[0] if len(parts) == 1 else ConcatDataset(parts)
+
+
+def splits_in(layout: Layout, root: Path) -> tuple[str, ...]:
+    """The splits that a folder has; a `DataError` says what is wrong with its `dataset.toml`."""
+    own = find_own(root)
+    if own is not None:
+        return tuple(own.splits)
+    match layout:
+        case Layout.OWN:
+            return ()
+        case Layout.VOC:
+            return tuple(sorted(path.stem for path in (root / "ImageSets" / "Segmentation").glob("*.txt")))
+        case Layout.CITYSCAPES:
+            return tuple(split for split in _SPLITS if (root / "leftImg8bit" / split).is_dir())
+        case _:
+            return tuple(s for s in _SPLITS if (root / s).is_dir() or (root / f"{s}.txt").is_file())
 
 
 def _camvid_index_labels(root: Path, split: str) -> LabelledImages:
@@ -110,7 +150,7 @@ def _camvid_index_labels(root: Path, split: str) -> LabelledImages:
     count = len(CAMVID_11)
     table = _index_table({**{index: index for index in range(count)}, count: VOID, VOID: VOID})
     pairs = pair_files(image_files(images), image_files(labels))
-    return LabelledImages(CAMVID_11, pairs, index_decoder(table, count), indexed=True)
+    return LabelledImages(CAMVID_11, pairs, label_reader(index_decoder(table, count), indexed=True))
 
 
 def _camvid_colour_labels(root: Path, split: str, num_classes: int = 11) -> LabelledImages:
@@ -124,7 +164,7 @@ def _camvid_colour_labels(root: Path, split: str, num_classes: int = 11) -> Labe
         labels = _select(image_files(require_folder(root / "labels")), [f"{name}_L" for name in names], root / "labels")
     pairs = pair_files(images, labels, label_suffix="_L")
     classes = CAMVID_12 if num_classes == 12 else CAMVID_11
-    return LabelledImages(classes, pairs, _camvid_decoder(num_classes))
+    return LabelledImages(classes, pairs, label_reader(_camvid_decoder(num_classes)))
 
 
 def _camvid_decoder(num_classes: int) -> LabelDecoder:
@@ -145,8 +185,8 @@ def _camvid_decoder(num_classes: int) -> LabelDecoder:
 
 
 def _check_camvid_split(split: str) -> None:
-    if split not in _CAMVID_SPLITS:
-        raise DataError(f"CamVid has no split {split!r}; use one of {', '.join(_CAMVID_SPLITS)}")
+    if split not in _SPLITS:
+        raise DataError(f"CamVid has no split {split!r}; use one of {', '.join(_SPLITS)}")
 
 
 def _names_in(path: Path) -> list[str]:
@@ -167,14 +207,14 @@ def _select(files: dict[str, Path], names: list[str], folder: Path) -> dict[str,
 
 def _cityscapes(root: Path, split: str) -> LabelledImages:
     """Open a split of the finely labelled images (train, val, test; the labels of test are all void)."""
-    if split not in ("train", "val", "test"):
+    if split not in _SPLITS:
         raise DataError(f"Cityscapes has no split {split!r}; use train, val or test")
     images = _files_by_city(require_folder(root / "leftImg8bit" / split), "_leftImg8bit")
     labels = _files_by_city(require_folder(root / "gtFine" / split), "_gtFine_labelIds")
     scored = {label_id: index for index, label_id in enumerate(_CITYSCAPES_TRAIN_IDS)}
     table = _index_table({**dict.fromkeys([*range(34), VOID], VOID), **scored})
     pairs = pair_files(images, labels)
-    return LabelledImages(CITYSCAPES, pairs, index_decoder(table, len(CITYSCAPES)), indexed=True)
+    return LabelledImages(CITYSCAPES, pairs, label_reader(index_decoder(table, len(CITYSCAPES)), indexed=True))
 
 
 def _files_by_city(folder: Path, suffix: str) -> dict[str, Path]:
@@ -202,7 +242,7 @@ def _voc(root: Path, split: str) -> LabelledImages:
     missing = [pair.image for pair in pairs if not pair.image.is_file()]
     if missing:
         raise DataError(f"{len(missing)} of the {len(names)} images in {listing.name} are missing, {missing[0]} first")
-    return LabelledImages(VOC, pairs, _voc_decoder())
+    return LabelledImages(VOC, pairs, label_reader(_voc_decoder()))
 
 
 def _voc_label(name: str, folders: list[Path], listing: Path) -> Path:
@@ -243,8 +283,7 @@ def _colour_decoder(indices: Mapping[Colour, int], unknown: str) -> LabelDecoder
         label: Pixels = table[code]
         wrong = label == _UNKNOWN
         if wrong.any():
-            blue, green, red = (int(value) for value in pixels[wrong][0][:3])
-            raise DataError(f"{path} has the colour ({red}, {green}, {blue}), which is {unknown}")
+            raise LabelValueError(path, count_colours(code[wrong]), f"which is {unknown}")
         return label
 
     return decode

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperseg.data import VOID, Dataset
+from hyperseg.data import VOID, DataError, Dataset, label_files
 from hyperseg.training.recipe import Precision
 
 
@@ -43,17 +46,33 @@ def soft_jaccard(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor
     return 1 - (intersection[present] / union[present]).mean() if present.any() else probabilities.sum() * 0
 
 
-def class_weights(dataset: Dataset, exponent: float) -> tuple[float, ...]:
-    """Compute (median frequency / frequency) ** exponent per class, with a mean of 1 over labelled pixels."""
-    counts = torch.zeros(256, dtype=torch.float64)
-    for index in range(len(dataset)):
-        counts += torch.from_numpy(dataset[index].label).flatten().bincount(minlength=256)
-    frequency = counts[: len(dataset.classes)]
+def class_weights(dataset: Dataset, exponent: float, workers: int = 2) -> tuple[float, ...]:
+    """Compute (median frequency / frequency) ** exponent per class, with a mean of 1 over labelled pixels.
+
+    A class that does not occur gets the largest weight of those that do: it may occur in splits that are added later.
+    Labels are read by `workers` threads, images are not.
+
+    Raises:
+        DataError: no label has a labelled pixel, or one cannot be read.
+    """
+    counts = np.zeros(256, np.int64)
+    with ThreadPoolExecutor(workers, thread_name_prefix="labels") as pool:
+        for part in pool.map(lambda read: np.bincount(read().ravel(), minlength=256), label_files(dataset)):
+            counts += part
+    frequency = counts[: len(dataset.classes)].astype(np.float64)
     seen = frequency > 0
-    weights = torch.ones_like(frequency)
-    weights[seen] = (frequency[seen].median() / frequency[seen]) ** exponent
+    if not seen.any():
+        raise DataError("every pixel of the training labels is void; hyperseg-train --check shows what they have")
+    weights = np.full_like(frequency, -np.inf)
+    weights[seen] = (_median(frequency[seen]) / frequency[seen]) ** exponent
+    weights[~seen] = weights.max()
     weights /= (weights * frequency).sum() / frequency.sum()
     return tuple(float(weight) for weight in weights)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """The middle value; of an even number the lower one, as `torch.median` has it."""
+    return float(np.sort(values)[(len(values) - 1) // 2])
 
 
 class SegmentationLoss(nn.Module):

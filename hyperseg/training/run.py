@@ -13,7 +13,7 @@ import torch
 
 import hyperseg
 from hyperseg.checkpoint.states import Note
-from hyperseg.data import CachedDataset, ConcatDataset, Dataset, open_split
+from hyperseg.data import CachedDataset, Classes, ConcatDataset, Dataset, find_own, open_split
 from hyperseg.errors import CheckpointError
 from hyperseg.training.checkpoint import StateError
 from hyperseg.training.distributed import DistributedContext, distributed_context
@@ -61,6 +61,7 @@ def train(recipe: Recipe, options: RunOptions, listener: Listener | None = None,
         _prepare_folder(options, context)
         torch.manual_seed(recipe.seed)
         model, pretrained = create_network(recipe, options, note if context.is_main else _ignore)
+        _check_classes(recipe, model.config, data)
         trainer = Trainer(recipe, model, pretrained, data, options.out, context)
         trainer.restore()
         with _report(options.out, trainer.iteration, listener if context.is_main else None, context) as report:
@@ -98,6 +99,9 @@ def create_network(
     config = _configuration(recipe.network)
     if recipe.resolution:
         config = _at_resolution(config, recipe.resolution)
+    own = find_own(options.data)
+    if own is not None:
+        config = _for_own_classes(config, own.classes, recipe.network, note or _ignore)
     model = hyperseg.create(config)
     if options.weights is not None:
         loaded = hyperseg.load(options.weights, note=note)
@@ -134,6 +138,22 @@ def _at_resolution(config: hyperseg.Config, resolution: tuple[int, ...]) -> hype
     if height < 1 or width < 1 or height % config.unit or width % config.unit:
         raise RecipeError(f"resolution is {list(resolution)}; both must be multiples of {config.unit} for this network")
     return config.replace(resolution=(height, width))
+
+
+def _check_classes(recipe: Recipe, config: hyperseg.Config, data: TrainingData) -> None:
+    count = len(data.train.classes)
+    if count > config.num_classes:
+        raise RecipeError(
+            f"the labels of layout {recipe.data.layout.value} have {count} classes, the network {recipe.network} has "
+            f"{config.num_classes}; name a network with {count}, or another layout (--layout)"
+        )
+
+
+def _for_own_classes(config: hyperseg.Config, classes: Classes, network: str, note: Note) -> hyperseg.Config:
+    if len(classes) != config.num_classes:
+        names = ", ".join(classes.names[:6]) + (", ..." if len(classes) > 6 else "")
+        note(f"{network} with the data set's {len(classes)} classes instead of {config.num_classes}: {names}")
+    return config.with_classes(classes)
 
 
 def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:

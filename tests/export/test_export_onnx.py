@@ -29,7 +29,7 @@ from hyperseg_runtime.libraries import Library, find
 from hyperseg_runtime.metadata import KEY, MAX_CLASSES, InputType, Metadata, OutputKind, Precision, Verification
 
 import hyperseg
-from hyperseg.data.classes import CAMVID_12
+from hyperseg.classes import CAMVID_12
 
 from .in_openvino import compiled
 

@@ -21,6 +21,9 @@ NAMES = ("road", "Traffic Light", "car", "car", "2", "sky, clear", "Straße", "C
         ("2", {4}),
         ("3", {3}),
         ("sky, clear", {5}),
+        ("road,Sky,  clear,1", {0, 5, 1}),
+        ("sky, clear,sky, clear", {5}),
+        ("sky, clear, road", {5, 0}),
         ("STRASSE,1", {6, 1}),
         ("road,,sky", None),
         ("8", None),
@@ -35,6 +38,11 @@ def test_names_and_numbers(text: str, labels: set[int] | None) -> None:
             select_classes(text, NAMES)
     else:
         assert select_classes(text, NAMES) == labels
+
+
+def test_a_name_with_a_comma_is_listed_in_quotes() -> None:
+    with pytest.raises(InputError, match=r'car, car, 2, "sky, clear", Straße, Car$'):
+        select_classes("sky,road", NAMES)
 
 
 def test_nothing_close_proposes_nothing() -> None:

@@ -135,12 +135,15 @@ def _no_folder(root: Path) -> None:
         (_without_label, "1 of 2 images have no label, .*train/1.png first; add the labels, or remove the images"),
         (_without_image, "1 of 2 labels have no image, .*trainannot/0.png first"),
         (_other_size, "train/0.png is 16x12 but its label .* is 16x11"),
-        (_other_value, "trainannot/0.png has the label value 77"),
+        (_other_value, r"trainannot/0.png has the label value 77 \(96 pixels\), which"),
         (_in_colour, "has 3 channels"),
         (_unreadable, "train/0.png is not a readable image"),
         (_empty_file, "train/0.png is not a readable image"),
         (_empty_split, "train has no images"),
-        (_no_folder, "the folder .*trainannot is missing"),
+        (
+            _no_folder,
+            "the folder .*trainannot is missing; layout camvid has it .*, a data set of one's own a dataset.toml",
+        ),
     ],
 )
 def test_damage_is_named(tmp_path: Path, damage: object, message: str) -> None:
@@ -165,7 +168,7 @@ def test_an_empty_folder_or_an_unknown_split_is_named(tmp_path: Path, layout: La
 def test_unknown_colours_are_named(tmp_path: Path) -> None:
     write(tmp_path / "train" / "a.png", image())
     write(tmp_path / "train_labels" / "a_L.png", np.full((12, 16, 3), (9, 8, 7), np.uint8))
-    with pytest.raises(DataError, match=r"the colour \(7, 8, 9\), which is none of CamVid's 32"):
+    with pytest.raises(DataError, match=r"the colour \(7, 8, 9\) \(192 pixels\), which is none of CamVid's 32"):
         open_split(Layout.CAMVID_701_11, tmp_path, "train")[0]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hyperseg_runtime.output import label_png
 
-from hyperseg.data.classes import CAMVID_11, CITYSCAPES, VOC
+from hyperseg.classes import CAMVID_11, CITYSCAPES, VOC
 from hyperseg.data.label_png import read_palette_indices
 from hyperseg.data.layouts import Layout, open_split
 from hyperseg.errors import DataError

@@ -13,11 +13,12 @@ EXAMPLES = """
 Examples:
   hyperseg-evaluate m.pt --data camvid --split val
   hyperseg-evaluate m.pt m.onnx m.fp16.engine --data camvid --split test     # side by side
+  hyperseg-evaluate m.onnx --data mine                                       # one's own, with dataset.toml
   hyperseg-evaluate m.onnx --data cityscapes --layout cityscapes --split val --worst worst.png
   hyperseg-evaluate m.onnx --clip street.mp4 --labels street/ --stabilise     # flicker, with and without averaging
 """
 
-_LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc")
+_LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc", "own")
 
 
 class _Command(click.Command):
@@ -32,7 +33,9 @@ class _Command(click.Command):
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--split", default="val", show_default=True, help="Split of the dataset; several joined by +.")
 @click.option(
-    "--layout", type=click.Choice(_LAYOUTS), default="camvid", show_default=True, help="Layout of the dataset."
+    "--layout",
+    type=click.Choice(_LAYOUTS),
+    help="Layout of the dataset; by default own if the folder has a dataset.toml, else camvid.",
 )
 @click.option("--resolution", metavar="HxW", help="The network's resolution, for models exported with --dynamic.")
 @common.fit_option
@@ -74,7 +77,7 @@ def evaluate(
     named_models: tuple[Path, ...],
     data: Path | None,
     split: str,
-    layout: str,
+    layout: str | None,
     resolution: str | None,
     fit: str,
     backend: str,
@@ -96,7 +99,7 @@ def evaluate(
 
     A model is a checkpoint, an ONNX file, an engine, or the name of a shipped model (camvid-lite). Without MODELS, it
     is the model in the working folder; the shipped one if there is none of any kind. --confusion and --worst refer to
-    the first model.
+    the first model. The model's classes are compared with the data set's by name, and may be in another order.
     """
     _check_usage(data, clips, labels, stabilise, confusion is not None or worst is not None)
     stabilise_option.check_fit(stabilise, fit)

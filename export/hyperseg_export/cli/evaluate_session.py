@@ -17,12 +17,15 @@ from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.output_files import write_bytes
 from hyperseg_runtime.planned_outputs import PlannedOutputs
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from hyperseg.data import DataError, Dataset, Layout, files_of, open_splits
-from hyperseg.data.dataset import Pixels
+from hyperseg.data import DataError, Dataset, Layout, files_of, find_own, open_splits
+from hyperseg.data.reading import Pixels
 from hyperseg.errors import CheckpointError
 from hyperseg_export.cli.stage_display import StageDisplay
+from hyperseg_export.evaluation.class_order import in_order
 from hyperseg_export.evaluation.plots import confusion_image, worst_sheet
 from hyperseg_export.evaluation.predictors import Predictor, open_predictor
 from hyperseg_export.evaluation.scores import Evaluation
@@ -37,7 +40,7 @@ class EvaluateSession:
     """One call of the command."""
 
     data: Path
-    layout: str
+    layout: str | None
     split: str
     backend: str
     threads: int | None
@@ -70,6 +73,7 @@ class EvaluateSession:
                     stages.begin(f"scoring {model.name}")
                     predictor = self._open_model(model, display)
                     try:
+                        predictor = in_order(model, predictor, data.classes.names, self._labels(), display.note)
                         evaluations.append(self._score(model, predictor, data, stages))
                         if index == 0:
                             _draw(confusion, worst, evaluations[0], data, predictor)
@@ -82,9 +86,13 @@ class EvaluateSession:
 
     def _open_data(self) -> Dataset:
         try:
-            return open_splits(Layout(self.layout), self.data, self.split.split("+"))
+            return open_splits(Layout(self.layout or Layout.CAMVID), self.data, self.split.split("+"))
         except DataError as error:
             raise InputError(str(error)) from error
+
+    def _labels(self) -> str:
+        """Whose labels they are."""
+        return str(self.data) if find_own(self.data) is not None else f"layout {self.layout or Layout.CAMVID.value}"
 
     def _located(self, model: Path | None) -> Path:
         found = locate(model, backend=self.backend, takes_checkpoints=True)
@@ -109,9 +117,6 @@ class EvaluateSession:
             raise ModelError(str(error)) from error
 
     def _score(self, model: Path, predictor: Predictor, data: Dataset, stages: Stages) -> Evaluation:
-        classes, given = len(data.classes), predictor.facts.num_classes
-        if given not in (classes, classes + 1):
-            raise ModelError(f"{model} has {given} classes, the labels of {self.layout} have {classes}; see --layout")
         try:
             return score(model, predictor, data, stages.images)
         except DataError as error:
@@ -121,9 +126,9 @@ class EvaluateSession:
         if self.as_json:
             common.say(json.dumps({"split": self.split, "models": [done.to_dict() for done in evaluations]}))
             return
-        table = Table("", *(done.model.name for done in evaluations))
+        table = Table("", *(escape(done.model.name) for done in evaluations))
         for name, cells in _rows(evaluations):
-            table.add_row(name, *cells)
+            table.add_row(Text(name), *cells)
         Console(width=None if sys.stdout.isatty() else 30 + 24 * len(evaluations)).print(table)
 
 

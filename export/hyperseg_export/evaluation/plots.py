@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from hyperseg_runtime.output.lettering import draw_text, shortened, writable
 
 from hyperseg.data import Dataset, Pixels
 from hyperseg.metrics import Confusion
 from hyperseg_export.evaluation.predictors import Predictor
 
-_CELL, _MARGIN = 58, 130
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_CELL, _MARGIN, _TEXT = 58, 130, 14
 
 
 def confusion_image(confusion: Confusion, names: Sequence[str]) -> Pixels:
@@ -23,8 +23,8 @@ def confusion_image(confusion: Confusion, names: Sequence[str]) -> Pixels:
     side = _MARGIN + count * _CELL + 10
     image = np.full((side, side, 3), 255, np.uint8)
     for row in range(count):
-        _write(image, names[row], (8, _MARGIN + row * _CELL + _CELL // 2 + 4))
-        _write_upright(image, names[row], _MARGIN + row * _CELL + _CELL // 2)
+        _write(image, _label(names, row), (8, _MARGIN + row * _CELL + _CELL // 2 + 4))
+        _write_upright(image, _label(names, row), _MARGIN + row * _CELL + _CELL // 2)
         for column in range(count):
             share = shares[row, column]
             x, y = _MARGIN + column * _CELL, _MARGIN + row * _CELL
@@ -53,7 +53,12 @@ def worst_sheet(data: Dataset, predictor: Predictor, indices: Sequence[int], sco
 
 
 def _write(image: Pixels, text: str, where: tuple[int, int], dark: bool = True) -> None:
-    cv2.putText(image, text, where, _FONT, 0.45, (0, 0, 0) if dark else (255, 255, 255), 1, cv2.LINE_AA)
+    draw_text(image, text, *where, _TEXT, (0, 0, 0) if dark else (255, 255, 255))
+
+
+def _label(names: Sequence[str], index: int) -> str:
+    """The name as it fits into the margin."""
+    return shortened(writable(names[index], f"class {index}"), _MARGIN - 16, _TEXT)
 
 
 def _write_upright(image: Pixels, text: str, x: int) -> None:

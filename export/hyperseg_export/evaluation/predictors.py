@@ -26,7 +26,7 @@ class Facts:
     runner: str
     precision: str
     size: Size
-    num_classes: int
+    class_names: tuple[str, ...]
     parameters: int | None
     macs: int | None
 
@@ -78,7 +78,7 @@ class SegmenterPredictor:
             segmenter.description,
             metadata.precision.value,
             segmenter.size,
-            metadata.num_classes,
+            metadata.class_names,
             parameters,
             macs,
         )
@@ -109,7 +109,7 @@ class CheckpointPredictor:
         spec = InputSpec(*size, mean=config.mean, std=config.std, dtype=InputType.FLOAT)
         self._inference = inference_of(Network(CheckpointSession(model), spec, size, threads=threads), fit)
         parameters, macs = _cost(None, config.to_dict(), size)
-        self.facts = Facts(f"PyTorch {torch.__version__}", "float32", size, config.num_classes, parameters, macs)
+        self.facts = Facts(f"PyTorch {torch.__version__}", "float32", size, config.classes.names, parameters, macs)
 
     def __call__(self, frame: Frame) -> Labels:
         return self._inference.prepare(frame).labels()

@@ -12,21 +12,32 @@ from hyperseg_runtime.errors import InputError
 def select_classes(text: str, names: Sequence[str]) -> frozenset[int]:
     """The labels named in a comma-separated list of class names (in any case) and numbers.
 
-    A name goes before a number, an exact name before one in another case. Raises InputError for anything else.
+    A name may have commas in it; the longest that fits is meant. A name goes before a number, an exact name before one
+    in another case. Raises InputError for anything else.
     """
-    whole = _named(text, names)
-    if whole:  # a name with a comma in it
-        return whole
-    parts = [part.strip() for part in text.split(",")]
-    if not any(parts):
+    parts = text.split(",")
+    if not any(part.strip() for part in parts):
         raise InputError(f"--classes names no class; the model's are {_listed(names)}")
-    return frozenset(label for part in parts if part for label in _one(part, names))
+    longest = 1 + max(name.count(",") for name in names)
+    chosen: frozenset[int] = frozenset()
+    while parts:
+        count = _parts_of_name(parts[:longest], names)
+        part = ",".join(parts[:count]).strip()
+        if part:
+            chosen |= _named(part, names) or _numbered(part, names)
+        parts = parts[count:]
+    return chosen
 
 
-def _one(part: str, names: Sequence[str]) -> frozenset[int]:
-    found = _named(part, names)
-    if found:
-        return found
+def _parts_of_name(parts: Sequence[str], names: Sequence[str]) -> int:
+    """How many of the parts, from the first on, are one name with commas in it; 1 if none are."""
+    for count in range(len(parts), 1, -1):
+        if _named(",".join(parts[:count]).strip(), names):
+            return count
+    return 1
+
+
+def _numbered(part: str, names: Sequence[str]) -> frozenset[int]:
     if part.isascii() and part.isdigit() and len(part) < 10:
         if int(part) < len(names):
             return frozenset({int(part)})
@@ -49,4 +60,5 @@ def _folded(text: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(" ".join(name.split()) for name in names)
+    lines = (" ".join(name.split()) for name in names)
+    return ", ".join(f'"{line}"' if "," in line else line for line in lines)
