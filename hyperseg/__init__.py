@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hyperseg.checkpoint.backbone import load_backbone_weights as load_backbone_weights
     from hyperseg.checkpoint.files import save as save
     from hyperseg.checkpoint.load import load as load
+    from hyperseg.checkpoint.onnx_file import shipped as shipped
     from hyperseg.config import Config as Config
     from hyperseg.cost import Summary as Summary
     from hyperseg.cost import summary as summary
@@ -37,6 +38,7 @@ _MODULES = {
     "load": "checkpoint.load",
     "load_backbone_weights": "checkpoint.backbone",
     "save": "checkpoint.files",
+    "shipped": "checkpoint.onnx_file",
     "summary": "cost",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "preset",
     "presets",
     "save",
+    "shipped",
     "summary",
 ]
 

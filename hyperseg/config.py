@@ -60,6 +60,9 @@ class Config:
         out_feat_scale: reduction of F_1..F_5 (paper, r_i); exactly 1.0 means no layer.
         context_levels: depth of the context head (`levels` of the published constructors).
         unify_level: from level `unify_level - 1` on, the levels share one w; None: every level has its own.
+        signal_channels: channels of φ that each w_i reads; None: divided by the rule `signal_split`. A network that was
+            fine-tuned to other classes has those of the original one, since the rule depends on the classes.
+        mapper_rows: outputs of each w_i, at least its weights; None: the next multiple of its groups.
         dynamic: False replaces every DPWConv by a regular convolution of the same size (paper, "w/o DPWConv").
         mean, std: normalisation of RGB in [0, 1].
         drop_connect, dropout: of the encoder, in training only.
@@ -88,6 +91,8 @@ class Config:
     dropout: float = 0.2
     class_names: tuple[str, ...] | None = None
     palette: tuple[Colour, ...] | None = None
+    signal_channels: tuple[int, ...] | None = None
+    mapper_rows: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.kernel_sizes)
@@ -194,12 +199,33 @@ class Config:
         """The weight mappers with their signal ranges (paper, Eq. 5)."""
         count = self.mapper_count
         weights = [sum(level.weights for level in self.levels if level.mapper == index) for index in range(count)]
-        divided = divide_channels(self.backbone_shape.head, weights, self.weight_groups, self.signal_split)
+        divided = self.signal_channels
+        if divided is None:
+            divided = divide_channels(self.backbone_shape.head, weights, self.weight_groups, self.signal_split)
         disjoint = self.signal_ranges is SignalRanges.DISJOINT
+        rows = self.mapper_rows or (0,) * count
+        self._check_division(weights, divided, rows)
         return tuple(
-            WeightMapperShape(weights[i], self.weight_groups[i], sum(divided[:i]) if disjoint else 0, divided[i])
+            WeightMapperShape(
+                weights[i], self.weight_groups[i], sum(divided[:i]) if disjoint else 0, divided[i], rows[i]
+            )
             for i in range(count)
         )
+
+    def _check_division(self, weights: list[int], divided: tuple[int, ...], rows: tuple[int, ...]) -> None:
+        """Check `signal_channels` and `mapper_rows`."""
+        available = self.backbone_shape.head
+        for name, value in (("signal_channels", divided), ("mapper_rows", rows)):
+            if len(value) != len(weights):
+                raise ValueError(f"{name} has {len(value)} entries, expected {len(weights)}")
+        used = sum(divided) if self.signal_ranges is SignalRanges.DISJOINT else max(divided)
+        if used > available:
+            raise ValueError(f"signal_channels {divided} need {used} channels; φ has {available}")
+        for channels, group, count, padded in zip(divided, self.weight_groups, weights, rows, strict=False):
+            if channels < 1 or channels % group:
+                raise ValueError(f"signal_channels {divided} must be multiples of weight_groups, at least one each")
+            if padded and (padded < count or padded % group):
+                raise ValueError(f"mapper_rows {padded} must be a multiple of {group}, and at least {count}")
 
     def replace(self, **changes: Any) -> "Config":
         """Copy with some fields changed."""
@@ -212,9 +238,10 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON types; the inverse of `from_dict`.
 
-        Classes of one's own are left out where there are none, so that earlier versions read the file.
+        Classes of one's own, and what only fine-tuned networks have, are left out where there are none, so that earlier
+        versions read the file.
         """
-        own = ("class_names", "palette")
+        own = ("class_names", "palette", "signal_channels", "mapper_rows")
         return {key: _plain(value) for key, value in asdict(self).items() if key not in own or value is not None}
 
     @classmethod

@@ -93,17 +93,28 @@ def _shares(units: int, weights: Sequence[int], groups: Sequence[tuple[int, int]
 
 @dataclass(frozen=True)
 class WeightMapperShape:
-    """Shape of one w_i: signal[start : start + channels] -> weights, by a grouped 1×1 convolution (paper, Eq. 3)."""
+    """Shape of one w_i: signal[start : start + channels] -> weights, by a grouped 1×1 convolution (paper, Eq. 3).
+
+    Attributes:
+        weights: outputs that are used.
+        padded: multiple of the groups that the outputs are padded to; 0 for the next one.
+    """
 
     weights: int
     groups: int
     start: int
     channels: int
+    padded: int = 0
 
     @property
     def rows(self) -> int:
         """Output channels of w_i: the weights, padded to a multiple of the groups."""
-        return round_up(self.weights, self.groups)
+        return self.padded or round_up(self.weights, self.groups)
+
+    @property
+    def length(self) -> int:
+        """Rows of one group, L of θ [N, T, N_h, N_w, L]."""
+        return self.rows // self.groups
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,20 @@ from hyperseg.network import HyperSeg
 from hyperseg.output_files import atomic_output
 
 
-def save(model: HyperSeg, path: str | os.PathLike[str]) -> None:
+def save(model: HyperSeg, path: str | os.PathLike[str], *, half: bool = False) -> None:
     """Write a `.pth` (or `.pt`), or a `.safetensors` file, that `hyperseg.load` reads back.
 
     The file is written atomically.
 
+    Args:
+        model: the network.
+        path: its suffix says which format is written.
+        half: store the weights of convolutions and mappers as float16, at half the size; they are rounded to 11 bits.
+            `hyperseg.load` makes float32 of them. BatchNorms and biases stay float32.
+
     Raises:
-        ValueError: another suffix, or a model that is not a `HyperSeg` with its BatchNorms (a folded one).
+        ValueError: another suffix, a model that is not a `HyperSeg` with its BatchNorms (a folded one), or weights that
+            float16 cannot hold.
     """
     file = Path(path)
     if type(model) is not HyperSeg:
@@ -37,6 +44,11 @@ def save(model: HyperSeg, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{file}: the suffix must be .pth, .pt or .safetensors")
     config = model.config.to_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if half:
+        tensors = {name: value.half() if value.dim() > 1 else value for name, value in tensors.items()}
+        overflow = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+        if overflow:
+            raise ValueError(f"{overflow[0]} has values that float16 cannot hold (over 65504); save without half=True")
     with atomic_output(file) as draft:
         if file.suffix == ".safetensors":
             from safetensors.torch import save_file

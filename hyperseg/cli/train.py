@@ -16,6 +16,8 @@ import click
 EXAMPLES = """
 \b
 Examples:
+  hyperseg-train finetune --data cups --out runs/cups --init camvid-lite   # the shipped model, to other classes
+  hyperseg-train finetune --data cups --out runs/cups --init m.pth --set minutes=5
   hyperseg-train camvid-lite --data camvid --out runs/lite --backbone-weights efficientnet-lite1.pth
   hyperseg-train camvid-lite --data camvid --out runs/lite            # the same again: resumes
   hyperseg-train --check --data mine                              # reads a data set of one's own (dataset.toml) first
@@ -24,7 +26,8 @@ Examples:
   torchrun --nproc-per-node 4 -m hyperseg.cli.train cityscapes-m --data cityscapes --out runs/m
 
 \b
-Recipes in the package: camvid-lite (the shipped model), camvid-s, camvid-l, cityscapes-m, cityscapes-s, voc-l.
+Recipes in the package: finetune (of --init), camvid-lite (the shipped model), camvid-s, camvid-l, cityscapes-m,
+cityscapes-s, voc-l.
 """
 
 LAYOUTS = ("camvid", "camvid-701-11", "camvid-701-12", "cityscapes", "voc", "own")
@@ -112,6 +115,12 @@ def _interrupt_on_signals() -> None:
 )
 @click.option("--backbone-weights", type=click.Path(path_type=Path), help="File of ImageNet weights for the backbone.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint of the same network to start from.")
+@click.option(
+    "--init",
+    metavar="CHECKPOINT",
+    help="Network to fine-tune: a checkpoint, an exported .onnx file, or camvid-lite, the shipped model. What fits is "
+    "taken; what belongs to other classes starts anew.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override an entry of the recipe.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of each process.")
@@ -133,6 +142,7 @@ def main(
     sheet: Path | None,
     backbone_weights: Path | None,
     weights: Path | None,
+    init: str | None,
     overrides: tuple[str, ...],
     device: str,
     threads: int | None,
@@ -163,10 +173,16 @@ def main(
         raise _missing("recipe" if recipe is None else "out")
     from hyperseg.training.recipe import load_recipe
 
+    given = {"--init": init, "--weights": weights, "--backbone-weights": backbone_weights}
+    several = [name for name, value in given.items() if value is not None]
+    if len(several) > 1:
+        raise click.UsageError(f"{' and '.join(several)}: give one of them, a network starts from one file")
     loaded = load_recipe(recipe, overrides)
     from hyperseg.training.run import RunOptions, train
+    from hyperseg.training.start import Weights
 
-    options = RunOptions(data, out, backbone_weights, weights, device, threads, workers, force, stop_after)
+    start = Weights(init, weights, backbone_weights)
+    options = RunOptions(data, out, start, device, threads, workers, force, stop_after)
 
     def note(text: str) -> None:
         click.echo(text, err=True)
@@ -174,7 +190,7 @@ def main(
     if as_json:
         train(loaded, options, lambda record: click.echo(json.dumps(record)), note)
         return 0
-    with _progress(loaded.optimiser.iterations) as listener:
+    with _progress() as listener:
         best = train(loaded, options, listener, note)
     click.echo(f"best model: {best}" if best.exists() else f"stopped at iteration {stop_after}; state in {out}")
     return 0
@@ -206,11 +222,12 @@ def _check(
     from hyperseg.training.recipe import load_recipe
 
     wanted = load_recipe(recipe, overrides).data
-    return check(data, wanted.layout, (*wanted.train, wanted.validate, *wanted.late), sheet, force, as_json)
+    validate = () if wanted.hold_out else (wanted.validate,)  # else images of `train` are held out
+    return check(data, wanted.layout, (*wanted.train, *validate, *wanted.late), sheet, force, as_json)
 
 
 @contextmanager
-def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def _progress() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Progress bar with rate, remaining time and scores; where there can be none, a line for each validation."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -220,20 +237,33 @@ def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     progress = Progress(*columns, console=console, disable=not drawn)
     with progress if drawn else nullcontext():  # rich 13.7 prints an empty line for one that is disabled
-        task = progress.add_task("starting", total=iterations)
+        task = progress.add_task("starting", total=None)
         shown = {"loss": "", "mean_iou": ""}
+        rate = [0.0]
 
         def listen(record: Mapping[str, Any]) -> None:
+            iterations, iteration = record["iterations"], record["iteration"]
             if "loss" in record:
                 shown["loss"] = f"loss {record['loss']:.3f}, {record['rate']:.2f} it/s"
+                rate[0] = record["rate"]
             if "mean_iou" in record and not drawn:
                 score = f"mIoU {100 * record['mean_iou']:.1f} %"
-                click.echo(f"iteration {record['iteration']} of {iterations}: {score}", err=True)
+                left = _left(iterations - iteration, rate[0])
+                click.echo(f"iteration {iteration} of {iterations}: {score}{left}", err=True)
             if "mean_iou" in record:
                 shown["mean_iou"] = f", mIoU {100 * record['mean_iou']:.1f} %"
-            progress.update(task, completed=record["iteration"], description="".join(shown.values()))
+            progress.update(task, total=iterations, completed=iteration, description="".join(shown.values()))
 
         yield listen
+
+
+def _left(iterations: int, rate: float) -> str:
+    """The time that is left, as ", about 3 min left"."""
+    if not iterations or not rate:
+        return ""
+    seconds = iterations / rate
+    named = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f", about {named if seconds < 100 * 60 else f'{seconds / 3600:.1f} h'} left"
 
 
 if __name__ == "__main__":

@@ -35,6 +35,14 @@ class DistributedContext:
             dist.all_reduce(value)
         return value
 
+    def largest(self, value: int) -> int:
+        """Largest of a whole number over all processes."""
+        if self.world_size == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return int(shared)
+
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.world_size > 1:

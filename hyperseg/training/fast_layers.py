@@ -16,10 +16,14 @@ _TILE = 3
 
 
 def freeze_batchnorm(model: nn.Module, names: Collection[str]) -> None:
-    """Replace, in place, every ConvBN whose BatchNorm weight is named by one with frozen statistics."""
+    """Replace, in place, every BatchNorm whose weight is named by one with frozen statistics; a ConvBN as a whole."""
 
     def frozen(name: str, module: nn.Module) -> nn.Module | None:
-        return FrozenConvBN(module) if type(module) is ConvBN and f"{name}.norm.weight" in names else None
+        if type(module) is ConvBN and f"{name}.norm.weight" in names:
+            return FrozenConvBN(module)
+        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and f"{name}.weight" in names:
+            return None if name.endswith(".norm") else FrozenBatchNorm(module)  # a ConvBN's goes with it
+        return None
 
     replace_modules(model, frozen)
 
@@ -38,6 +42,26 @@ def _mixed_depthwise(_: str, module: nn.Module) -> nn.Module | None:
     if type(module) is nn.Conv2d and module.groups == module.in_channels > 1:
         return MixedDepthwiseConv(module)
     return None
+
+
+class FrozenBatchNorm(nn.BatchNorm2d):
+    """BatchNorm on running statistics in training as well, for those of decoder levels.
+
+    Args:
+        norm: the BatchNorm whose parameters and buffers it takes over.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, device="meta")
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+        self.train(norm.training)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+        )
 
 
 class FrozenConvBN(ConvBN):

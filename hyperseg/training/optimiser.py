@@ -25,18 +25,26 @@ class Schedule:
         return float(rise * max(0.0, 1 - iteration / self.iterations) ** self.power)
 
 
-def build_optimiser(model: nn.Module, recipe: Optimiser, pretrained: Collection[str]) -> torch.optim.Optimizer:
-    """Create the optimiser; names in `pretrained` get the backbone's learning rate, vectors no weight decay."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+def build_optimiser(
+    model: nn.Module, recipe: Optimiser, pretrained: Collection[str], taken: Collection[str] = ()
+) -> torch.optim.Optimizer:
+    """Create the optimiser.
+
+    Names in `pretrained` get the backbone's learning rate, others in `taken` that of taken layers; vectors get no
+    weight decay.
+    """
+    taken_rate = recipe.taken_learning_rate or recipe.learning_rate
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        groups.setdefault((name in pretrained, parameter.ndim > 1), []).append(parameter)
+        rate = recipe.learning_rate
+        if name in pretrained:
+            rate = recipe.backbone_learning_rate
+        elif name in taken:
+            rate = taken_rate
+        groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
     described = [
-        {
-            "params": parameters,
-            "initial_lr": recipe.backbone_learning_rate if old else recipe.learning_rate,
-            "weight_decay": recipe.weight_decay if decayed else 0.0,
-        }
-        for (old, decayed), parameters in groups.items()
+        {"params": parameters, "initial_lr": rate, "weight_decay": recipe.weight_decay if decayed else 0.0}
+        for (rate, decayed), parameters in groups.items()
     ]
     kind = torch.optim.AdamW if recipe.algorithm is Algorithm.ADAMW else torch.optim.Adam
     # The learning rate of each iteration is set from the schedule; the one given here is never used.

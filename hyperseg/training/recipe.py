@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib.resources
 import sys
@@ -20,6 +21,24 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+INITIAL = "initial"
+"""Value of `network`: the network of the checkpoint that `--init` names."""
+
+AUTO = "auto"
+"""Value of the entries of `AUTOMATIC` that `hyperseg.training.fit` chooses for the data."""
+
+AUTOMATIC: Mapping[str, Any] = {
+    "resolution": [],
+    "crops": [],
+    "average": 0.0,
+    "validate_every": 1,
+    "checkpoint_every": 1,
+    "optimiser.iterations": 1,
+    "optimiser.warmup": 0,
+}
+"""Entries that may be "auto", with what stands for them until they are chosen."""
 
 
 class RecipeError(ValueError):
@@ -53,6 +72,8 @@ class Data:
     late: tuple[str, ...] = ()
     """Splits to train on after a share `late_from` of the run; until then they are unseen and can validate it."""
     late_from: float = 0.5
+    hold_out: float = 0.0
+    """Share of the training images that validate instead where the data have no split `validate`; 0: an error then."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +93,11 @@ class Optimiser:
     """Adam or AdamW with polynomial decay."""
 
     learning_rate: float
+    """Of layers that start anew, and of all where `taken_learning_rate` is 0."""
     backbone_learning_rate: float
     iterations: int
+    taken_learning_rate: float = 0.0
+    """Of the layers after the backbone that `--init` took; 0 for `learning_rate`."""
     algorithm: Algorithm = Algorithm.ADAM
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 0.0
@@ -88,7 +112,7 @@ class Recipe:
     """Recipe of a training run."""
 
     network: str
-    """A preset of `hyperseg.presets()`, or a JSON file of a `hyperseg.Config`."""
+    """A preset of `hyperseg.presets()`, a JSON file of a `hyperseg.Config`, or "initial": that of `--init`."""
     data: Data
     optimiser: Optimiser
     crops: tuple[Crop, ...]
@@ -102,14 +126,20 @@ class Recipe:
     precision: Precision = Precision.AUTO
     freeze_backbone_norm: bool = False
     """Keep the pre-trained layers' BatchNorm statistics as they were loaded."""
+    freeze_taken_norm: bool = False
+    """Keep the BatchNorm statistics of all layers that `--init` took."""
+    minutes: float = 0.0
+    """Time for the whole run, from which automatic `optimiser.iterations` follow; 0: they follow from the images."""
     average: float = 0.0
     """Decay of the exponential moving average (EMA) of the weights; 0 for none."""
     validate_every: int = 1000
     checkpoint_every: int = 500
     log_every: int = 20
+    automatic: tuple[str, ...] = ()
+    """Entries that are still to be chosen: those that a recipe gives as "auto"."""
 
     def __post_init__(self) -> None:
-        if not self.crops:
+        if not self.crops and "crops" not in self.automatic:
             raise RecipeError("crops is empty; give at least one [[crops]] with height and width")
         counts = {
             "batch": self.batch,
@@ -125,6 +155,10 @@ class Recipe:
             raise RecipeError(f"resolution is {list(self.resolution)}; it must be [height, width]")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average is {self.average}; it must be at least 0 and below 1")
+        if not 0 <= self.data.hold_out < 1:
+            raise RecipeError(f"data.hold_out is {self.data.hold_out}; it must be at least 0 and below 1")
+        if self.minutes < 0:
+            raise RecipeError(f"minutes is {self.minutes}; it must be at least 0")
         if not 0 <= self.data.late_from <= 1:
             raise RecipeError(f"data.late_from is {self.data.late_from}; it must be between 0 and 1")
         if not 0 < self.augmentation.scale[0] <= self.augmentation.scale[1]:
@@ -166,14 +200,37 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def parse_recipe(table: Mapping[str, Any]) -> Recipe:
     """Parse a recipe from nested tables; unknown keys and wrong types raise `RecipeError`."""
-    built = _build(Recipe, table, "")
+    if "automatic" in table:
+        raise RecipeError(f'the recipe has the unknown key automatic; write "{AUTO}" as the value of an entry')
+    copied = copy.deepcopy(dict(table))
+    automatic = tuple(key for key in AUTOMATIC if _entry(copied, key) == AUTO)
+    for key in automatic:
+        _set_entry(copied, key, AUTOMATIC[key])
+    built = _build(Recipe, {**copied, "automatic": automatic}, "")
     assert isinstance(built, Recipe)
     return built
 
 
 def recipe_table(recipe: Recipe) -> dict[str, Any]:
     """Convert a recipe to nested tables of plain JSON values; the inverse of `parse_recipe`."""
-    return dataclasses.asdict(recipe, dict_factory=lambda items: {key: _plain(value) for key, value in items})
+    table = dataclasses.asdict(recipe, dict_factory=lambda items: {key: _plain(value) for key, value in items})
+    for key in table.pop("automatic"):
+        _set_entry(table, key, AUTO)
+    return table
+
+
+def _entry(table: Mapping[str, Any], key: str) -> Any:
+    value: Any = table
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _set_entry(table: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for name in tables:
+        table = table[name]
+    table[last] = value
 
 
 def _plain(value: Any) -> Any:

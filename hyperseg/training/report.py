@@ -19,9 +19,13 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Report:
-    """Writer of a run's reports into `folder`; `listener` receives every record as well (for the progress bar)."""
+    """Writer of a run's reports into `folder`.
 
-    def __init__(self, folder: Path, iteration: int, listener: Listener | None = None) -> None:
+    `listener` receives every record as well, with the number of `iterations` of the run (for the progress bar).
+    """
+
+    def __init__(self, folder: Path, iteration: int, iterations: int, listener: Listener | None = None) -> None:
+        self._iterations = iterations
         self._log = folder / "log.jsonl"
         self._folder = folder
         self._listener = listener
@@ -31,17 +35,22 @@ class Report:
     def record(self, iteration: int, **values: float) -> None:
         """Log values of one iteration."""
         entry = {"iteration": iteration, "time": round(time.time(), 1), **values}
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        self._write(entry)
         if self._tensorboard is not None:
             for name, value in values.items():
                 self._tensorboard.add_scalar(name.replace("iou_", "iou/"), value, iteration)
         if self._listener is not None:
-            self._listener(entry)
+            self._listener({**entry, "iterations": self._iterations})
+
+    def note(self, iteration: int, text: str) -> None:
+        """Log a sentence, such as what a run started from."""
+        self._write({"iteration": iteration, "time": round(time.time(), 1), "note": text})
 
     def add_predictions(self, iteration: int, predictions: Sequence[Prediction], classes: Classes) -> None:
         """Write an image with one row per sample: its image, label and prediction."""
-        sheet = np.concatenate([_row(prediction, classes) for prediction in predictions])
+        rows = [_row(prediction, classes) for prediction in predictions]
+        width = max(row.shape[1] for row in rows)  # images may have different sizes
+        sheet = np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
         with atomic_output(self._folder / f"predictions-{iteration:06d}.png") as draft:
             cv2.imwrite(str(draft), sheet[..., ::-1])
         if self._tensorboard is not None:
@@ -51,6 +60,10 @@ class Report:
         """Flush and close the TensorBoard writer."""
         if self._tensorboard is not None:
             self._tensorboard.close()
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     def _discard_after(self, iteration: int) -> None:
         """Discard log records of iterations that a resumed run repeats."""

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import hyperseg
 from hyperseg.checkpoint.states import Note
-from hyperseg.data import CachedDataset, Classes, ConcatDataset, Dataset, find_own, open_split
-from hyperseg.errors import CheckpointError
-from hyperseg.training.checkpoint import StateError
+from hyperseg.data import Classes, find_own
+from hyperseg.training.checkpoint import StateError, read_state
 from hyperseg.training.distributed import DistributedContext, distributed_context
-from hyperseg.training.recipe import Data, Recipe, RecipeError
+from hyperseg.training.fit import fit, typical, with_iterations
+from hyperseg.training.preparation import calibrate_start, fit_memory, iterations_within, memory_errors
+from hyperseg.training.recipe import INITIAL, Recipe, RecipeError, parse_recipe
 from hyperseg.training.report import Listener, Report
-from hyperseg.training.trainer import Trainer, TrainingData
+from hyperseg.training.splits import TrainingData, open_data
+from hyperseg.training.start import Start, Weights, configuration, create_start, open_initial
+from hyperseg.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,7 @@ class RunOptions:
     Attributes:
         data: folder of the dataset.
         out: folder for the state, models and reports.
-        backbone_weights: ImageNet weights of the backbone.
-        weights: checkpoint of the same network to start from, instead of backbone weights.
+        weights: files that the network starts from; a resumed run does not read them again.
         device: "auto", "cpu" or "cuda".
         threads: CPU threads of PyTorch.
         workers: threads that create batches.
@@ -40,8 +42,7 @@ class RunOptions:
 
     data: Path
     out: Path
-    backbone_weights: Path | None = None
-    weights: Path | None = None
+    weights: Weights = field(default_factory=Weights)
     device: str = "auto"
     threads: int | None = None
     workers: int = 1
@@ -52,92 +53,110 @@ class RunOptions:
 def train(recipe: Recipe, options: RunOptions, listener: Listener | None = None, note: Note | None = None) -> Path:
     """Train and return the path of the best model; resumes a run that was stopped in the same folder.
 
-    `note` receives a sentence where a file of weights left a choice, in the main process; see `hyperseg.load`.
+    `note` receives a sentence where something was chosen or is worth a warning, in the main process.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
     with distributed_context(options.device) as context:
-        data = open_data(recipe.data, options.data)
-        _prepare_folder(options, context)
+        notes = _Notes(note if context.is_main else None)
+        data = open_data(recipe.data, recipe.seed, options.data, notes)
+        state = _earlier_state(recipe, options)
         torch.manual_seed(recipe.seed)
-        model, pretrained = create_network(recipe, options, note if context.is_main else _ignore)
-        _check_classes(recipe, model.config, data)
-        trainer = Trainer(recipe, model, pretrained, data, options.out, context)
-        trainer.restore()
-        with _report(options.out, trainer.iteration, listener if context.is_main else None, context) as report:
+        fitted, start = _resumed(state) if state is not None else begin(recipe, options, data, notes)
+        _check_classes(fitted, start.model.config, data)
+        _check_crops(fitted, start.model.config)
+        if start.message is not None:
+            notes(start.message)
+        with memory_errors(context):
+            calibrate_start(start, data.train, context)
+            trainer = Trainer(fitted, start, data, options.out, context, recipe, notes)
+            if state is not None:
+                trainer.restore(state)
+            fit_memory(trainer, notes)
+        if state is None and "optimiser.iterations" in recipe.automatic:
+            _announce(recipe, trainer, notes)
+        _prepare_folder(options, context)
+        with _report(options.out, trainer, listener, context) as report:
+            notes.attach(report, trainer)
             trainer.run(report, options.stop_after, options.workers)
     return options.out / "best.pth"
 
 
-def open_data(data: Data, root: Path) -> TrainingData:
-    """Open the splits that a recipe names, each with one cache."""
-    opened: dict[str, Dataset] = {}
-    for split in (*data.train, *data.late, data.validate):
-        if split not in opened:
-            opened[split] = CachedDataset(open_split(data.layout, root, split))
-
-    def joined(names: tuple[str, ...]) -> Dataset:
-        parts = tuple(opened[name] for name in names)
-        return parts[0] if len(parts) == 1 else ConcatDataset(parts)
-
-    return TrainingData(joined(data.train), joined((*data.train, *data.late)), opened[data.validate])
-
-
-def _ignore(text: str) -> None:
-    del text
-
-
-def create_network(
-    recipe: Recipe, options: RunOptions, note: Note | None = None
-) -> tuple[hyperseg.HyperSeg, frozenset[str]]:
-    """Create a recipe's network with its initial weights; also return the names of the pre-trained entries.
+def begin(recipe: Recipe, options: RunOptions, data: TrainingData, note: Note) -> tuple[Recipe, Start]:
+    """Choose the automatic entries of a recipe for the data, and create its network with the initial weights.
 
     Raises:
         CheckpointError: a file of weights that cannot be read, or is of another network.
         RecipeError: the recipe names no network that can be built.
     """
-    config = _configuration(recipe.network)
-    if recipe.resolution:
-        config = _at_resolution(config, recipe.resolution)
-    own = find_own(options.data)
-    if own is not None:
-        config = _for_own_classes(config, own.classes, recipe.network, note or _ignore)
-    model = hyperseg.create(config)
-    if options.weights is not None:
-        loaded = hyperseg.load(options.weights, note=note)
-        if loaded.config.replace(resolution=config.resolution) != config:
-            raise CheckpointError(f"{options.weights} is not a {recipe.network} network, which the recipe trains")
-        model.load_state_dict(loaded.state_dict())
-        return model, _pretrained(model)
-    if options.backbone_weights is not None:
-        hyperseg.load_backbone_weights(model, options.backbone_weights, note=note)
-        return model, _pretrained(model)
-    return model, frozenset()
+    initial = open_initial(options.weights.init, note) if options.weights.init is not None else None
+    own = find_own(options.data) is not None
+    classes: Classes | None = data.train.classes if own or recipe.network == INITIAL else None
+    config = configuration(recipe, classes, initial, note)
+    fitted = fit(recipe, typical(data.train), config.unit) if recipe.automatic else recipe
+    config = configuration(fitted, classes, initial, note=None)
+    return fitted, create_start(config, options.weights, initial, note)
 
 
-def _discard_run(folder: Path) -> None:
-    """Delete the files of a run, and no others."""
-    for pattern in ("last.pt", "last.pth", "best.pth", "log.jsonl", "predictions-*.png"):
-        for path in folder.glob(pattern):
-            path.unlink()
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+def _announce(recipe: Recipe, trainer: Trainer, note: Note) -> None:
+    """Set as many iterations as the recipe's minutes allow, if it has any, and tell what was chosen."""
+    fitted = trainer.recipe
+    if recipe.minutes:
+        waiting = tuple(key for key in recipe.automatic if key not in ("resolution", "crops"))
+        chosen = iterations_within(recipe.minutes * 60, trainer)
+        trainer.set_recipe(with_iterations(replace(fitted, automatic=waiting), chosen))
+    height, width = trainer.config.resolution
+    note(
+        f"{trainer.recipe.optimiser.iterations} iterations of {trainer.recipe.batch} images at {height}x{width}"
+        + (f" in about {recipe.minutes:g} minutes" if recipe.minutes else "")
+    )
 
 
-def _configuration(network: str) -> hyperseg.Config:
-    """Load the configuration of a preset, or of a JSON file written from `Config.to_dict`."""
-    if not network.endswith(".json"):
-        return hyperseg.preset(network)
+class _Notes:
+    """Passes sentences on, and keeps them for the log."""
+
+    def __init__(self, note: Note | None) -> None:
+        self._note = note
+        self._waiting: list[str] = []
+        self._report: Report | None = None
+        self._trainer: Trainer | None = None
+
+    def __call__(self, text: str) -> None:
+        if self._report is None or self._trainer is None:
+            self._waiting.append(text)
+        else:
+            self._report.note(self._trainer.iteration, text)
+        if self._note is not None:
+            self._note(text)
+
+    def attach(self, report: Report | None, trainer: Trainer) -> None:
+        """Write into the log from now on; what came before belongs to a new run, and is known of a resumed one."""
+        self._report, self._trainer = report, trainer
+        if report is not None and not trainer.iteration:
+            for text in self._waiting:
+                report.note(0, text)
+
+
+def _earlier_state(recipe: Recipe, options: RunOptions) -> dict[str, Any] | None:
+    """State of a run in the same folder; it must be of the same recipe."""
+    path = options.out / "last.pt"
+    if options.force or not path.exists():
+        return None
+    state = read_state(path)
     try:
-        return hyperseg.Config.from_dict(json.loads(Path(network).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"network {network} is not a configuration: {error}") from None
+        same = parse_recipe(state.get("request", {})) == recipe
+    except RecipeError:
+        same = False
+    if not same:
+        raise StateError(f"{path} was made with another recipe; use another --out, or --force to start again")
+    return state
 
 
-def _at_resolution(config: hyperseg.Config, resolution: tuple[int, ...]) -> hyperseg.Config:
-    height, width = resolution
-    if height < 1 or width < 1 or height % config.unit or width % config.unit:
-        raise RecipeError(f"resolution is {list(resolution)}; both must be multiples of {config.unit} for this network")
-    return config.replace(resolution=(height, width))
+def _resumed(state: dict[str, Any]) -> tuple[Recipe, Start]:
+    """Recipe and network of a state, whose weights `Trainer.restore` sets."""
+    model = hyperseg.create(hyperseg.Config.from_dict(state["config"]))
+    backbone, taken = (frozenset(state["start"][key]) for key in ("backbone", "taken"))
+    return parse_recipe(state["recipe"]), Start(model, backbone, taken)
 
 
 def _check_classes(recipe: Recipe, config: hyperseg.Config, data: TrainingData) -> None:
@@ -149,16 +168,21 @@ def _check_classes(recipe: Recipe, config: hyperseg.Config, data: TrainingData) 
         )
 
 
-def _for_own_classes(config: hyperseg.Config, classes: Classes, network: str, note: Note) -> hyperseg.Config:
-    if len(classes) != config.num_classes:
-        names = ", ".join(classes.names[:6]) + (", ..." if len(classes) > 6 else "")
-        note(f"{network} with the data set's {len(classes)} classes instead of {config.num_classes}: {names}")
-    return config.with_classes(classes)
+def _check_crops(recipe: Recipe, config: hyperseg.Config) -> None:
+    for index, crop in enumerate(recipe.crops):
+        if min(crop.height, crop.width) < 1 or crop.height % config.unit or crop.width % config.unit:
+            raise RecipeError(
+                f"crops[{index}] is {crop.height}x{crop.width} (height x width); both must be multiples of "
+                f"{config.unit} for this network"
+            )
 
 
-def _pretrained(model: hyperseg.HyperSeg) -> frozenset[str]:
-    """Names of the backbone's entries, without the reductions that HyperSeg adds to its features."""
-    return frozenset(n for n in model.state_dict() if n.startswith("backbone.") and ".reduce." not in n)
+def _discard_run(folder: Path) -> None:
+    """Delete the files of a run, and no others."""
+    for pattern in ("last.pt", "last.pth", "best.pth", "log.jsonl", "predictions-*.png"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def _prepare_folder(options: RunOptions, context: DistributedContext) -> None:
@@ -174,12 +198,12 @@ def _prepare_folder(options: RunOptions, context: DistributedContext) -> None:
 
 @contextmanager
 def _report(
-    folder: Path, iteration: int, listener: Listener | None, context: DistributedContext
+    folder: Path, trainer: Trainer, listener: Listener | None, context: DistributedContext
 ) -> Iterator[Report | None]:
     if not context.is_main:
         yield None
         return
-    report = Report(folder, iteration, listener)
+    report = Report(folder, trainer.iteration, trainer.recipe.optimiser.iterations, listener)
     try:
         yield report
     finally:

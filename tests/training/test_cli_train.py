@@ -12,7 +12,7 @@ import torch
 import hyperseg
 from hyperseg.cli.train import main
 from hyperseg.training.recipe import load_recipe, recipes
-from hyperseg.training.run import RunOptions, create_network
+from hyperseg.training.start import Weights, configuration, create_start
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -52,8 +52,8 @@ def test_errors_are_one_line(
 def test_help_has_examples_and_all_recipes(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capfd, "--help")
     assert (code, err) == (0, "") and "Examples:" in out
-    (listed,) = re.findall(r"Recipes in the package: (.+)\.", out)
-    assert sorted(re.sub(r" \(.+?\)", "", listed).split(", ")) == list(recipes())
+    (listed,) = re.findall(r"Recipes in the package: (.+?)\.", out, re.DOTALL)
+    assert sorted(re.sub(r" \(.+?\)", "", " ".join(listed.split())).split(", ")) == list(recipes())
 
 
 def test_weights_under_prefixes_start_a_run_and_a_choice_is_told(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_weights_under_prefixes_start_a_run_and_a_choice_is_told(tmp_path: Path)
     torch.save({"config": config.to_dict(), "model": model, "model_ema": averaged}, tmp_path / "start.pth")
     notes: list[str] = []
     recipe = load_recipe("camvid-lite", [f"network={tmp_path}/network.json"])
-    network, _ = create_network(recipe, RunOptions(tmp_path, tmp_path, weights=tmp_path / "start.pth"), notes.append)
-    assert torch.equal(network.backbone.stem.conv.weight, raw["backbone.stem.conv.weight"] + 1)
+    start = create_start(configuration(recipe, None, None), Weights(weights=tmp_path / "start.pth"), None, notes.append)
+    assert torch.equal(start.model.backbone.stem.conv.weight, raw["backbone.stem.conv.weight"] + 1)
     assert notes == ["the weights are the averaged ones (model_ema._orig_mod), and not those of model.module"]
 
 

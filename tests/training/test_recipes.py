@@ -36,7 +36,8 @@ def test_recipes_of_the_paper(name: str) -> None:
 @pytest.mark.parametrize("name", recipes())
 def test_every_recipe_trains_a_preset_and_survives_a_round_trip(name: str) -> None:
     recipe = load_recipe(name)
-    config = hyperseg.preset(recipe.network)
+    assert (name == "finetune") == (recipe.network == "initial") == bool(recipe.automatic)
+    config = hyperseg.preset("camvid-lite" if recipe.network == "initial" else recipe.network)
     assert all(crop.height % config.unit == 0 and crop.width % config.unit == 0 for crop in recipe.crops)
     assert parse_recipe(recipe_table(recipe)) == recipe
 
@@ -63,6 +64,10 @@ def test_overrides_are_toml_values() -> None:
         ("augmentation.scale=[2, 1]", "must rise"),
         ("batch", "has no '='"),
         ("batch.size=2", "which is not a table"),
+        ("batch=auto", "batch is 'auto'; it must be a whole number"),
+        ("automatic=['crops']", "unknown key automatic; write"),
+        ("minutes=-1", "minutes is -1.0; it must be at least 0"),
+        ("data.hold_out=1", "data.hold_out is 1.0; it must be at least 0 and below 1"),
     ],
 )
 def test_wrong_entries_are_named(override: str, message: str) -> None:

@@ -15,6 +15,7 @@ import hyperseg
 from hyperseg.data import CachedDataset, Classes, Dataset, Layout, Sample, open_split
 from hyperseg.layers import ConvBN
 from hyperseg.training.distributed import DistributedContext, SyncBatchNorm, synchronise_batchnorm
+from hyperseg.training.errors import TrainingError
 from hyperseg.training.fast_layers import (
     FrozenConvBN,
     MixedDepthwiseConv,
@@ -24,7 +25,9 @@ from hyperseg.training.fast_layers import (
 )
 from hyperseg.training.optimiser import Schedule
 from hyperseg.training.recipe import Recipe, load_recipe
-from hyperseg.training.trainer import Trainer, TrainingData, TrainingError
+from hyperseg.training.splits import TrainingData
+from hyperseg.training.start import Start
+from hyperseg.training.trainer import Trainer
 from hyperseg.training.validation import score
 
 ALONE = DistributedContext(0, 1, torch.device("cpu"))
@@ -74,7 +77,7 @@ def _trainer(recipe: Path, train: Dataset, val: Dataset, out: Path, overrides: S
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1  # EfficientNet's 0.01 is for runs of many thousand iterations
-    return Trainer(loaded, model, (), TrainingData(train, train, val), out, ALONE)
+    return Trainer(loaded, Start(model), TrainingData(train, train, val), out, ALONE)
 
 
 @pytest.mark.slow
