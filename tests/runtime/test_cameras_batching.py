@@ -41,7 +41,9 @@ class Model:
         self.gate.set()
         self.before_run: Callable[[], None] = lambda: None
         self.error: Exception | None = None
-        self._inference = FrameInference(Network(self, InputSpec(4, 4), (4, 4), on_gpu), letterbox=False)
+        self._inference = FrameInference(
+            Network(self, InputSpec(4, 4, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), (4, 4), on_gpu), letterbox=False
+        )
 
     def prepared(self, frame: Frame) -> PreparedFrame:
         return self._inference.prepare(frame)
