@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Note, Session, SessionOptions
+from hyperseg_runtime.backends.protocol import AUTO, BackendName, Images, Note, Session, SessionOptions, ignore
 from hyperseg_runtime.backends.selection import open_session
 from hyperseg_runtime.discovery import locate
 from hyperseg_runtime.errors import InputError, ModelError
@@ -19,7 +19,7 @@ from hyperseg_runtime.metadata import Metadata, Precision
 from hyperseg_runtime.network import Network
 from hyperseg_runtime.preprocess import Frame, Labels, Size, batch_labels, check_frame, check_labels, prepare
 from hyperseg_runtime.provenance import opened_files
-from hyperseg_runtime.reopening import Recipe, Reopening, reopen
+from hyperseg_runtime.reopening import Recipe, Reopening
 from hyperseg_runtime.resolution import network_size
 from hyperseg_runtime.tile_inference import inference_of
 
@@ -272,7 +272,7 @@ class Segmenter:
     def __reduce__(self) -> tuple[Callable[..., Segmenter], tuple[object, ...], dict[str, object] | None]:
         recipe = self.recipe()
         own = {name: value for name, value in self.__dict__.items() if name not in _OPENED}  # of a subclass
-        return reopen, (type(self), recipe), own or None
+        return _reopen, (type(self), recipe), own or None
 
     def __enter__(self) -> Segmenter:
         return self
@@ -285,6 +285,33 @@ class Segmenter:
 
 _ON_GPU = frozenset({BackendName.TENSORRT, BackendName.ONNXRUNTIME_CUDA})
 _OPENED = ("_opened", "_size", "_path", "_reopening", "_fit", "_inference")
+
+
+def _reopen(kind: type[Segmenter], recipe: Recipe) -> Segmenter:
+    """Opens the same model with the same options. Raises ModelError if it is another one now."""
+    options = recipe.options
+    opened = kind.__new__(kind)
+    Segmenter.__init__(  # a subclass may take other arguments; its own attributes are pickled
+        opened,
+        recipe.path,
+        backend=recipe.backend.value,
+        threads=options.threads,
+        providers=options.providers,
+        precision=options.precision,
+        device=options.device,
+        resolution=recipe.resolution,
+        fit=recipe.fit,
+        warm_up=recipe.warm_up,
+        allow_host_code=options.allow_host_code,
+        note=ignore,  # said when it was opened first
+    )
+    try:
+        if opened.recipe().digests != recipe.digests:
+            raise ModelError(f"{recipe.path} is not the model any more that was opened first; open the model again")
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def _fit(wanted: Fit | str) -> Fit:
