@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperseg.classes import VOID
-from hyperseg.data.check import CheckedSplit, CheckReport, Fault, check_dataset
+from hyperseg.data.check import CheckedSplit, CheckReport, Fault, Needed, check_dataset
 from hyperseg.data.check import Progress as Listener
 from hyperseg.data.check_sheet import choose, draw_sheet, overlay
 from hyperseg.data.layouts import Layout
@@ -33,7 +33,7 @@ _LISTED = 10
 _SIZES = 4
 
 
-def check(root: Path, layout: Layout, needed: Sequence[str], sheet: Path | None, force: bool, as_json: bool) -> int:
+def check(root: Path, layout: Layout, needed: Needed | None, sheet: Path | None, force: bool, as_json: bool) -> int:
     """Check a data set and print the report; returns the exit code: 1 if anything prevents training.
 
     Raises:

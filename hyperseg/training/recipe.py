@@ -8,7 +8,7 @@ import importlib.resources
 import sys
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,20 @@ class Data:
     late_from: float = 0.5
     hold_out: float = 0.0
     """Share of the training images that validate instead where the data have no split `validate`; 0: an error then."""
+
+    def fitted(self, known: Sequence[str]) -> Data:
+        """For data with the splits `known`: with `hold_out`, a single split is trained on, whatever its name."""
+        alone = self.hold_out > 0 and len(known) == 1 and known[0] not in self.train
+        return replace(self, train=tuple(known)) if alone else self
+
+    def holds_out(self, known: Sequence[str]) -> bool:
+        """Whether some of the training images validate: with `hold_out`, where there are no others."""
+        return self.hold_out > 0 and (self.validate not in known or tuple(known) == (self.validate,))
+
+    def needed(self, known: Sequence[str]) -> tuple[str, ...]:
+        """The splits that a run opens of data with the splits `known`; those that are not among these are missing."""
+        data = self.fitted(known)
+        return (*data.train, *data.late, *(() if data.holds_out(known) else (data.validate,)))
 
 
 @dataclass(frozen=True)
