@@ -64,6 +64,9 @@ class Engine:
     def get_tensor_dtype(self, name: str) -> Any:
         return self.kinds[name][0]
 
+    def get_tensor_format(self, name: str) -> Any:
+        return self.module.TensorFormat(self.header["formats"].get(name, 0))
+
     def get_tensor_mode(self, name: str) -> Any:
         modes = self.module.TensorIOMode
         return modes.INPUT if name in self.input_names else modes.OUTPUT
