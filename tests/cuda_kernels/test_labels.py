@@ -54,3 +54,14 @@ def test_source_pixels_are_shared_where_they_fit(name: str, direct: bool, kernel
         if f"-target-{name}-uint8" in case.name or f"-target-{name}-int32" in case.name:
             kernels.run(case)
             assert ("upsample_argmax_direct" in kernels.last_launch().symbol) == direct
+
+
+def test_steps_of_hundreds_of_thousands_of_pixels(kernel_library: Path) -> None:
+    """Two columns of so wide a map: what 64 such steps span is beyond 64 bits, and was taken for 65 columns."""
+    library = CudaLabels(kernel_library)
+    logits = np.zeros((2, 1, 532612), np.float32)
+    logits[1, 0, 266306:] = 1.0
+    labels = np.full((1, 2), 0xEE, np.uint8)
+    request = Request.of(logits.ctypes.data, labels.ctypes.data, (2, 1, 532612), logits.dtype, Placement((1, 2)))
+    assert library.launch(request, stream=0) is None
+    assert labels.tolist() == [[0, 1]]

@@ -272,6 +272,18 @@ def test_labels_where_the_logits_are_bound(tmp_path: Path) -> None:
     session.close()
 
 
+@pytest.mark.parametrize("size", [(4_194_304, 1), (1, 4_194_304), (0, 4)])
+def test_a_size_beyond_the_kernels_is_refused_before_they_are_asked(size: tuple[int, int], tmp_path: Path) -> None:
+    """Else their refusal would be taken for that of the GPU, and labels computed on the CPU from then on."""
+    notes: list[str] = []
+    session = opened(write_model(tmp_path / "m.onnx"), notes)
+    _bound(session, "rows: 4194304 of 64; expected 1 to 4194303")
+    with pytest.raises(InputError, match=r"are not computed; give 1 to 4194303|0 x 4 pixels is empty"):
+        session.run_labels(images(), [Placement(size)])
+    assert notes == [] and session._bound is not None
+    session.close()
+
+
 def test_where_kernels_refuse_the_cpu_computes_them(tmp_path: Path) -> None:
     notes: list[str] = []
     session = opened(write_model(tmp_path / "m.onnx"), notes)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperseg_runtime import source_lines
 from hyperseg_runtime.backends.device_memory import Buffer, Shape
 from hyperseg_runtime.backends.stream import Stream
 from hyperseg_runtime.errors import InputError, LibraryMissingError
@@ -61,18 +60,6 @@ def find_kernels() -> CudaLabels | str:
 def on_the_cpu(model: object, reason: str) -> str:
     """The sentence on a model whose frames' labels are not computed on its GPU. reason: with the remedy, if any."""
     return f"{model}: labels of frames are computed on the CPU, from logits that are downloaded: {reason}"
-
-
-def check_windows(placements: Sequence[Placement], shape: Shape) -> None:
-    """Raises InputError where a placement has no pixels, or its window is outside of logits of this shape: as
-    `upsampling.labels_at`, but before anything runs."""
-    for placement in placements:
-        if min(placement.size) < 1:
-            height, width = placement.size
-            raise InputError(f"a result of {height} x {width} pixels is empty; give its frame's size")
-        if (window := placement.window) is not None:
-            source_lines.of("rows", 1, shape[-2], window.top, window.height)
-            source_lines.of("columns", 1, shape[-1], window.left, window.width)
 
 
 class DeviceLabels:
