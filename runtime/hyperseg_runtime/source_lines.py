@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from hyperseg_runtime.errors import InputError
 
-
 LARGEST_EXTENT = (1 << 22) - 1
 """Of the logits, the results and the window's numbers: SourceLines::kLargestExtent of the libraries."""
 

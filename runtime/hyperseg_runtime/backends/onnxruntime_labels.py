@@ -5,8 +5,8 @@
 ONNX Runtime computes on a non-blocking stream of its own, which `synchronize_outputs` waits for. Our kernel is on the
 default stream. `OrtValue.numpy` copies with cudaMemcpy on the default stream (cudaMemcpy_DeviceToHost in
 onnxruntime/core/providers/cuda/cuda_provider_factory.cc, release 1.23), so that the copy follows the kernel, and it
-returns once the copy is complete (CUDA Runtime API, "API synchronization behavior"). That holds whether either library
-means the legacy default stream or the thread's, since these two wait for each other ("Stream synchronization behavior").
+returns once the copy is complete (CUDA Runtime API, "API synchronization behavior"). That holds whether a library's
+default stream is the legacy one or the thread's: these two wait for each other ("Stream synchronization behavior").
 """
 
 from __future__ import annotations

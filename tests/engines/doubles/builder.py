@@ -14,8 +14,8 @@ _UNSUPPORTED = ("Unique", "Det")
 # {kFLOAT, kHALF}" and "not supported for {kINT8, kINT32, kBOOL}". The library need not notice: TensorRT for RTX 1.7
 # built INT32 to UINT8.
 _TO_UINT8 = (TensorProto.FLOAT, TensorProto.FLOAT16)
-# include/NvInfer.h 10.14.1, ITensor::setAllowedFormats: "By default all formats are allowed"; TensorRT for RTX 1.7 gives
-# this mask for inputs and outputs.
+# include/NvInfer.h 10.14.1, ITensor::setAllowedFormats: "By default all formats are allowed". The mask is the one that
+# TensorRT for RTX 1.7 gives for inputs and outputs.
 _ALL_FORMATS = (1 << 13) - 1
 # include/NvInferRuntime.h, IPluginV3OneBuild::getOutputDataTypes: "DataType:kBOOL and DataType::kUINT8 are not
 # supported".
