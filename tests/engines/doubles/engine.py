@@ -75,8 +75,9 @@ class Engine:
         return [size if isinstance(size, int) else -1 for size in self.tensors[name].shape]
 
     def computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
-        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them as
-        soon as the inputs' shapes are set (NvInferRuntime.h 10.14.1: -1 only where they depend on data)."""
+        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them once
+        setInputShape has been called for all inputs; then an extent is -1 only if it "depends on values of execution
+        tensors" (NvInferRuntime.h 10.14.1, 11.1.0), which ours do not."""
         key = name, tuple(shapes.items())
         if key not in self._computed:
             feeds = {given: np.zeros(shape, self.kinds[given][1]) for given, shape in shapes.items()}
