@@ -1,4 +1,4 @@
-"""Training loop, resumable bit for bit."""
+"""Training loop, resumable: on the CPU bit for bit."""
 
 from __future__ import annotations
 
