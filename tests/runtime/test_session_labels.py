@@ -284,6 +284,25 @@ def test_a_size_beyond_the_kernels_is_refused_before_they_are_asked(size: tuple[
     session.close()
 
 
+def test_labels_without_memory_are_the_callers_error_and_the_session_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("BFCArena::AllocateRawInternal Available memory of 0 is smaller\nthan requested")
+
+    session = opened(write_model(tmp_path / "m.onnx"), [])
+    _bound(session)
+    with monkeypatch.context() as context:
+        context.setattr("onnxruntime.OrtValue.ortvalue_from_shape_and_type", full)
+        with pytest.raises(
+            InputError, match=r"no memory for 0 MB of labels \(BFCArena.* than requested\); segment fewer"
+        ):
+            session.run_labels(images(), [Placement((30, 50))])
+    expected = labels_at(session.run_low(images())[0], Placement((30, 50)))
+    np.testing.assert_array_equal(session.run_labels(images(), [Placement((30, 50))])[0], expected)
+    session.close()
+
+
 def test_where_kernels_refuse_the_cpu_computes_them(tmp_path: Path) -> None:
     notes: list[str] = []
     session = opened(write_model(tmp_path / "m.onnx"), notes)

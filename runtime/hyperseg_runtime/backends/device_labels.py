@@ -62,6 +62,15 @@ def on_the_cpu(model: object, reason: str) -> str:
     return f"{model}: labels of frames are computed on the CPU, from logits that are downloaded: {reason}"
 
 
+def no_memory(size: int, error: Exception) -> InputError:
+    """The error of a run whose labels, `size` bytes, the GPU has no memory for."""
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"there is no memory for {size / 1e6:.0f} MB of labels ({reason:.400}); segment fewer images at once, or "
+        "smaller ones"
+    )
+
+
 class DeviceLabels:
     """Memory for the labels of a run's images, and the kernels that compute them.
 
@@ -86,11 +95,7 @@ class DeviceLabels:
         try:
             self._buffer = Buffer(self._cuda, np.dtype(np.uint8), (size,))
         except self._cuda.Error as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"there is no memory for {size / 1e6:.0f} MB of labels ({reason}); segment fewer images at once, or "
-                "smaller ones"
-            ) from None
+            raise no_memory(size, error) from None
         self._capacity = size
 
     def enqueue(self, logits: DeviceLogits, placements: Sequence[Placement], stream: Stream) -> str | None:

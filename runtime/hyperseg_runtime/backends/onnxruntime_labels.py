@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperseg_runtime.backends.device_labels import DeviceLogits
+from hyperseg_runtime.backends.device_labels import DeviceLogits, no_memory
 from hyperseg_runtime.backends.frame_labels import check_low_logits
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.native_labels import CudaLabels
@@ -60,8 +60,8 @@ class BoundLabels:
     ) -> list[Labels]:
         """session: onnxruntime.InferenceSession. low_logits: the name of its output.
 
-        Raises InputError where a placement is impossible, ModelError where the output has not `classes` channels, and
-        RefusedError.
+        Raises InputError where a placement is impossible or the GPU has no memory for the labels, ModelError where the
+        output has not `classes` channels, and RefusedError.
         """
         binding = session.io_binding()
         binding.bind_cpu_input("image", np.ascontiguousarray(images))
@@ -91,9 +91,12 @@ class BoundLabels:
             import onnxruntime
 
             self._memory = None  # freed before the next is allocated
-            self._memory = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
-                [size], np.uint8, self._place, self._device
-            )
+            try:
+                self._memory = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                    [size], np.uint8, self._place, self._device
+                )
+            except Exception as error:  # ONNX Runtime's own classes have no common base
+                raise no_memory(size, error) from None
         return self._memory
 
 
