@@ -69,7 +69,7 @@ def _joined(opened: dict[str, Dataset], names: Sequence[str]) -> Dataset:
 def _divided(train: Dataset, data: Data, seed: int, note: Note) -> TrainingData:
     """Hold out images that a permutation by the seed puts first."""
     count = len(train)
-    held = round(count * data.hold_out) or 1
+    held = min(max(1, round(count * data.hold_out)), count - 1)
     if count == 1:
         note(f"the data have no split {data.validate} and one image, which validates as well: its score means little")
         return TrainingData(train, train, train)
