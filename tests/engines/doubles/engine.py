@@ -74,7 +74,7 @@ class Engine:
     def get_tensor_shape(self, name: str) -> list[int]:
         return [size if isinstance(size, int) else -1 for size in self.tensors[name].shape]
 
-    def computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
+    def _computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
         """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them once
         setInputShape has been called for all inputs; then an extent is -1 only if it "depends on values of execution
         tensors" (NvInferRuntime.h 10.14.1, 11.1.0), which ours do not."""
@@ -155,7 +155,7 @@ class ExecutionContext:
         for given, shape in self._shapes.items():
             known.update(zip(self._engine.tensors[given].shape, shape, strict=True))
         found = [size if isinstance(size, int) else known.get(size, -1) for size in declared]
-        return self._engine.computed_shape(name, self._shapes) if -1 in found and self._shapes else found
+        return self._engine._computed_shape(name, self._shapes) if -1 in found and self._shapes else found
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         if name not in self._engine.tensors or not isinstance(address, int) or address == 0 or address % ALIGNMENT:
