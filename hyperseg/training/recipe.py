@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib.resources
+import math
 import sys
 import typing
 from collections.abc import Mapping, Sequence
@@ -165,14 +166,20 @@ class Recipe:
         for name, value in counts.items():
             if value < 1:
                 raise RecipeError(f"{name} is {value}; it must be at least 1")
+        shares = [crop.share for crop in self.crops]
+        if self.crops and not (min(shares) >= 0 and sum(shares) > 0):
+            raise RecipeError(f"the shares of crops are {shares}; none may be negative, and one has to be above 0")
         if len(self.resolution) not in (0, 2):
             raise RecipeError(f"resolution is {list(self.resolution)}; it must be [height, width]")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average is {self.average}; it must be at least 0 and below 1")
         if not 0 <= self.data.hold_out < 1:
             raise RecipeError(f"data.hold_out is {self.data.hold_out}; it must be at least 0 and below 1")
-        if self.minutes < 0:
-            raise RecipeError(f"minutes is {self.minutes}; it must be at least 0")
+        rates = ("learning_rate", "backbone_learning_rate", "taken_learning_rate", "weight_decay")
+        least = {"minutes": self.minutes, **{f"optimiser.{name}": getattr(self.optimiser, name) for name in rates}}
+        for name, value in least.items():
+            if value < 0:
+                raise RecipeError(f"{name} is {value}; it must be at least 0")
         if not 0 <= self.data.late_from <= 1:
             raise RecipeError(f"data.late_from is {self.data.late_from}; it must be between 0 and 1")
         if not 0 < self.augmentation.scale[0] <= self.augmentation.scale[1]:
@@ -294,7 +301,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return hint(value)
         except ValueError:
             raise RecipeError(f"{where} is {value!r}; it must be one of {', '.join(e.value for e in hint)}") from None
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):  # TOML has nan and inf
+            raise RecipeError(f"{where} is {value}; it must be a finite number")
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise RecipeError(f"{where} is {value!r}; it must be {_NAMES.get(hint, hint.__name__)}")

@@ -70,7 +70,7 @@ def _divided(train: Dataset, data: Data, seed: int, note: Note) -> TrainingData:
     """Hold out images that a permutation by the seed puts first."""
     count = len(train)
     lacking = "other split" if data.validate in data.train else f"split {data.validate}"
-    held = round(count * data.hold_out) or 1
+    held = min(max(1, round(count * data.hold_out)), count - 1)
     if count == 1:
         note(f"the data have no {lacking} and one image, which validates as well: its score means little")
         return TrainingData(train, train, train)
