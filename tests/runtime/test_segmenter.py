@@ -250,6 +250,13 @@ def test_a_batch_runs_as_often_as_the_file_needs(tmp_path: Path, monkeypatch: py
     assert taken == [4, 4, 4]
 
 
+def test_a_batch_may_be_an_iterator(segmenter: Segmenter) -> None:
+    frames = [np.full((70, 90, 3), level, np.uint8) for level in (0, 200)]
+    expected = segmenter.batch(frames)
+    given = segmenter.batch(frame for frame in frames)
+    assert len(given) == 2 and all((one == other).all() for one, other in zip(given, expected, strict=True))
+
+
 def test_a_batch_names_the_frame_that_is_none(segmenter: Segmenter) -> None:
     with pytest.raises(InputError, match=r"frame 1 of the batch is uint8 .* not float32 \[4, 4, 3\]"):
         segmenter.batch([random_frame(SIZE), np.zeros((4, 4, 3), np.float32)])  # type: ignore[list-item]
@@ -316,6 +323,38 @@ def test_a_video_gives_its_frames_and_labels(segmenter: Segmenter, tmp_path: Pat
     assert len(list(segmenter.video(clip, selection=Selection(every=2)))) == 3
     with pytest.raises(InputError, match=r"missing\.mp4"):
         list(segmenter.video(tmp_path / "missing.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (-1, "camera -1 is none; cameras are counted from 0"),
+        (2**40, f"camera {2**40} is none"),
+        (True, "a path, a URL, or the index of a camera, not bool"),
+        (1.5, "not float"),
+        (None, "not NoneType"),
+        (b"clip.mp4", "not bytes"),
+    ],
+)
+def test_what_is_no_video_is_said(segmenter: Segmenter, source: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        next(segmenter.video(source))  # type: ignore[arg-type]
+
+
+def test_numpys_integers_are_cameras(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    class Capture:
+        def __init__(self, index: object) -> None:
+            opened.append(index)
+
+        def isOpened(self) -> bool:
+            return False
+
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    with pytest.raises(InputError, match="camera 3 cannot be opened"):
+        next(segmenter.video(np.int64(3)))  # type: ignore[arg-type]
+    assert opened == [3] and type(opened[0]) is int
 
 
 @pytest.mark.parametrize("fit", [Fit.STRETCH, Fit.LETTERBOX])
