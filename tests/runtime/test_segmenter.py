@@ -357,6 +357,14 @@ def test_numpys_integers_are_cameras(segmenter: Segmenter, monkeypatch: pytest.M
     assert opened == [3] and type(opened[0]) is int
 
 
+@pytest.mark.parametrize("part", [np.s_[:2], np.s_[:, :3], np.s_[..., 1:]])
+def test_a_logit_filter_keeps_the_shape(segmenter: Segmenter, tmp_path: Path, part: tuple[slice, ...]) -> None:
+    """Labels of a part would be enlarged as if it showed the whole frame."""
+    clip = write_clip(tmp_path / "clip.mp4", count=2, size=(200, 96))
+    with pytest.raises(InputError, match="the logits of this frame are"):
+        next(segmenter.video(clip, logit_filter=lambda logits, _: logits[part]))
+
+
 @pytest.mark.parametrize("fit", [Fit.STRETCH, Fit.LETTERBOX])
 def test_a_logit_filter_sees_the_frames_in_order(tmp_path: Path, fit: Fit) -> None:
     """Its logits are those of the frame alone, without a letterbox's bars, and the labels are of what it returns."""

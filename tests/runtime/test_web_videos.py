@@ -19,7 +19,7 @@ from hyperseg_runtime.video.sources import SourceFrame
 
 from .conftest import Finished
 from .live_scene import Scene
-from .live_servers import mjpeg, mpeg_ts, web_server
+from .live_servers import mjpeg, mpeg_ts, sends, server, web_server
 from .numbered import numbered_image
 
 Run = Callable[..., Finished]
@@ -100,6 +100,18 @@ def test_a_file_that_comes_slowly_ends_when_it_begins_again(hyperseg_run: Run) -
     assert (done.code, run["problems"], run["reconnects"], run["outage_seconds"]) == (0, [], 0, 0)
     assert COUNT - 1 <= int(str(run["frames"])) <= COUNT
     assert "begins again with its first frame" in done.err
+
+
+def test_a_camera_that_comes_at_its_own_pace_is_reconnected(hyperseg_run: Run) -> None:
+    """MPEG-TS without a length, as go2rtc and many encoders serve it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
+    first, second = (sends(head + mpeg_ts(COUNT, first=first), COUNT / RATE) for first in (0, 100))
+    with server(first, second) as port:
+        url = f"http://127.0.0.1:{port}/stream.ts"
+        done = hyperseg_run(url, "--max-frames", "70", "--live-policy", "all", "--json")
+    run = record(done)
+    assert (done.code, run["frames"], run["reconnects"], run["problems"]) == (0, 70, 1, []), done
+    assert "lost (" in done.err and "back after" in done.err
 
 
 def test_a_closed_reader_says_whether_it_was_live() -> None:
