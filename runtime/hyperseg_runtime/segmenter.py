@@ -97,7 +97,8 @@ class Segmenter:
             self._path = path
             self._opened = OpenedSession(session)
             self._reopening: Reopening | None = Reopening(files, options, resolution, self._fit, warm_up)
-            network = Network(session, session.metadata.input, self._size, session.backend in _ON_GPU, threads)
+            on_gpu, engine = session.backend in _ON_GPU, session.backend is BackendName.TENSORRT
+            network = Network(session, session.metadata.input, self._size, on_gpu, threads, engine)
             self._inference: Inference = inference_of(network, self._fit)
             if warm_up:
                 session.run(network.grey_image())
