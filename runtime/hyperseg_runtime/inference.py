@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg_runtime.backends.protocol import Images
+from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.fitting import Area, area_of, window_of
 from hyperseg_runtime.network import Network
 from hyperseg_runtime.preprocess import Frame, Labels, Size, batch_labels, check_frame, prepare, restore
@@ -48,7 +49,10 @@ class FrameLogits:
         return confidence_at(self.logits, self.placement)
 
     def with_logits(self, logits: LowLogits) -> FrameLogits:
-        """The same frame with other logits of this shape."""
+        """The same frame with other logits of this shape. Raises InputError where they are of another."""
+        if not isinstance(logits, np.ndarray) or logits.shape != self.logits.shape:
+            what = list(logits.shape) if isinstance(logits, np.ndarray) else type(logits).__name__
+            raise InputError(f"the logits of this frame are {list(self.logits.shape)}, not {what}")
         return replace(self, logits=logits)
 
 

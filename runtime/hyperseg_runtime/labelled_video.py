@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Generator
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.pipeline import LogitFilter, segmented
 from hyperseg_runtime.preprocess import Frame, Labels
 from hyperseg_runtime.timing import StageClock
@@ -33,4 +36,8 @@ def labelled_frames(
 
 
 def _opened(source: str | Path | int, selection: Selection) -> FrameSource:
-    return Camera(source, selection) if isinstance(source, int) else VideoReader(str(source), selection)
+    if isinstance(source, Integral) and not isinstance(source, bool):  # NumPy's integers too
+        return Camera(int(source), selection)
+    if isinstance(source, (str, os.PathLike)):
+        return VideoReader(os.fspath(source), selection)
+    raise InputError(f"a video is a path, a URL, or the index of a camera, not {type(source).__name__}")

@@ -18,6 +18,13 @@ _MOST_IMAGES = 8
 """Of one run on a GPU, whose memory they take; on a CPU several images at once are not faster."""
 
 
+def way_to_logits(engine: bool) -> str:
+    """The remedy where a model, an engine or an ONNX file that ends in its own way, gives labels alone."""
+    if engine:
+        return "build the engine again (hyperseg-build-engine), or use its ONNX file (--model FILE)"
+    return "its graph does not end in a bilinear enlargement and an arg max; export it with hyperseg-export"
+
+
 class Runs(Protocol):
     """What inference on frames needs of a model; every `Session` has it, and is described there."""
 
@@ -45,6 +52,8 @@ class Network:
     on_gpu: bool = False
     threads: int | None = None
     """CPU threads for labels that are computed outside of the session; None: one for each core."""
+    engine: bool = False
+    """Whether the model is an engine."""
 
     @property
     def images_of_a_run(self) -> int:
@@ -72,6 +81,5 @@ class Network:
         """Raises ModelError where labels are all that the session gives."""
         if not self.session.gives_low_logits:
             raise ModelError(
-                "this model gives labels alone, and no logits to compute this from; build the engine again, or open "
-                "its ONNX file"
+                f"this model gives labels alone, and no logits to compute this from; {way_to_logits(self.engine)}"
             )

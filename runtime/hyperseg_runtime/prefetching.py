@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from hyperseg_runtime.errors import ModelError
 
 Item = TypeVar("Item")
 _DEPTH = 2
@@ -56,6 +59,7 @@ class _Prefetcher(Generic[Item]):
         self._items, self._latest, self._stop_asked, self._on_drop = items, latest, stop_asked, on_drop
         self._queue: queue.Queue[Item | _End] = queue.Queue(1 if latest else depth)
         self._stopped = threading.Event()
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._fill, name="hyperseg-prefetch", daemon=True)
         self._thread.start()
 
@@ -87,6 +91,11 @@ class _Prefetcher(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         while True:
+            if self._is_forked:
+                raise ModelError(
+                    "these frames were begun before this process was forked, and the threads that read and segment "
+                    "them are not in the fork; begin again here"
+                )
             try:
                 item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
@@ -99,6 +108,13 @@ class _Prefetcher(Generic[Item]):
                 return
             yield item
 
+    @property
+    def _is_forked(self) -> bool:
+        """Whether this is a fork of the process with the thread; what it held at that moment stays locked here."""
+        return os.getpid() != self._process
+
     def stop(self) -> None:
+        if self._is_forked:
+            return
         self._stopped.set()
         self._thread.join()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hyperseg_runtime.backends.protocol import BackendName, SessionOptions
+from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.provenance import FileState
@@ -24,6 +25,14 @@ class Recipe:
     resolution: Size | None
     fit: Fit
     warm_up: bool
+
+    def check_version(self) -> None:
+        """Raises ModelError if it was pickled by a version with other options: attributes are restored as they were."""
+        for pickled in (self, self.options):
+            if set(vars(pickled)) != {known.name for known in fields(pickled)}:
+                raise ModelError(
+                    f"{self.path}: this Segmenter was pickled by another version of hyperseg; open the model instead"
+                )
 
 
 @dataclass(frozen=True)

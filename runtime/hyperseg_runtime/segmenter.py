@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -97,7 +97,8 @@ class Segmenter:
             self._path = path
             self._opened = OpenedSession(session)
             self._reopening: Reopening | None = Reopening(files, options, resolution, self._fit, warm_up)
-            network = Network(session, session.metadata.input, self._size, session.backend in _ON_GPU, threads)
+            on_gpu, engine = session.backend in _ON_GPU, session.backend is BackendName.TENSORRT
+            network = Network(session, session.metadata.input, self._size, on_gpu, threads, engine)
             self._inference: Inference = inference_of(network, self._fit)
             if warm_up:
                 session.run(network.grey_image())
@@ -158,7 +159,7 @@ class Segmenter:
         """uint8 [h, w, 3] BGR -> uint8 [h, w]. Raises InputError on anything else, ModelError once closed."""
         return self.prepared(frame).labels()
 
-    def batch(self, frames: Sequence[Frame]) -> list[Labels]:
+    def batch(self, frames: Iterable[Frame]) -> list[Labels]:
         """The labels of several frames, of any sizes: a list of uint8 [h, w, 3] BGR -> a list of uint8 [h, w].
 
         A model that takes any number of images runs on up to eight at once on a GPU, and one by one on a CPU, where
@@ -166,6 +167,7 @@ class Segmenter:
 
         Raises InputError, before anything runs, naming the index of what is no frame; ModelError once closed.
         """
+        frames = list(frames)  # an iterator would be spent by the check
         for index, frame in enumerate(frames):
             check_frame(frame, f"frame {index} of the batch")
         self._opened.check_process(self._path)
@@ -289,6 +291,7 @@ _OPENED = ("_opened", "_size", "_path", "_reopening", "_fit", "_inference")
 
 def _reopen(kind: type[Segmenter], recipe: Recipe) -> Segmenter:
     """Opens the same model with the same options. Raises ModelError if it is another one now."""
+    recipe.check_version()
     options = recipe.options
     opened = kind.__new__(kind)
     Segmenter.__init__(  # a subclass may take other arguments; its own attributes are pickled

@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.motion import Motion, MotionEstimator, Small, small
+from hyperseg_runtime.network import way_to_logits
 from hyperseg_runtime.preprocess import Size
 
 if TYPE_CHECKING:
@@ -110,8 +112,8 @@ def check_can_stabilise(segmenter: Segmenter) -> None:
     """Raises ModelError where the open model gives labels alone."""
     if not segmenter.session.gives_low_logits:
         raise ModelError(
-            f"{segmenter.path} gives labels alone, and stable ones are computed from logits; build the engine again "
-            "(hyperseg-build-engine), or use its ONNX file (--model FILE)"
+            f"{segmenter.path} gives labels alone, and stable ones are computed from logits; "
+            f"{way_to_logits(segmenter.backend is BackendName.TENSORRT)}"
         )
 
 

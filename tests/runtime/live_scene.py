@@ -44,6 +44,7 @@ class Reading:
         self.timing = Timing(RATE, Fraction(1, 1000))
         self.sound: SoundTrack | None = None
         self.frames = self.dropped = 0
+        self.beginning: bytes | None = None
         self.ending: Ending | None = None
         self.blocked = self.abandoned = False
         self.alive = True

@@ -15,6 +15,7 @@ from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.fitting import Fit
 from hyperseg_runtime.segmenter import Segmenter
 
+from .clips import write_clip
 from .conftest import ENVIRONMENT
 from .stand_in import write_model
 
@@ -64,6 +65,26 @@ print("parent:", (segment(frame) == expected).all())
 """
 
 
+FORK_OF_A_VIDEO = """
+import os, sys
+from hyperseg_runtime import Segmenter
+from hyperseg_runtime.errors import ModelError
+
+segment = Segmenter(sys.argv[1])
+frames = segment.video(sys.argv[2])
+next(frames)
+child = os.fork()
+if child == 0:
+    try:
+        list(frames)
+    except ModelError as error:
+        print(error, flush=True)
+    os._exit(7)
+print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print("parent:", len(list(frames)))
+"""
+
+
 def run_script(folder: Path, text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     script = folder / "script.py"
     script.write_text(text)
@@ -105,3 +126,23 @@ def test_a_pickled_segmenter_has_the_same_options(tmp_path: Path, fit: Fit) -> N
                 assert other.session is not segment.session
     with pytest.raises(ModelError, match="closed"):
         pickle.dumps(segment)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_video_does_not_go_on_in_a_fork(model: Path, tmp_path: Path) -> None:
+    done = run_script(tmp_path, FORK_OF_A_VIDEO, model, write_clip(tmp_path / "clip.mp4", count=12))
+    said, code, parent = done.stdout.splitlines()
+    assert "begun before this process was forked" in said, done.stderr
+    assert (done.returncode, code, parent) == (0, "exit code 7", "parent: 11"), done.stderr
+
+
+@pytest.mark.parametrize("of", ["recipe", "options"])
+def test_a_pickle_of_another_version_is_refused(model: Path, of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that knew an option less."""
+    with Segmenter(model) as segment:
+        recipe = segment.recipe()
+        del (recipe if of == "recipe" else recipe.options).__dict__["warm_up" if of == "recipe" else "threads"]
+        monkeypatch.setattr(Segmenter, "recipe", lambda _: recipe)
+        pickled = pickle.dumps(segment)
+    with pytest.raises(ModelError, match="pickled by another version of hyperseg"):
+        pickle.loads(pickled)

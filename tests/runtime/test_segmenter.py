@@ -255,6 +255,13 @@ def test_a_batch_runs_as_often_as_the_file_needs(tmp_path: Path, monkeypatch: py
     assert taken == [4, 4, 4]
 
 
+def test_a_batch_may_be_an_iterator(segmenter: Segmenter) -> None:
+    frames = [np.full((70, 90, 3), level, np.uint8) for level in (0, 200)]
+    expected = segmenter.batch(frames)
+    given = segmenter.batch(frame for frame in frames)
+    assert len(given) == 2 and all((one == other).all() for one, other in zip(given, expected, strict=True))
+
+
 def test_a_batch_names_the_frame_that_is_none(segmenter: Segmenter) -> None:
     with pytest.raises(InputError, match=r"frame 1 of the batch is uint8 .* not float32 \[4, 4, 3\]"):
         segmenter.batch([random_frame(SIZE), np.zeros((4, 4, 3), np.float32)])  # type: ignore[list-item]
@@ -323,6 +330,46 @@ def test_a_video_gives_its_frames_and_labels(segmenter: Segmenter, tmp_path: Pat
         list(segmenter.video(tmp_path / "missing.mp4"))
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (-1, "camera -1 is none; cameras are counted from 0"),
+        (2**40, f"camera {2**40} is none"),
+        (True, "a path, a URL, or the index of a camera, not bool"),
+        (1.5, "not float"),
+        (None, "not NoneType"),
+        (b"clip.mp4", "not bytes"),
+    ],
+)
+def test_what_is_no_video_is_said(segmenter: Segmenter, source: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        next(segmenter.video(source))  # type: ignore[arg-type]
+
+
+def test_numpys_integers_are_cameras(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    class Capture:
+        def __init__(self, index: object) -> None:
+            opened.append(index)
+
+        def isOpened(self) -> bool:
+            return False
+
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    with pytest.raises(InputError, match="camera 3 cannot be opened"):
+        next(segmenter.video(np.int64(3)))  # type: ignore[arg-type]
+    assert opened == [3] and type(opened[0]) is int
+
+
+@pytest.mark.parametrize("part", [np.s_[:2], np.s_[:, :3], np.s_[..., 1:]])
+def test_a_logit_filter_keeps_the_shape(segmenter: Segmenter, tmp_path: Path, part: tuple[slice, ...]) -> None:
+    """Labels of a part would be enlarged as if it showed the whole frame."""
+    clip = write_clip(tmp_path / "clip.mp4", count=2, size=(200, 96))
+    with pytest.raises(InputError, match="the logits of this frame are"):
+        next(segmenter.video(clip, logit_filter=lambda logits, _: logits[part]))
+
+
 @pytest.mark.parametrize("fit", [Fit.STRETCH, Fit.LETTERBOX])
 def test_a_logit_filter_sees_the_frames_in_order(tmp_path: Path, fit: Fit) -> None:
     """Its logits are those of the frame alone, without a letterbox's bars, and the labels are of what it returns."""
@@ -364,7 +411,7 @@ def test_a_model_without_logits_says_so(segmenter: Segmenter, monkeypatch: pytes
     own = segmenter.infer(segmenter.prepare(frame))
     assert (segmenter(frame) == restore(own, (128, 192))).all()
     for wanted in (segmenter.probabilities, segmenter.confidence):
-        with pytest.raises(ModelError, match="gives labels alone, and no logits"):
+        with pytest.raises(ModelError, match=r"gives labels alone, and no logits.*export it with hyperseg-export"):
             wanted(frame)
     with pytest.raises(ModelError, match="gives labels alone"):
         Segmenter(segmenter.path, fit="tile")

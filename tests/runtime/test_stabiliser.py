@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from hyperseg_runtime import Segmenter, stabiliser
+from hyperseg_runtime.backends.protocol import BackendName
 from hyperseg_runtime.cli.run import run as run_command
 from hyperseg_runtime.errors import InputError, ModelError
 from hyperseg_runtime.motion import Motion, MotionEstimator, small
@@ -242,10 +243,18 @@ def test_a_model_without_logits_is_refused(hyperseg_run: Run, tmp_path: Path, mo
     with Segmenter(write_model(tmp_path / "m.onnx", stride=4)) as segmenter:
         check_can_stabilise(segmenter)
         monkeypatch.setattr(type(segmenter.session), "gives_low_logits", False)
+        with pytest.raises(ModelError, match=r"gives labels alone.*export it with hyperseg-export"):
+            check_can_stabilise(segmenter)
+        monkeypatch.setattr(Segmenter, "backend", BackendName.TENSORRT)
         with pytest.raises(ModelError, match=r"gives labels alone.*build the engine again"):
             check_can_stabilise(segmenter)
+        monkeypatch.undo()
+        monkeypatch.setattr(type(segmenter.session), "gives_low_logits", False)
+        monkeypatch.chdir(tmp_path)
     clip = noisy_clip(tmp_path / "clip.mp4")
-    hyperseg_run(clip, "--stabilise", "--model", "m.onnx").failed_with("m.onnx", "labels alone", "--model FILE")
+    hyperseg_run(clip, "--stabilise", "--model", "m.onnx").failed_with(
+        "m.onnx", "labels alone", "export it with hyperseg-export"
+    )
     assert not (tmp_path / "clip.segmented.mp4").exists()
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from hyperseg_export.cli.evaluate import evaluate
 from hyperseg_export.evaluation.flicker import TemporalConsistency
 from hyperseg_runtime.cli.common import execute
+from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_street import Street
 from hyperseg_street.clip import Drive, write_clip, write_image
+from onnx import numpy_helper
+from runtime.stand_in import write_model
 
 VOID = 255
 
@@ -117,6 +121,89 @@ def test_a_folder_of_frames_is_a_clip(clip: Path, tmp_path: Path, capfd: pytest.
     code, out, err = finished(capfd, "camvid-lite", "--clip", tmp_path / "frames", "--labels", tmp_path / "labels")
     assert code == 0, err
     assert "frames" in out and "flicker" in out
+
+
+CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "cyclist")
+
+
+@pytest.fixture(scope="module")
+def permuted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model of the stand-in network, and the same with its classes and their weights in reverse order."""
+    models = []
+    for name, order in (("first", slice(None)), ("second", slice(None, None, -1))):
+        path = write_model(tmp_path_factory.mktemp("models") / f"{name}.onnx", stride=4)
+        model = onnx.load(path)
+        weight = next(tensor for tensor in model.graph.initializer if tensor.name == "w")
+        weight.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(weight)[order]), "w"))
+        for property in model.metadata_props:
+            about = json.loads(property.value)
+            about["class_names"] = about["class_names"][order]
+            property.value = json.dumps(about)
+        onnx.save(model, path)
+        models.append(path)
+    return models[0], models[1]
+
+
+def scores(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[list[dict[str, object]], str]:
+    code, out, err = finished(capfd, *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)["clips"], err
+
+
+@pytest.mark.parametrize("described", ["in the folder", "beside it", "not at all"])
+def test_models_are_scored_by_the_names_of_their_classes(
+    permuted: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], described: str
+) -> None:
+    """Labels that are the first model's own, so that both are right everywhere."""
+    frames, labels = tmp_path / "frames", tmp_path / "labels"
+    names = []
+    for folder in (frames, labels):
+        folder.mkdir()
+    with Segmenter(permuted[0]) as segment:
+        names = list(segment.classes)
+        for index in range(3):
+            image = Street(12, 64, 96).frame(index / 15).image[..., ::-1].copy()
+            write_image(frames / f"{index}.png", image)
+            write_image(labels / f"{index}.png", segment(image))
+    if described != "not at all":
+        folder = labels if described == "in the folder" else tmp_path
+        (folder / "dataset.toml").write_text(f"classes = {json.dumps(names)}", encoding="utf-8")
+    done, err = scores(capfd, *permuted, "--clip", frames, "--labels", labels, "--stabilise")
+    plain = [record for record in done if record["stabilised_seconds"] is None]
+    assert [record["mean_iou"] for record in plain] == [1, 1]
+    assert done[1]["mean_iou"] == done[3]["mean_iou"]
+    assert "second.onnx: its classes are in another order" in err
+
+
+def test_a_model_of_other_classes_is_refused(
+    permuted: tuple[Path, Path], clip: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Labels without a description are of the first model, which has one class more."""
+    named = ("--clip", clip / "street.mp4", "--labels", clip / "labels")
+    code, _, err = finished(capfd, permuted[0], "camvid-lite", *named)
+    assert code == 1
+    assert "has 11 classes, the labels of" in err.splitlines()[-1]
+
+
+def test_labels_of_a_clip_may_have_values_of_their_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("frames", "labels"):
+        (tmp_path / name).mkdir()
+    frame = Street(12, 64, 96).frame(0)
+    write_image(tmp_path / "frames" / "0.png", frame.image[..., ::-1].copy())
+    write_image(tmp_path / "labels" / "0.png", np.where(frame.label == VOID, 99, frame.label + 10).astype(np.uint8))
+    named = ("camvid-lite", "--clip", tmp_path / "frames", "--labels", tmp_path / "labels")
+    code, _, err = finished(capfd, *named)
+    assert code == 1 and "has the value" in err
+    text = f"classes = {json.dumps(CLASSES)}\nvalues = {list(range(10, 21))}\nvoid = 99\n"
+    (tmp_path / "dataset.toml").write_text(text, encoding="utf-8")
+    (described,), _ = scores(capfd, *named)
+    write_image(tmp_path / "labels" / "0.png", frame.label)
+    (tmp_path / "dataset.toml").unlink()
+    (plain,), _ = scores(capfd, *named)
+    assert described["iou"] == plain["iou"]
+    (tmp_path / "dataset.toml").write_text("classes = 3", encoding="utf-8")
+    code, _, err = finished(capfd, *named)
+    assert code == 1 and "dataset.toml" in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

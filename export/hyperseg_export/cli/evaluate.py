@@ -56,7 +56,8 @@ class _Command(click.Command):
     multiple=True,
     type=common.FilePath(),
     metavar="FOLDER",
-    help="The labels of the clip: a PNG of class indices for every frame, in the order of their names; 255 is void.",
+    help="The labels of the clip: a PNG for every frame, in the order of their names. Their classes are those of a "
+    "dataset.toml in this folder or beside it, else indices of the first model's; 255 is void.",
 )
 @click.option(
     "--rate",

@@ -53,14 +53,17 @@ class ClipSession:
         wanted: Sequence[Path | None] = models or [None]
         located = [self._located(model) for model in wanted]
         done: list[tuple[LabelledClip, Path, ClipScores]] = []
+        first: tuple[str, ...] | None = None  # of the first model, whose classes are those of labels without others
         try:
             with StageDisplay("opening the model") as display:
                 stages = Stages(len(located) * len(clips), display.show)
                 for model in located:
                     with self._open(model, display) as segmenter:
+                        first = first or segmenter.classes
                         for clip in clips:
+                            names = first if clip.description is None else clip.description.classes.names
                             stages.begin(f"scoring {model.name} on {clip.clip.name}")
-                            scores = score_clip(segmenter, clip, self.stabilise, stages.images)
+                            scores = score_clip(segmenter, clip, self.stabilise, names, display.note, stages.images)
                             done.extend((clip, model, score) for score in scores)
         finally:
             if done:  # also where a later clip fails, and after Ctrl-C

@@ -26,8 +26,7 @@ class ReorderedPredictor:
     def __init__(self, predictor: Predictor, order: Sequence[int]) -> None:
         self.facts = predictor.facts
         self._predictor = predictor
-        self._table = np.full(256, VOID, np.uint8)
-        self._table[: len(order)] = order
+        self._table = reordering(order)
 
     def __call__(self, frame: Frame) -> Labels:
         return np.asarray(self._table[self._predictor(frame)], np.uint8)
@@ -36,10 +35,25 @@ class ReorderedPredictor:
         self._predictor.close()
 
 
+def reordering(order: Sequence[int]) -> Labels:
+    """uint8 [256]: the index of each class in another order; `VOID` for what has none there."""
+    table = np.full(256, VOID, np.uint8)
+    table[: len(order)] = order
+    return table
+
+
 def in_order(
     model: Path, predictor: Predictor, names: Sequence[str], labels: str, note: Callable[[str], None]
 ) -> Predictor:
-    """The predictor with its labels in the order of the data set's classes `names`.
+    """The predictor with its labels in the order of the data set's classes `names`; see `order_of`."""
+    order = order_of(model, predictor.facts.class_names, names, labels, note)
+    return predictor if order is None else ReorderedPredictor(predictor, order)
+
+
+def order_of(
+    model: Path, classes: Sequence[str], names: Sequence[str], labels: str, note: Callable[[str], None]
+) -> list[int] | None:
+    """Where each of the model's `classes` is among the data set's classes `names`; None: they have one order.
 
     A model may have the class "void" in addition, which counts as a miss. Classes without names are taken in their
     order. `labels` says whose labels they are, for errors; `note` receives a sentence where the order is another.
@@ -47,19 +61,19 @@ def in_order(
     Raises:
         ModelError: the model's classes are others; the message lists the differences.
     """
-    given, wanted = [_folded(n) for n in predictor.facts.class_names], [_folded(n) for n in names]
+    given, wanted = [_folded(n) for n in classes], [_folded(n) for n in names]
     if given in (wanted, [*wanted, "void"]):
-        return predictor
+        return None
     if len(given) not in (len(wanted), len(wanted) + 1):
         raise ModelError(_counts_differ(model, given, wanted, labels))
     if all(map(_NUMBERED.fullmatch, given)):
         note(f"{model}: its classes have no names; they are taken in the order of {labels}")
-        return predictor
+        return None
     if not set(wanted) <= set(given) <= {*wanted, "void"}:
         raise ModelError(_names_differ(model, given, wanted, labels))
     order = [wanted.index(name) if name in wanted else VOID for name in given]
     note(f"{model}: its classes are in another order than those of {labels}, and are scored by name")
-    return ReorderedPredictor(predictor, order)
+    return order
 
 
 def _counts_differ(model: Path, given: Sequence[str], wanted: Sequence[str], labels: str) -> str:

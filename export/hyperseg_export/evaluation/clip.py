@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,14 +15,18 @@ from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.image_files import read_image
 from hyperseg_runtime.media import IMAGE_SUFFIXES
 from hyperseg_runtime.motion import MotionEstimator, Small, small
+from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.segmenter import Segmenter
 from hyperseg_runtime.stabiliser import Stabiliser
 from hyperseg_runtime.video.reader import VideoReader
 from hyperseg_runtime.video.sources import SourceFrame
 
-from hyperseg.data import VOID, Pixels
+from hyperseg.data import VOID, DataError, Pixels
+from hyperseg.data.description import FILE_NAME, Description, read_description
 from hyperseg.data.label_png import read_palette_indices
+from hyperseg.data.label_values import OwnLabels
 from hyperseg.metrics import Confusion
+from hyperseg_export.evaluation.class_order import order_of, reordering
 from hyperseg_export.evaluation.flicker import WINDOWS, TemporalConsistency
 from hyperseg_export.progress import Part
 
@@ -36,11 +40,17 @@ class LabelledClip:
     label_files: tuple[Path, ...]
     rate: Fraction
     """Frames per second of a folder; a video has its own times."""
+    description: Description | None = None
+    """The labels' classes and values; None: they are indices of a model's classes."""
 
     @staticmethod
     def find(clip: Path, labels: Path, rate: Fraction) -> LabelledClip:
-        """Raises InputError where a folder or its files are missing, or a folder's frames are not as many as labels."""
-        found = LabelledClip(clip, _files(labels, (".png",), "labels (.png)"), rate)
+        """A `dataset.toml` in the folder of the labels, or beside it, describes them.
+
+        Raises InputError where a folder or its files are missing, a folder's frames are not as many as labels, or the
+        description is wrong.
+        """
+        found = LabelledClip(clip, _files(labels, (".png",), "labels (.png)"), rate, _description(labels))
         if clip.is_dir():
             found._check_count(len(_files(clip, IMAGE_SUFFIXES, "images")))
         elif not clip.exists():
@@ -51,7 +61,8 @@ class LabelledClip:
         return len(self.label_files)
 
     def frames(self, classes: int) -> Iterator[tuple[SourceFrame, Pixels]]:
-        """Each frame with its label, uint8 [h, w] of indices below `classes`, or VOID.
+        """Each frame with its label, uint8 [h, w] of indices below `classes`, or VOID; `classes` is that of the
+        description, if there is one.
 
         Raises InputError for what cannot be read or does not fit, in its place.
         """
@@ -59,7 +70,8 @@ class LabelledClip:
         for frame in self._images():
             if number == len(self):
                 raise InputError(f"{self.clip} has more frames than {self.label_files[0].parent} has labels, {number}")
-            label, file = _read_label(self.label_files[number], classes), self.label_files[number]
+            file = self.label_files[number]
+            label = self._label(file, classes)
             if label.shape != frame.size:
                 raise InputError(
                     f"{file} is {label.shape[1]}x{label.shape[0]}, its frame {frame.size[1]}x{frame.size[0]}; both "
@@ -68,6 +80,14 @@ class LabelledClip:
             yield frame, label
             number += 1
         self._check_count(number)
+
+    def _label(self, file: Path, classes: int) -> Pixels:
+        if self.description is None:
+            return _read_label(file, classes)
+        try:
+            return OwnLabels(self.description)(file)
+        except DataError as error:
+            raise InputError(str(error)) from error
 
     def _images(self) -> Iterator[SourceFrame]:
         if not self.clip.is_dir():
@@ -119,13 +139,27 @@ class ClipScores:
 
 
 def score_clip(
-    segmenter: Segmenter, clip: LabelledClip, stabilise: float | None, progress: Part | None = None
+    segmenter: Segmenter,
+    clip: LabelledClip,
+    stabilise: float | None,
+    names: Sequence[str],
+    note: Callable[[str], None],
+    progress: Part | None = None,
 ) -> list[ClipScores]:
     """The scores without and, where a time constant is given, with a Stabiliser, of the same runs of the network.
 
+    names: the labels' classes, in the order of their indices. note: see `order_of`.
+
     Raises InputError, ModelError.
     """
-    classes = segmenter.metadata.class_names
+    classes = tuple(names)
+    whose = str(clip.label_files[0].parent)
+    order = order_of(segmenter.path, segmenter.classes, classes, whose, note)
+    table = None if order is None else reordering(order)
+
+    def named(labels: Labels) -> Labels:
+        return labels if table is None else table[labels]
+
     plain = ClipScores(classes, None)
     steady = None if stabilise is None else ClipScores(classes, stabilise)
     stabiliser = None if stabilise is None else Stabiliser(stabilise)
@@ -135,11 +169,11 @@ def score_clip(
             progress(number + 1, len(clip))
         prepared, cut = segmenter.prepared(frame.image), cuts(frame)
         if steady is None or stabiliser is None:
-            plain.add(truth, prepared.labels(), cut)
+            plain.add(truth, named(prepared.labels()), cut)
             continue
         found = prepared.logits()
-        plain.add(truth, found.labels(), cut)
-        steady.add(truth, found.with_logits(stabiliser(found.logits, frame)).labels(), cut)
+        plain.add(truth, named(found.labels()), cut)
+        steady.add(truth, named(found.with_logits(stabiliser(found.logits, frame)).labels()), cut)
     return [plain] if steady is None else [plain, steady]
 
 
@@ -163,6 +197,17 @@ def _files(folder: Path, suffixes: Sequence[str], what: str) -> tuple[Path, ...]
     if not found:
         raise InputError(f"{folder} has no {what}")
     return tuple(found)
+
+
+def _description(labels: Path) -> Description | None:
+    for folder in (labels, labels.absolute().parent):
+        file = folder / FILE_NAME
+        if file.is_file():
+            try:
+                return read_description(file)
+            except DataError as error:
+                raise InputError(str(error)) from error
+    return None
 
 
 def _read_label(path: Path, classes: int) -> Pixels:

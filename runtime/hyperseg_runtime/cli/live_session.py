@@ -94,7 +94,7 @@ class LiveSession:
                 results.add(task, run.summary, outputs, run.source.losses, brief=len(tasks) > 1)
 
     def _source(self, task: VideoTask, note: Callable[[str], None]) -> LiveSource:
-        opener = partial(_open, task, self.reconnection.stall_seconds)
+        opener = _Opener(task, self.reconnection.stall_seconds)
         connect = partial(Connection, opener, newest_only=self.policy is LivePolicy.LATEST, clock=time.monotonic)
         return LiveSource(_name(task), task.stem, connect, self.selection, self.reconnection, note)
 
@@ -140,12 +140,22 @@ def _name(task: VideoTask) -> str:
     return f"camera {task.source}" if task.kind is Kind.CAMERA else displayed(task.source)
 
 
-def _open(task: VideoTask, stall_seconds: float, selection: Selection) -> Opened:
-    """Raises InputError."""
-    if task.kind is Kind.CAMERA:
-        return Opened(Camera(int(task.source), selection))
-    reader = VideoReader(task.source, selection, stall_seconds)
-    return Opened(reader, reader.sound, reader.untimed and reader.live)
+class _Opener:
+    """Opens a task's source, again and again. What was live once is live."""
+
+    def __init__(self, task: VideoTask, stall_seconds: float) -> None:
+        self._task, self._stall_seconds = task, stall_seconds
+        self._live = False
+
+    def __call__(self, selection: Selection) -> Opened:
+        """Raises InputError."""
+        task = self._task
+        if task.kind is Kind.CAMERA:
+            return Opened(Camera(int(task.source), selection))
+        reader = VideoReader(task.source, selection, self._stall_seconds, known_live=self._live)
+        self._live |= reader.live
+        origin = (lambda: reader.timeline.origin) if reader.may_be_file else None
+        return Opened(reader, reader.sound, reader.untimed and reader.live, origin)
 
 
 class _LiveProgress:

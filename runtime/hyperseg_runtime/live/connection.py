@@ -6,6 +6,7 @@ thread: whoever reads here polls, and abandons a connection that shows no sign o
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from fractions import Fraction
 from typing import Protocol
 
 import cv2
+import numpy as np
 
 from hyperseg_runtime.errors import HyperSegError
 from hyperseg_runtime.video.sound_track import SoundTrack
@@ -34,6 +36,9 @@ class Opened:
     """Carries the sound over, if there is any; called before the frames, or not at all."""
     untimed: bool = False
     """Whether the source's times are made up."""
+    origin: Callable[[], Fraction] | None = None
+    """The source time, in seconds, at which it begins, if it may be a file that is sent from its beginning to each
+    connection, as it may be where a web server states no length."""
 
 
 class Opener(Protocol):
@@ -75,6 +80,8 @@ class Reading(Protocol):
     """Frames that came."""
     dropped: int
     """Frames that were replaced by newer ones before anyone took them."""
+    beginning: bytes | None
+    """A digest of the first frame and its time, once it is there, of what may be a file."""
     last_sign: float
     """The clock when it began, or its source answered, or its last frame came."""
 
@@ -135,6 +142,7 @@ class Connection:
         self.timing: FrameTiming
         self.sound: SoundTrack | None = None
         self.frames = self.dropped = 0
+        self.beginning: bytes | None = None
         self.last_sign = clock()
         self.failure: BaseException | None = None
         """An error that is none of the source."""
@@ -174,6 +182,8 @@ class Connection:
 
     def _put(self, frame: SourceFrame) -> bool:
         """Waits for room, or drops the waiting frame; False once the connection is abandoned."""
+        if self.frames == 0 and self.opened is not None and self.opened.origin is not None:
+            self.beginning = _digest(frame, self.opened.origin())
         with self._changed:
             self.frames += 1
             self.last_sign = self._clock()
@@ -239,3 +249,9 @@ class Connection:
         self._thread.join(_POLL_SECONDS)
         if self.opened is not None and self._sound_needs_it and not self.alive:
             self.opened.source.close()
+
+
+def _digest(frame: SourceFrame, origin: Fraction) -> bytes:
+    content = hashlib.blake2b(np.ascontiguousarray(frame.image).data, digest_size=16)
+    content.update(f"{frame.size} {frame.time + origin}".encode())
+    return content.digest()

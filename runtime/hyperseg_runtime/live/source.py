@@ -44,7 +44,8 @@ class Losses:
 class LiveSource:
     """A VideoSource over any number of connections, each read by a thread of its own; never waits for one of them.
 
-    A source that proves to be a file on a server is read once, with all its frames.
+    A source that proves to be a file on a server is read once, with all its frames. One whose server states no length
+    and sends it slowly does so only when it begins again.
     """
 
     def __init__(
@@ -70,6 +71,9 @@ class LiveSource:
         self._stuck: list[Reading] = []
         self._retry_at = self._began = clock()
         self._failures, self._last_delay = 0, 0.0
+        self._beginnings: set[bytes] = set()
+        self._lost_by: str | None = None
+        """Why the connection before was lost; None: it came to its end."""
         self._outage_since: float | None = None
         self._outage_seconds = 0.0
         self._reconnections = self._dropped = self._replaced = self._given = 0
@@ -181,7 +185,8 @@ class LiveSource:
             seconds = self._clock() - self._reading.last_sign
             self._stuck.append(self._reading)
             self._reading.abandon()
-            self._lost(f"no frame for {seconds:.0f} s", self._reading)
+            self._lost_by = f"no frame for {seconds:.0f} s"
+            self._lost(self._lost_by, self._reading)
             if len(self._stuck) == _MOST_STUCK:
                 self._note(
                     f"{self._name}: {_MOST_STUCK} attempts hang in the system; the next one is made when one returns"
@@ -212,6 +217,9 @@ class LiveSource:
         return None if self._selection.end is None else self._selection.end - self._selection.start
 
     def _taken(self, frame: SourceFrame, reading: Reading) -> SourceFrame | None:
+        if self._placement is None and self._begins_again(reading):
+            self._end_with_file()
+            return None
         if self._placement is None:
             opened = reading.opened
             from_zero = reading.sound is None and opened is not None and opened.source.live
@@ -237,6 +245,28 @@ class LiveSource:
             return None
         return placed
 
+    def _begins_again(self, reading: Reading) -> bool:
+        """Whether this connection sends from its beginning what one before has sent."""
+        if reading.beginning is None:
+            return False
+        known = reading.beginning in self._beginnings
+        self._beginnings.add(reading.beginning)
+        return known
+
+    def _end_with_file(self) -> None:
+        self._outage_since = None
+        if self._lost_by is None:
+            self._note(
+                f"{self._name}: begins again with its first frame, so it is a file that is sent without its length; it "
+                "was read once (--live-policy all keeps all frames of such a file)"
+            )
+        else:
+            self.problems.append(
+                f"{self._name}: lost ({self._lost_by}), and begins again with its first frame, so it is a file that is "
+                "sent without its length; the frames before are kept"
+            )
+        self._finish()
+
     def _stalled(self, reading: Reading) -> bool:
         limit = self._reconnection.stall_seconds + _GRACE_SECONDS
         if reading.opened is None:
@@ -255,6 +285,8 @@ class LiveSource:
             self._finish()
         else:
             self._lost(ending.failure or ending.stopped_by or "it ended", reading)
+            if reading.frames or self._first is None:
+                self._lost_by = ending.failure or ending.stopped_by
 
     def _lost(self, reason: str, reading: Reading) -> None:
         now = self._clock()

@@ -11,7 +11,6 @@ from hyperseg_runtime.video.sound_feed import SoundFeed
 from hyperseg_runtime.video.timeline import PacketTimes
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -21,11 +20,14 @@ class Decoder:
     """The frames of a stream with their source times. A damaged packet loses its own frames only."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, times: PacketTimes, sound: SoundFeed | None = None
+        self, packets: Iterator[Packet[Any]], stream: VideoStream, times: PacketTimes, sound: SoundFeed | None = None
     ) -> None:
-        """sound: takes the sound's packets that are between those of the video."""
+        """packets: of all streams; `ends` counts them, and ffmpeg reads them anyway.
+
+        sound: takes the sound's packets that are between those of the video.
+        """
         self._stream, self._times, self._sound = stream, times, sound
-        self._demuxed = container.demux()  # all streams: `ends` counts them, and ffmpeg reads them anyway
+        self._demuxed = packets
         self.packets = 0
         """Packets of the video read, empty ones (repeated images) included."""
         self.decoded = 0
@@ -42,6 +44,8 @@ class Decoder:
         """Latest end of a packet of any stream, in seconds of the source."""
         self.stopped: str | None = None
         """Why reading ended before the source's end."""
+        self._flushed = False
+        """Whether the decoder was told the end, and gave the frames that it held back."""
 
     @property
     def lost(self) -> int:
@@ -70,8 +74,20 @@ class Decoder:
             pass
         except (FFmpegError, OSError) as error:
             self.stopped = failure(error)
+        if not self._flushed and self.packets:
+            for frame in self._decode(self._end_of_stream()):
+                yield (frame, *self._times.of(frame))
         if self._sound is not None:
             self._sound.release(finished=True)
+
+    def _end_of_stream(self) -> Packet[Any]:
+        """The empty packet with which PyAV ends a stream, and which is missing where reading fails."""
+        from av.packet import Packet
+
+        packet: Packet[Any] = Packet()
+        packet.stream = self._stream
+        packet.time_base = self._stream.time_base or Fraction(1)
+        return packet
 
     def read_sound_until(self, end: Fraction) -> None:
         """Reads on for the sound of the last frames, which may come after them in the file. end: of the timeline."""
@@ -91,6 +107,7 @@ class Decoder:
         from av.error import FFmpegError
 
         key = self._times.add(packet) if packet.size else None
+        self._flushed |= not packet.size and packet.pts is None  # an empty one with a time repeats an image
         try:
             frames = packet.decode()
         except (FFmpegError, ValueError):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from hyperseg_runtime.errors import InputError
+from hyperseg_runtime.video.arrival import Arrival, is_unsized, may_be_file, watched
 from hyperseg_runtime.video.colour import BgrConverter, Orientation, converts_hdr, hdr_name, orientation, pixel_aspect
 from hyperseg_runtime.video.completeness import find_fault
-from hyperseg_runtime.video.container import MICROSECOND, PIPE_HINT, choose_stream, is_seekable, open_container
+from hyperseg_runtime.video.container import PIPE_HINT, choose_stream, is_seekable, open_container
 from hyperseg_runtime.video.decoder import Decoder
 from hyperseg_runtime.video.location import STANDARD_INPUT, displayed, is_live_url, is_url
 from hyperseg_runtime.video.pipe import Pipe, open_pipe
@@ -20,6 +21,7 @@ from hyperseg_runtime.video.skipping import Skip, find_skip
 from hyperseg_runtime.video.sound_feed import SoundFeed, SoundTaker
 from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame
+from hyperseg_runtime.video.stated import Stated
 from hyperseg_runtime.video.timeline import (
     NumberedFrame,
     PacketTimes,
@@ -27,7 +29,6 @@ from hyperseg_runtime.video.timeline import (
     Timeline,
     is_discontinuous,
     spread,
-    without_presentation_times,
 )
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 _GREATEST_ROUNDING = Fraction(1, 200)
 """Seconds by which a container's timestamps may be rounded: half a unit of GIF's, so that cuts at frames stay there."""
-_DEFAULT_RATE = Fraction(25)
-_GREATEST_RATE = 1000
 
 
 class VideoReader:
@@ -53,14 +52,16 @@ class VideoReader:
         selection: Selection | None = None,
         timeout_seconds: float = 15.0,
         stop_asked: Callable[[], bool] = lambda: False,
+        known_live: bool = False,
     ) -> None:
         """source: a path, a URL, or "-" for standard input. Raises InputError if there is nothing to read.
 
         timeout_seconds: for streams that stop responding. stop_asked: polled while a pipe has no data, which then ends.
+        known_live: a web server's video without a stated length is live; False: the pace at which it comes tells.
         """
         self._source = source
         self._selection = selection or Selection()
-        self._timeout = timeout_seconds
+        self._timeout, self._known_live = timeout_seconds, known_live
         self._problems: list[str] = []
         self._sound: SoundTaker | None = None
         self._to_bgr = BgrConverter()
@@ -79,17 +80,27 @@ class VideoReader:
             raise
 
     def _open(self) -> None:
+        connected = monotonic()
         self._container = open_container(self._source, self._pipe, self._timeout)
         self._containers.append(self._container)
         self._stream = choose_stream(self._container, self._source)
         self._stream.thread_type = "AUTO"
         self._coded_aspect = self._stream.codec_context.sample_aspect_ratio
-        self.untimed = without_presentation_times(self._container)
-        """Whether FFmpeg makes up times at a nominal rate, as for MJPEG over HTTP."""
-        self._step = 1 / self._source_rate
-        self._rounding = min(self.time_base / 2, _GREATEST_ROUNDING)
-        self.timeline = Timeline(self._start_time(), self._step, is_discontinuous(self._container))
+        self._stated = stated = Stated.of(self._container, self._stream)
+        self._step = 1 / stated.rate
+        self._rounding = min(stated.time_base / 2, _GREATEST_ROUNDING)
+        self.timeline = Timeline(stated.start, self._step, is_discontinuous(self._container))
         """From source times to output times before --start is subtracted."""
+        self._packets: Arrival | None = None
+        self.may_be_file = may_be_file(self._source, self._container, stated.total_frames)
+        """Whether a web server does not say if it is a file or live."""
+        self.live = is_live_url(self._source) or (is_url(self._source) and stated.total_frames is None)
+        """By the protocol; a web server's video is live where nothing tells its length (MJPEG, HLS, MPEG-TS) and it
+        comes at its own pace."""
+        if is_unsized(self._source, self._container):
+            self._packets = watched(self._container, self._stream, stated.rate)
+            if self.may_be_file and not self._known_live:
+                self.live = not self._packets.is_file(connected)
 
     @property
     def name(self) -> str:
@@ -100,11 +111,6 @@ class VideoReader:
         if self._source == STANDARD_INPUT:
             return "stdin"
         return "stream" if is_url(self._source) else Path(self._source).stem
-
-    @property
-    def live(self) -> bool:
-        """By the protocol; a web server's video is live where nothing tells its length (MJPEG, HLS, MPEG-TS)."""
-        return is_live_url(self._source) or (is_url(self._source) and self._total_frames() is None)
 
     @property
     def problems(self) -> list[str]:
@@ -124,46 +130,22 @@ class VideoReader:
         return track
 
     @property
+    def untimed(self) -> bool:
+        """Whether FFmpeg makes up times at a nominal rate, as for MJPEG over HTTP."""
+        return self._stated.untimed
+
+    @property
     def time_base(self) -> Fraction:
-        return self._stream.time_base or Fraction(1, 90_000)
+        return self._stated.time_base
 
     @property
     def rate(self) -> Fraction:
         """Average frames per second, without those that --every leaves out."""
-        return self._source_rate / self._selection.every
-
-    @property
-    def _source_rate(self) -> Fraction:
-        """Elementary streams have no average; their headers' rate is the guess."""
-        known = [self._stream.average_rate, self._stream.guessed_rate]
-        for rate in reversed(known) if self.untimed else known:
-            if rate and 0 < rate <= _GREATEST_RATE:
-                return Fraction(rate)
-        return _DEFAULT_RATE
+        return self._stated.rate / self._selection.every
 
     @property
     def expected_frames(self) -> int | None:
-        count = self._total_frames()
-        if count is None:
-            return self._selection.max_frames
-        if self._selection.end is not None:
-            count = min(count, math.ceil(self._selection.end * self._source_rate))
-        count = max(0, count - math.ceil(self._selection.start * self._source_rate))
-        count = -(-count // self._selection.every)
-        return count if self._selection.max_frames is None else min(count, self._selection.max_frames)
-
-    def _total_frames(self) -> int | None:
-        if self._stream.frames:
-            return self._stream.frames
-        if self._container.duration is None:
-            return None
-        return round(self._container.duration * MICROSECOND * self._source_rate)
-
-    def _start_time(self) -> Fraction:
-        """The container's start, exact where it is that of the video: ffmpeg rounds it to microseconds."""
-        start = (self._container.start_time or 0) * MICROSECOND
-        of_video = (self._stream.start_time or 0) * self.time_base
-        return of_video if abs(of_video - start) <= 2 * MICROSECOND else start
+        return self._stated.selected_frames(self._selection)
 
     def frames(self) -> Iterator[SourceFrame]:
         """The selected frames. Times count from --start. Raises InputError if the source has no frame at all."""
@@ -267,7 +249,8 @@ class VideoReader:
     def _new_decoder(self) -> Decoder:
         times = PacketTimes(self.time_base, self.untimed, self._step)
         feed = None if self._sound is None else SoundFeed(self._sound, self.timeline, self._selection.start)
-        return Decoder(self._container, self._stream, times, feed)
+        packets = self._container.demux() if self._packets is None else iter(self._packets)
+        return Decoder(packets, self._stream, times, feed)
 
     def _timed(self, skipped: int = 0) -> Iterator[TimedFrame]:
         return spread(self._placed(skipped), self._step)

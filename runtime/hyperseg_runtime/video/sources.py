@@ -162,6 +162,10 @@ class ImageReader:
         pass
 
 
+_LAST_CAMERA = 2**31 - 1
+"""OpenCV takes an int."""
+
+
 class Camera:
     """A camera of this machine, by its index, through OpenCV (V4L2, AVFoundation or Media Foundation).
 
@@ -177,6 +181,8 @@ class Camera:
         self._problems: list[str] = []
         self.exhausted = False
         self.stopped_by: str | None = None
+        if not 0 <= index <= _LAST_CAMERA:  # OpenCV 5.0 takes -1 for any camera, and crashes where there is none
+            raise InputError(f"camera {index} is none; cameras are counted from 0")
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise InputError(f"camera {index} cannot be opened; is it connected, free, and are you allowed to use it?")
