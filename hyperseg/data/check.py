@@ -111,12 +111,12 @@ def check_dataset(
     try:
         own = find_own(root)
         names = dict.fromkeys((*splits_in(layout, root), *needed))
-    except DataError as error:
+    except (DataError, OSError) as error:
         return CheckReport(root, own.classes if own else None, (), (Fault(str(error)),), ())
     for name in names or ("train",):  # of a folder with nothing, opening a split says what is missing
         try:
             opened[name] = _opened(own, layout, root, name, faults, notes)
-        except DataError as error:
+        except (DataError, OSError) as error:
             faults.append(Fault(str(error), name))
     splits = _read(opened, faults, progress, workers)
     classes = own.classes if own else next((data.classes for data in opened.values()), None)
@@ -220,7 +220,7 @@ def _notes(classes: Classes, splits: Sequence[CheckedSplit], own: OwnDataset | N
             if name not in own.splits:
                 yield (
                     f"there is no split {name!r}, which recipes use unless they name another "
-                    f"(there are: {', '.join(own.splits)})"
+                    f"(there are: {shown(tuple(own.splits), 10)})"
                 )
     yield from _overlaps(splits)
 
