@@ -131,8 +131,8 @@ def check_names(names: Sequence[str]) -> None:
     """Check class names.
 
     Raises:
-        ValueError: a name that is no text, empty, given twice (spaces around it and the form of its letters do not
-            count) or not of one line; the message names it.
+        ValueError: a name that is no text, empty, given twice (how many spaces, and in which form its letters
+            are, does not count) or not of one line; the message names it.
     """
     for name in names:
         if not isinstance(name, str):
@@ -143,7 +143,7 @@ def check_names(names: Sequence[str]) -> None:
             raise ValueError(f"the class name {name!r} has a line break or another control character")
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(unicodedata.normalize("NFC", name.strip()), name)
+        other = first.setdefault(" ".join(unicodedata.normalize("NFC", name).split()), name)
         if other != name:
             raise ValueError(f"the class names {other!r} and {name!r} look the same; leave out one or rename it")
     for name, times in Counter(names).items():

@@ -431,6 +431,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
         (r'classes = ["a", "\u200b"]', "the class name .* is empty, or cannot be seen"),
         (r'classes = ["\u00e9", "e\u0301"]', "look the same; leave out one or rename it"),
         ('classes = ["a", "a "]', "the class names 'a' and 'a ' look the same"),
+        ('classes = ["a  b", "a b"]', "look the same"),
     ],
 )
 def test_values_that_nothing_can_be_done_with_are_errors_of_the_file(tmp_path: Path, toml: str, message: str) -> None:
