@@ -37,7 +37,7 @@ def grey_depth(content: bytes) -> int | None:
 
 
 def as_stored(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """Values of 1, 2 or 4 bits per pixel as a grey PNG file stores them, from those that OpenCV gives; else the same."""
+    """Values of 1, 2 or 4 bits per pixel as a grey PNG file stores them, from OpenCV's; those of more as they are."""
     return pixels // _spread(depth) if depth < 8 else pixels
 
 

@@ -44,7 +44,9 @@ class OwnLabels:
             raise DataError(lossy(path))
         if not is_exact(content):
             decoded(path, content)
-            raise DataError(f"the label {path} is in another format than its name says; save labels as PNG, BMP or TIFF")
+            raise DataError(
+                f"the label {path} is in another format than its name says; save labels as PNG, BMP or TIFF"
+            )
         indices = palette_indices(content)
         if indices is None:
             return self._from_pixels(path, content)

@@ -70,7 +70,9 @@ def test_another_network_of_the_same_file_does_not_continue_a_run(
     settings = (*TINY, f"network={file}")
     assert train(capfd, data, tmp_path / "run", STOPPED, settings=settings)[0] == 0
     table = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps({**table, "expand_ratio": [ratio + 1 for ratio in table["expand_ratio"]]}), encoding="utf-8")
+    file.write_text(
+        json.dumps({**table, "expand_ratio": [ratio + 1 for ratio in table["expand_ratio"]]}), encoding="utf-8"
+    )
     code, lines = train(capfd, data, tmp_path / "run", settings=settings)
     assert code == 1 and "is of another network than the recipe's: expand_ratio" in lines[-1]
     file.unlink()  # the state has the network
@@ -118,9 +120,7 @@ def test_other_images_and_label_values_are_a_warning(
     assert "warning" not in "".join(train(capfd, data, tmp_path / "run", "--stop-after", 3)[1])
 
 
-def test_other_colours_are_taken(
-    data: Path, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_other_colours_are_taken(data: Path, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert train(capfd, data, tmp_path / "run", "--init", network / "one.safetensors", STOPPED)[0] == 0
     palette = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
     _describe(data, f"{CLASSES}palette = {[list(colour) for colour in palette]}\nlabel_kind = 'index'\n")
@@ -128,9 +128,7 @@ def test_other_colours_are_taken(
     assert hyperseg.load(tmp_path / "run" / "last.pth").config.classes.palette == palette
 
 
-def test_states_of_other_versions(
-    data: Path, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_states_of_other_versions(data: Path, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A state without the new entries resumes; one that lacks what is needed is named."""
     assert train(capfd, data, tmp_path / "run", "--init", network / "one.safetensors", STOPPED)[0] == 0
     file = tmp_path / "run" / "last.pt"
@@ -143,9 +141,7 @@ def test_states_of_other_versions(
     assert code == 1 and "last.pt lacks config" in lines[-1]
 
 
-def test_a_thin_image_is_validated_and_shown(
-    network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_thin_image_is_validated_and_shown(network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The images of predictions are shrunk to a width, and one of a single row has no height to lose."""
     data = own(tmp_path / "data", CLASSES)
     for split in ("train", "val"):

@@ -331,7 +331,7 @@ def test_names_from_foreign_systems_are_drawn_and_printed(tmp_path: Path, capfd:
     with within(60):
         code, out, _ = run(capfd, "--data", tmp_path, "--json")
     assert code == 0 and len(json.loads(out)["classes"]) == 3
-    os.unlink(os.fsencode(tmp_path / "labels/train") + b"/a\x1b[31mb.png")
+    (tmp_path / "labels/train/a\x1b[31mb.png").unlink()
     code, out, _ = run(capfd, "--data", tmp_path, "--force")
     assert code == 1 and r"a\x1b[31mb.png" in out and "\x1b" not in out
 

@@ -180,7 +180,11 @@ def test_labels_that_cannot_be_are_named(tmp_path: Path, toml: str, pixels: Pixe
 
 @pytest.mark.parametrize(
     ("written", "message"),
-    [("a.jpg", "in a lossy format"), ("a.webp", "in a lossy format"), ("a.pgm", "in another format than its name says")],
+    [
+        ("a.jpg", "in a lossy format"),
+        ("a.webp", "in a lossy format"),
+        ("a.pgm", "in another format than its name says"),
+    ],
 )
 def test_a_format_is_told_by_the_content(tmp_path: Path, written: str, message: str) -> None:
     """Lossy WebP under a label's name would change values without a word."""

@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.image_files import read_image

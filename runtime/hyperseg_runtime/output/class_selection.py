@@ -12,8 +12,8 @@ from hyperseg_runtime.errors import InputError
 def select_classes(text: str, names: Sequence[str]) -> frozenset[int]:
     """The labels named in a comma-separated list of class names (in any case) and numbers.
 
-    A name may have commas in it, with or without quotation marks around it; the longest that fits is meant. A name goes before a number, an exact name before one
-    in another case. Raises InputError for anything else.
+    A name may have commas in it, with or without quotation marks around it; the longest that fits is meant. A name goes
+    before a number, an exact name before one in another case. Raises InputError for anything else.
     """
     parts = text.split(",")
     if not any(part.strip() for part in parts):

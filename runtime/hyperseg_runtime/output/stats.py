@@ -83,7 +83,8 @@ def _distinguished(names: Sequence[str], others: Sequence[str]) -> tuple[str, ..
     taken = {*others, *(name for name in names if names.count(name) > 1)}
     found: list[str] = []
     for label, name in enumerate(names):
-        while name in taken or name in found:
-            name = f"{name} ({label})"
-        found.append(name)
+        column = name
+        while column in taken or column in found:
+            column = f"{column} ({label})"
+        found.append(column)
     return tuple(found)
