@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import count as count_from
 from itertools import islice
 
+from hyperseg.text import is_plain
+
 VOID = 255
 """Label of pixels that are neither trained on nor scored."""
 
@@ -132,18 +134,23 @@ def check_names(names: Sequence[str]) -> None:
     """Check class names.
 
     Raises:
-        ValueError: a name that is no text, empty, given twice or not of one line; the message names it. More names than
-            a label of one byte tells apart.
+        ValueError: a name that is no text, empty, given twice (how many spaces, and in which form its letters are, does
+            not count) or not of one line; the message names it. More names than a label of one byte tells apart.
     """
     if len(names) > MAX_CLASSES:
         raise ValueError(f"{len(names)} class names; a label is one byte, so at most {MAX_CLASSES} can be told apart")
     for name in names:
         if not isinstance(name, str):
             raise ValueError(f"the class name {name!r} is not text")
-        if not name.strip():
-            raise ValueError(f"the class name {name!r} is empty")
-        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        if all(character.isspace() or unicodedata.category(character) == "Cf" for character in name):
+            raise ValueError(f"the class name {name!r} is empty, or cannot be seen")
+        if not is_plain(name):
             raise ValueError(f"the class name {name!r} has a line break or another control character")
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(" ".join(unicodedata.normalize("NFC", name).split()), name)
+        if other != name:
+            raise ValueError(f"the class names {other!r} and {name!r} look the same; leave out one or rename it")
     for name, times in Counter(names).items():
         if times > 1:
             raise ValueError(f"the class name {name!r} is given {times} times")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from hyperseg.data.own import find_own
 from hyperseg.data.reading import read_image
 from hyperseg.errors import DataError
 from hyperseg.output_files import atomic_output
+from hyperseg.text import escaped
 
 _LISTED = 10
 """Faults of a split that the table's reader sees; --json has all."""
@@ -52,7 +54,7 @@ def check(root: Path, layout: Layout, needed: Needed | None, sheet: Path | None,
         drawn = _draw(report, target)
     finally:  # also where the sheet cannot be written: reading may have taken long
         if as_json:
-            click.echo(json.dumps(_plain(report, drawn), ensure_ascii=False))
+            click.echo(json.dumps(_plain(report, drawn)))
         else:
             _tell(report, drawn)
     return 1 if report.faults else 0
@@ -82,13 +84,18 @@ def _draw(report: CheckReport, target: Path) -> Path | None:
 
 def _is_among_images(report: CheckReport, target: Path) -> bool:
     """Whether the next reading of the data set would find the sheet, or the sheet would replace one of its files."""
-    place = target.resolve().parent
+    place = _real(target).parent
     files = [file for split in report.splits for pair in split.data.pairs for file in (pair.image, pair.label)]
     own = find_own(report.root)
     folders = [] if own is None else own.folders()
-    return place in {file.resolve().parent for file in files} or any(
-        place.is_relative_to(folder.resolve()) for folder in folders
+    return place in {_real(file).parent for file in files} or any(
+        place.is_relative_to(_real(folder)) for folder in folders
     )
+
+
+def _real(path: Path) -> Path:
+    """The path without links; of a link that leads to itself as far as it goes, where `Path.resolve` raises."""
+    return Path(os.path.realpath(path))
 
 
 def _tell(report: CheckReport, sheet: Path | None) -> None:
@@ -102,14 +109,14 @@ def _tell(report: CheckReport, sheet: Path | None) -> None:
     for split_name in dict.fromkeys(fault.split for fault in report.faults):
         faults = [fault for fault in report.faults if fault.split == split_name]
         for fault in faults[:_LISTED]:
-            out.print(Text(f"fault: {_place(split_name)}{fault.problem}"), soft_wrap=True)
+            out.print(Text(escaped(f"fault: {_place(split_name)}{fault.problem}")), soft_wrap=True)
         if len(faults) > _LISTED:
             more = f"{len(faults) - _LISTED:,} more faults; --json lists all"
             out.print(Text(f"fault: {_place(split_name)}{more}"), soft_wrap=True)
     for note in report.notes:
-        out.print(Text(f"note: {note}"), soft_wrap=True)
+        out.print(Text(escaped(f"note: {note}")), soft_wrap=True)
     if sheet is not None:
-        out.print(Text(f"overlays to look at: {sheet}"), soft_wrap=True)
+        out.print(Text(escaped(f"overlays to look at: {sheet}")), soft_wrap=True)
     count = len(report.faults)
     verdict = f"{count:,} fault{'s' * (count != 1)}: training would stop" if count else "no faults: ready for training"
     out.print(Text(verdict), soft_wrap=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from hyperseg.text import escaped
+
 EXAMPLES = """
 \b
 Examples:
@@ -67,7 +69,7 @@ def _one_line_errors(command: Callable[..., int]) -> Callable[..., int]:
             if debug:
                 raise
             name = click.get_current_context().info_name
-            text = " ".join(str(error).split()) or type(error).__name__
+            text = escaped(" ".join(str(error).split())) or type(error).__name__
             if isinstance(error, ModuleNotFoundError):
                 text = (
                     f'training needs {error.name}, which this installation does not have; pip install "hyperseg[train]"'

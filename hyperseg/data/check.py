@@ -115,12 +115,12 @@ def check_dataset(
         own = find_own(root)
         known = splits_in(layout, root)
         names = dict.fromkeys((*known, *(needed(known) if needed else ())))
-    except DataError as error:
+    except (DataError, OSError) as error:
         return CheckReport(root, own.classes if own else None, (), (Fault(str(error)),), ())
     for name in names or ("train",):  # of a folder with nothing, opening a split says what is missing
         try:
             opened[name] = _opened(own, layout, root, name, faults, notes)
-        except DataError as error:
+        except (DataError, OSError) as error:
             faults.append(Fault(str(error), name))
     splits = _read(opened, faults, progress, workers)
     classes = own.classes if own else next((data.classes for data in opened.values()), None)
@@ -232,7 +232,7 @@ def _missing(known: Sequence[str]) -> Iterator[str]:
         if name not in known:
             yield (
                 f"there is no split {name!r}, which recipes use unless they name another, as by "
-                f"--set 'data.{key.format(known[-1])}' (there are: {', '.join(known)}); {instead}"
+                f"--set 'data.{key.format(known[-1])}' (there are: {shown(tuple(known), 10)}); {instead}"
             )
 
 

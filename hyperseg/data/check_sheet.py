@@ -91,15 +91,20 @@ def _font() -> Any:
 
 
 def _write(image: Pixels, text: str, left: int, baseline: int) -> None:
-    font = _font()
+    font, text = _font(), _drawable(text)
     if font is None:
         cv2.putText(image, _ascii(text), (left, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)
     else:
         cv2.putText(image, text, (left, baseline), _INK, font, _SIZE, _WEIGHT)
 
 
+def _drawable(text: str) -> str:
+    """Text with "?" for the lone surrogates of a file name that is not UTF-8, on which OpenCV 5.0 crashes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _width(text: str) -> int:
-    font = _font()
+    font, text = _font(), _drawable(text)
     if font is None:
         return int(cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0])
     return int(cv2.getTextSize((0, 0), text, (0, 0), font, _SIZE, _WEIGHT)[2])
@@ -109,11 +114,16 @@ def _fitted(text: str, width: int, from_end: bool = False) -> str:
     """The text, or as much of its start (or end) as fits, with an ellipsis."""
     if _width(text) <= width:
         return text
-    for length in range(len(text) - 1, 0, -1):
-        short = "..." + text[-length:] if from_end else text[:length] + "..."
-        if _width(short) <= width:
-            return short
-    return "..."
+    low, high = 0, len(text) - 1
+    while low < high:  # the most letters that fit
+        length = (low + high + 1) // 2
+        fits = _width(_cut(text, length, from_end)) <= width
+        low, high = (length, high) if fits else (low, length - 1)
+    return _cut(text, low, from_end)
+
+
+def _cut(text: str, length: int, from_end: bool) -> str:
+    return "..." + text[len(text) - length :] if from_end else text[:length] + "..."
 
 
 def _ascii(text: str) -> str:

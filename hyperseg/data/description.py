@@ -12,6 +12,7 @@ from typing import Any
 
 from hyperseg.classes import VOID, Classes, Colour, own_classes
 from hyperseg.errors import DataError
+from hyperseg.text import is_plain
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -82,7 +83,7 @@ def read_description(file: Path) -> Description:
         raise DataError(f"{file} cannot be read: {error.strerror or error}") from None
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise DataError(f"{file} is not TOML: {error}") from None
     return _Reader(file, text, table).read()
 
@@ -113,8 +114,8 @@ class _Reader:
             void=self._void(values, classes),
             void_colours=self._void_colours(classes),
             label_kind=kind,
-            images=self._text("images") or "images",
-            labels=self._text("labels"),
+            images=self._path("images") or "images",
+            labels=self._path("labels"),
             image_suffix=self._text("image_suffix") or "",
             label_suffix=self._text("label_suffix", empty=True),
             splits=self._splits(),
@@ -217,6 +218,22 @@ class _Reader:
             raise self._error(key, f"{key} is {value!r:.60}; it must be text")
         return value
 
+    def _path(self, key: str) -> str | None:
+        value = self._text(key)
+        if value is not None:
+            self._check_path(key, value)
+        return value
+
+    def _check_path(self, key: str, value: str) -> None:
+        """Whether the system can look for such a file or folder, which need not be there."""
+        if not is_plain(value):
+            raise self._error(key, f"{key} is {value!r:.60}, which has a line break or another control character")
+        try:
+            (self.file.parent / Path(value).expanduser()).exists()
+        except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user that does not exist
+            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+            raise self._error(key, f"{key} is {value!r:.60}, which cannot be looked for: {reason}") from None
+
     def _splits(self) -> dict[str, tuple[str, ...]]:
         table = self.table.get("splits", {})
         if not isinstance(table, Mapping):
@@ -226,8 +243,12 @@ class _Reader:
             sources: Sequence[Any] = value if isinstance(value, list) else [value]
             if not sources or not all(isinstance(source, str) and source.strip() for source in sources):
                 raise self._error(name, f"the split {name} is {value!r:.60}; it must be a sub-folder or a text file")
-            if not name.strip() or "+" in name:
-                raise self._error(name, f"a split cannot be named {name!r}: + joins splits on the command line")
+            if not name.strip() or not is_plain(name):
+                raise self._error(name, f"a split cannot be named {name!r:.60}; use letters")
+            if "+" in name:
+                raise self._error(name, f"a split cannot be named {name!r:.60}: + joins splits on the command line")
+            for source in sources:
+                self._check_path(name, source)
             splits[name] = tuple(sources)
         return splits
 

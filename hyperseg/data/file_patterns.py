@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ from hyperseg.data.reading import IMAGE_SUFFIXES
 from hyperseg.errors import DataError
 
 _WILDCARDS = re.compile(r"[*?\[]")
+_MOST_WAYS = 64
+"""Ways to one folder, by links, in which its files are listed: links among n folders make as many as n! of them."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def _regex(part: str, capture: str = "") -> str:
 def _walk(folder: Path, depth: int | None) -> Iterator[tuple[str, str]]:
     """Yield path and path below `folder` of its image files; links are followed, but never in a circle."""
     waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(folder), "", frozenset())]
+    ways = Counter[tuple[int, int]]()
     while waiting:
         place, inner, above = waiting.pop()
         try:
@@ -141,14 +145,25 @@ def _walk(folder: Path, depth: int | None) -> Iterator[tuple[str, str]]:
             identity = (status.st_dev, status.st_ino)
             if identity in above:
                 continue
+            ways[identity] += 1
+            if ways[identity] > _MOST_WAYS:
+                raise DataError(f"links below {folder} lead to {place} in more than {_MOST_WAYS} ways; remove links")
             with os.scandir(place) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         if depth is None or inner.count("/") < depth:
                             waiting.append((entry.path, f"{inner}{entry.name}/", above | {identity}))
                     elif file_suffix(entry.name).lower() in IMAGE_SUFFIXES:
                         yield entry.path, inner + entry.name
         except OSError as error:
             raise DataError(f"{place} cannot be read: {error.strerror or error}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a folder, or a link to one; not a link to itself, which no system call follows."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from hyperseg.classes import VOID, Colour
 from hyperseg.data.description import Description, LabelKind
 from hyperseg.data.label_error import LabelValueError, count_colours, count_values
-from hyperseg.data.label_png import has_colour_channels, read_palette_indices
-from hyperseg.data.reading import LOSSY_SUFFIXES, Pixels, is_jpeg, read_stored
+from hyperseg.data.label_png import as_stored, grey_depth, has_colour_channels, palette_indices
+from hyperseg.data.reading import LOSSY_SUFFIXES, Pixels, decoded, is_exact, is_lossy, read_content
 from hyperseg.errors import DataError
 
 _UNKNOWN = -1
@@ -41,35 +41,48 @@ class OwnLabels:
     description: Description
 
     def __call__(self, path: Path) -> Pixels:
-        if path.suffix.lower() in LOSSY_SUFFIXES or is_jpeg(path):
+        content = read_content(path)
+        if path.suffix.lower() in LOSSY_SUFFIXES or is_lossy(content):
             raise DataError(lossy(path))
-        indices = read_palette_indices(path) if path.is_file() else None
+        if not is_exact(content):
+            decoded(path, content)
+            raise DataError(
+                f"the label {path} is in another format than its name says; save labels as PNG, BMP or TIFF"
+            )
+        indices = palette_indices(content)
         if indices is None:
-            return self._decoded(path, read_stored(path))
+            return self._from_pixels(path, content)
         if not self.description.coloured or self.description.label_kind is LabelKind.INDEX:
             return self._from_values(path, indices)
-        return self._decoded(path, self._indices_or_colours(path, indices, read_stored(path)))
+        return self._from_palette(path, indices, decoded(path, content))
 
-    def _indices_or_colours(self, path: Path, indices: Pixels, stored: Stored) -> Stored:
+    def _from_palette(self, path: Path, indices: Pixels, colours: Stored) -> Pixels:
         """Of a PNG with a palette, its indices or its colours; an error where both are possible and differ."""
+        colours = colours[..., :3] if colours.ndim == 3 else np.repeat(colours[..., np.newaxis], 3, axis=2)
         if self.description.label_kind is LabelKind.COLOUR:
-            return stored
-        by_colour = self._colours_known(stored[..., :3])
-        by_index = self._table[indices]
-        if by_colour is not None and not np.array_equal(by_colour, by_index):
+            return self._from_colours(path, colours)
+        by_colour = self._colours_known(colours)
+        if by_colour is not None and not np.array_equal(by_colour, self._table[indices]):
             raise DataError(
                 f"{path} is a PNG with a palette whose colours are classes of the data set in another order than its "
                 'indices; say which are the labels: label_kind = "colour" or "index" in dataset.toml'
             )
-        return indices
+        return self._from_values(path, indices)
 
-    def _decoded(self, path: Path, stored: Stored) -> Pixels:
+    def _from_pixels(self, path: Path, content: bytes) -> Pixels:
+        stored = decoded(path, content)
         if stored.ndim == 2:
-            return self._from_values(path, stored)
+            depth = grey_depth(content)
+            return self._from_values(path, stored if depth is None else self._of_few_bits(stored, depth))
         pixels = stored[..., :3]
-        if not has_colour_channels(path) or self._means_values(path, pixels):
+        if not has_colour_channels(content) or self._means_values(path, pixels):
             return self._from_values(path, pixels[..., 0])
         return self._from_colours(path, pixels)
+
+    def _of_few_bits(self, spread: Stored, depth: int) -> Stored:
+        """Values of a grey PNG as it stores them; but its one bit may be meant as 0 and 255, which it is shown as."""
+        shown = depth == 1 and self._table[1] == _UNKNOWN and self._table[255] != _UNKNOWN
+        return spread if shown else as_stored(spread, depth)
 
     def _means_values(self, path: Path, pixels: Stored) -> bool:
         """Whether a colour image has class indices in its channels, which are then all the same."""

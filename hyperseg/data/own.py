@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hyperseg.data.dataset import LabelledImages
 from hyperseg.data.description import FILE_NAME, Description, read_description
 from hyperseg.data.file_patterns import exists, fixed_part
 from hyperseg.data.label_values import OwnLabels
-from hyperseg.data.split_files import SplitFiles, Tree
+from hyperseg.data.split_files import SplitFiles, Tree, shown
 from hyperseg.errors import DataError
 
 _USUAL_NAMES = {
@@ -66,9 +68,17 @@ class OwnDataset:
             raise DataError(f"{self.description.file} has no split {split!r} (there are: {known}){hint}")
         sources = self.splits[split]
         parts = [self._source(source, split) for source in sources] if sources else [self._tree("").everything()]
+        pairs = tuple(pair for part in parts for pair in part.pairs)
+        faults = [fault for part in parts for fault in part.faults]
+        twice = [image for image, times in Counter(pair.image for pair in pairs).items() if times > 1]
+        if twice:
+            faults.append(
+                f"{' and '.join(sources)}, the sources of the split {split}, share {len(twice):,} "
+                f"image{'s' * (len(twice) != 1)}, which would train or score them twice: {shown(twice)}"
+            )
         return SplitFiles(
-            tuple(pair for part in parts for pair in part.pairs),
-            tuple(dict.fromkeys(fault for part in parts for fault in part.faults)),
+            pairs,
+            tuple(dict.fromkeys(faults)),
             tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         )
 
@@ -139,4 +149,8 @@ def find_own(root: Path) -> OwnDataset | None:
         DataError: the file cannot be read, or has a key or value that it cannot have.
     """
     file = root if root.suffix.lower() == ".toml" and root.is_file() else root / FILE_NAME
-    return OwnDataset(read_description(file)) if file.is_file() else None
+    if file.is_file():
+        return OwnDataset(read_description(file))
+    if os.path.lexists(file):
+        raise DataError(f"{file} is no file" + (", but a link to nothing" if file.is_symlink() else ""))
+    return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.data.label_error import LabelValueError, count_values
-from hyperseg.data.label_png import read_palette_indices
+from hyperseg.data.label_png import as_stored, grey_depth, palette_indices
 from hyperseg.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -20,51 +20,62 @@ LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".webp"})
 """Formats that change pixel values: for images, and not for labels."""
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_EXACT = (_PNG, b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How PNG, BMP, TIFF and BigTIFF files begin."""
+
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 _PNG_END = b"IEND"
 _EXIF_JPEG, _EXIF_PNG, _EXIF_WITHIN = b"Exif\0\0", b"eXIf", 1 << 17
 
 
+def read_content(path: Path) -> bytes:
+    """Read a file; no other kind of file is opened, since a FIFO would never answer."""
+    if not path.is_file():
+        raise DataError(f"{path} is no file" if path.exists() else f"{path} does not exist")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def read_image(path: Path) -> Pixels:
     """Read an image as uint8 [H, W, 3] RGB, turned as its EXIF orientation says, which is how viewers show it."""
-    return np.asarray(cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(decoded(path, read_content(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def is_turned(path: Path, image: Pixels) -> bool:
     """Whether an EXIF orientation turned or mirrored this image, which `read_image` has read."""
-    content = path.read_bytes()[:_EXIF_WITHIN]
-    if _EXIF_JPEG not in content and _EXIF_PNG not in content:
+    content = read_content(path)
+    if _EXIF_JPEG not in content[:_EXIF_WITHIN] and _EXIF_PNG not in content[:_EXIF_WITHIN]:
         return False
-    stored = _decoded(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    stored = decoded(path, content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return not np.array_equal(stored[..., ::-1], image)
 
 
 def read_label(path: Path, indexed: bool) -> Pixels:
     """Read a label file as it is: uint8 [H, W] or BGR [H, W, 3]. `indexed`: of a palette PNG, read the indices."""
-    indices = read_palette_indices(path) if indexed and path.is_file() else None
+    content = read_content(path)
+    indices = palette_indices(content) if indexed else None
     if indices is not None:
         return indices
-    pixels = _decoded(path, cv2.IMREAD_UNCHANGED)
+    pixels = decoded(path, content, cv2.IMREAD_UNCHANGED)
+    if indexed and (depth := grey_depth(content)) is not None:
+        pixels = as_stored(pixels, depth)
     if pixels.dtype != np.uint8 and pixels.max(initial=0) > 255:
         raise LabelValueError(path, count_values(pixels[pixels > 255]), "which is not a class of this dataset")
     return np.asarray(pixels, np.uint8)
 
 
-def read_stored(path: Path) -> NDArray[Any]:
-    """Read the pixels of an image file as they are stored: of any type, [H, W] or BGR(A) [H, W, 3 or 4]."""
-    return _decoded(path, cv2.IMREAD_UNCHANGED)
+def decoded(path: Path, content: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    """Decode an image file, by default as it is stored: pixels of any type, [H, W] or BGR(A) [H, W, 3 or 4].
 
-
-def _decoded(path: Path, flags: int) -> NDArray[Any]:
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
+    Raises:
+        DataError: it is truncated, or not an image that OpenCV can read; the message names `path`.
+    """
+    if is_truncated(content):
+        raise DataError(f"{path} is truncated: its end is missing; fetch it again")
     try:
-        content = path.read_bytes()
-        if is_truncated(content):
-            raise DataError(f"{path} is truncated: its end is missing; fetch it again")
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except cv2.error as error:
         raise DataError(f"{path} is not an image that OpenCV can read ({error.err})") from error
     if pixels is None:
@@ -72,13 +83,14 @@ def _decoded(path: Path, flags: int) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
-def is_jpeg(path: Path) -> bool:
-    """Whether this is a JPEG file, whatever its name."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_JPEG)) == _JPEG
-    except OSError:
-        return False
+def is_lossy(content: bytes) -> bool:
+    """Whether a file is in a format of `LOSSY_SUFFIXES`, whatever its name."""
+    return content.startswith(_JPEG) or (content.startswith(b"RIFF") and content[8:12] == b"WEBP")
+
+
+def is_exact(content: bytes) -> bool:
+    """Whether a file is in a format of labels, whatever its name: PNG, BMP or TIFF."""
+    return content.startswith(_EXACT)
 
 
 def is_truncated(content: bytes) -> bool:

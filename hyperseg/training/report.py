@@ -94,5 +94,5 @@ def _row(prediction: Prediction, classes: Classes) -> Pixels:
     sample = prediction.sample
     row = np.concatenate([sample.image, palette[sample.label], palette[prediction.labels]], axis=1)
     scale = min(1.0, 1440 / row.shape[1])
-    size = (round(row.shape[1] * scale), round(row.shape[0] * scale))
+    size = (max(1, round(row.shape[1] * scale)), max(1, round(row.shape[0] * scale)))
     return np.asarray(cv2.resize(row, size, interpolation=cv2.INTER_AREA), np.uint8)

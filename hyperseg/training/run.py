@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import hyperseg
 from hyperseg.checkpoint.states import Note
 from hyperseg.data import Classes, find_own
-from hyperseg.training.checkpoint import StateError, read_state
+from hyperseg.training.checkpoint import StateError
 from hyperseg.training.distributed import DistributedContext, distributed_context
 from hyperseg.training.fit import fit, typical, with_iterations
 from hyperseg.training.preparation import calibrate_start, fit_memory, iterations_within, memory_errors
-from hyperseg.training.recipe import INITIAL, Recipe, RecipeError, parse_recipe
+from hyperseg.training.recipe import INITIAL, Recipe, RecipeError
 from hyperseg.training.report import Listener, Report
+from hyperseg.training.resume import data_changes, earlier_state, resumed
 from hyperseg.training.splits import TrainingData, open_data
 from hyperseg.training.start import Start, Weights, configuration, create_start, open_initial
 from hyperseg.training.trainer import Trainer
@@ -60,9 +60,13 @@ def train(recipe: Recipe, options: RunOptions, listener: Listener | None = None,
     with distributed_context(options.device) as context:
         notes = _Notes(note if context.is_main else None)
         data = open_data(recipe.data, recipe.seed, options.data, notes)
-        state = _earlier_state(recipe, options)
+        path = options.out / "last.pt"
+        state = earlier_state(path, recipe) if path.exists() and not options.force else None
         torch.manual_seed(recipe.seed)
-        fitted, start = _resumed(state) if state is not None else begin(recipe, options, data, notes)
+        if state is None:
+            fitted, start = begin(recipe, options, data, notes)
+        else:
+            fitted, start = resumed(path, state, _own_classes(recipe, options, data), options.weights)
         _check_classes(fitted, start.model.config, data)
         _check_crops(fitted, start.model.config)
         if start.message is not None:
@@ -78,6 +82,9 @@ def train(recipe: Recipe, options: RunOptions, listener: Listener | None = None,
         _prepare_folder(options, context)
         with _report(options.out, trainer, listener, context) as report:
             notes.attach(report, trainer)
+            changes = data_changes(state.get("data"), data) if state is not None else None
+            if changes is not None:
+                notes(changes)
             trainer.run(report, options.stop_after, options.workers)
     return options.out / "best.pth"
 
@@ -90,12 +97,16 @@ def begin(recipe: Recipe, options: RunOptions, data: TrainingData, note: Note) -
         RecipeError: the recipe names no network that can be built.
     """
     initial = open_initial(options.weights.init, note) if options.weights.init is not None else None
-    own = find_own(options.data) is not None
-    classes: Classes | None = data.train.classes if own or recipe.network == INITIAL else None
+    classes = _own_classes(recipe, options, data)
     config = configuration(recipe, classes, initial, note)
     fitted = fit(recipe, typical(data.train), config.unit) if recipe.automatic else recipe
     config = configuration(fitted, classes, initial, note=None)
     return fitted, create_start(config, options.weights, initial, note)
+
+
+def _own_classes(recipe: Recipe, options: RunOptions, data: TrainingData) -> Classes | None:
+    """The classes that the network gets from the data; None where the recipe's network has its own."""
+    return data.train.classes if recipe.network == INITIAL or find_own(options.data) is not None else None
 
 
 def _announce(recipe: Recipe, trainer: Trainer, note: Note) -> None:
@@ -135,28 +146,6 @@ class _Notes:
         if report is not None and not trainer.iteration:
             for text in self._waiting:
                 report.note(0, text)
-
-
-def _earlier_state(recipe: Recipe, options: RunOptions) -> dict[str, Any] | None:
-    """State of a run in the same folder; it must be of the same recipe."""
-    path = options.out / "last.pt"
-    if options.force or not path.exists():
-        return None
-    state = read_state(path)
-    try:
-        same = parse_recipe(state.get("request", {})) == recipe
-    except RecipeError:
-        same = False
-    if not same:
-        raise StateError(f"{path} was made with another recipe; use another --out, or --force to start again")
-    return state
-
-
-def _resumed(state: dict[str, Any]) -> tuple[Recipe, Start]:
-    """Recipe and network of a state, whose weights `Trainer.restore` sets."""
-    model = hyperseg.create(hyperseg.Config.from_dict(state["config"]))
-    backbone, taken = (frozenset(state["start"][key]) for key in ("backbone", "taken"))
-    return parse_recipe(state["recipe"]), Start(model, backbone, taken)
 
 
 def _check_classes(recipe: Recipe, config: hyperseg.Config, data: TrainingData) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Start:
         taken: names of all entries that `--init` took.
         folded: whether its BatchNorms lack the statistics of their inputs (`hyperseg.training.calibration`).
         message: what was taken and what was not; None where the command says it.
+        weights: the files that they came from.
     """
 
     model: hyperseg.HyperSeg
@@ -59,6 +60,7 @@ class Start:
     taken: frozenset[str] = frozenset()
     folded: bool = False
     message: str | None = None
+    weights: Weights = field(default_factory=Weights)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def create_start(config: hyperseg.Config, weights: Weights, initial: Initial | N
         except CheckpointError as error:
             raise CheckpointError(one_line(Path(initial.origin), error)) from None
         backbone = found.taken & _backbone(model)
-        return Start(model, backbone, found.taken, initial.folded, found.describe(initial.origin))
+        return Start(model, backbone, found.taken, initial.folded, found.describe(initial.origin), weights)
     if weights.weights is not None:
         loaded = hyperseg.load(weights.weights, note=note)
         same_names = loaded.config.classes.names == config.classes.names
@@ -143,10 +145,10 @@ def create_start(config: hyperseg.Config, weights: Weights, initial: Initial | N
                 f"network; --init {weights.weights} takes what fits"
             )
         model.load_state_dict(loaded.state_dict())
-        return Start(model, _backbone(model))
+        return Start(model, _backbone(model), weights=weights)
     if weights.backbone is not None:
         hyperseg.load_backbone_weights(model, weights.backbone, note=note)
-        return Start(model, _backbone(model))
+        return Start(model, _backbone(model), weights=weights)
     return Start(model, message=RANDOM)
 
 
@@ -160,6 +162,14 @@ def at_resolution(config: hyperseg.Config, resolution: tuple[int, ...]) -> hyper
     if height < 1 or width < 1 or height % config.unit or width % config.unit:
         raise RecipeError(f"resolution is {list(resolution)}; both must be multiples of {config.unit} for this network")
     return config.replace(resolution=(height, width))
+
+
+def changed_entries(theirs: hyperseg.Config, ours: hyperseg.Config, fitted: bool) -> list[str]:
+    """The entries in which a trained network differs from a recipe's, a sentence each; colours are no difference.
+
+    Of a network that was `fitted` to one of other classes, those that `adapted` sets do not count.
+    """
+    return _differences(theirs, ours, {"palette", "dataset"} | (_DERIVED if fitted else set()))
 
 
 def _for(config: hyperseg.Config, classes: Classes | None) -> hyperseg.Config:

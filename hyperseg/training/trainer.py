@@ -25,6 +25,7 @@ from hyperseg.training.memory import is_out_of_memory
 from hyperseg.training.optimiser import Schedule, build_optimiser, set_rates
 from hyperseg.training.recipe import Recipe, recipe_table
 from hyperseg.training.report import Report
+from hyperseg.training.resume import data_table, weights_table
 from hyperseg.training.splits import TrainingData
 from hyperseg.training.start import Start
 from hyperseg.training.validation import predictions, score
@@ -269,7 +270,12 @@ class Trainer:
             "request": recipe_table(self._request),
             "recipe": recipe_table(self.recipe),
             "config": self.config.to_dict(),
-            "start": {"backbone": sorted(self._start.backbone), "taken": sorted(self._start.taken)},
+            "start": {
+                "backbone": sorted(self._start.backbone),
+                "taken": sorted(self._start.taken),
+                "weights": weights_table(self._start.weights),
+            },
+            "data": data_table(self.data),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),

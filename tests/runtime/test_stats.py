@@ -27,6 +27,22 @@ def test_classes_of_the_same_name_are_all_there(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "s.jsonl").read_text())["shares"] == {"car (0)": 0.5, "car (1)": 0.25, "road": 0.25}
 
 
+def test_no_class_takes_the_name_of_another_column(tmp_path: Path) -> None:
+    """Readers of CSV keep the last column of a name: a class "frame" would replace the frame's number."""
+    names = ("frame", "a", "a", "a (1)")
+    for suffix in ("csv", "jsonl"):
+        file = StatsFile(tmp_path / f"s.{suffix}", names)
+        file.write("a.png", FRAME, LABELS)
+        file.close()
+    (row,) = csv.DictReader((tmp_path / "s.csv").read_text().splitlines())
+    assert row == {"source": "a.png", "frame": "0", "seconds": "0.0", "frame (0)": "0.5", **_shares("0.25", "0.0")}
+    assert json.loads((tmp_path / "s.jsonl").read_text())["shares"] == {"frame": 0.5, **_shares(0.25, 0.0)}
+
+
+def _shares(some: object, none: object) -> dict[str, object]:
+    return {"a (1)": some, "a (2)": some, "a (1) (3)": none}
+
+
 def test_labels_of_no_class_count_for_none(tmp_path: Path) -> None:
     file = StatsFile(tmp_path / "s.csv", ("car", "road"))
     file.write("a.png", FRAME, np.array([[0, 1, 255, 2]], np.uint8))

@@ -1,6 +1,7 @@
 """`hyperseg-train --check`: every fault of a data set in one run, with file, value and count; a sheet to look at."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from hyperseg.training.recipe import load_recipe
 from hyperseg.training.splits import open_data
 from training.folders import camvid, describe, image, labels, own, write, write_turned
 from training.processes import environment
+from training.within import within
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[object, str, str]:
@@ -361,3 +363,28 @@ def test_files_are_read_by_several_threads_in_order(tmp_path: Path) -> None:
     report = check_dataset(root, Layout.OWN, progress=lambda done, total: calls.append((done, total)), workers=4)
     assert calls == [(done, 30) for done in range(1, 31)]
     assert [image.pair.name for image in report.splits[0].images] == sorted(map(str, range(30)))
+
+
+def test_names_from_foreign_systems_are_drawn_and_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A name that is not UTF-8 (on which OpenCV 5.0's putText crashes), a terminal's commands, and one without end."""
+    long = "n" * 100_000
+    own(tmp_path, f'classes = ["soil", "crop", "{long}"]')
+    for name in (b"\xff.png", b"a\x1b[31mb.png"):
+        for folder in ("images", "labels"):
+            shutil.copy(tmp_path / folder / "train/0.png", os.fsencode(tmp_path / folder / "train") + b"/" + name)
+    with within(60):
+        code, out, _ = run(capfd, "--data", tmp_path, "--json")
+    assert code == 0 and len(json.loads(out)["classes"]) == 3
+    (tmp_path / "labels/train/a\x1b[31mb.png").unlink()
+    code, out, _ = run(capfd, "--data", tmp_path, "--force")
+    assert code == 1 and r"a\x1b[31mb.png" in out and "\x1b" not in out
+
+
+def test_what_cannot_be_read_is_a_fault_of_the_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    own(tmp_path, '[splits]\ntrain = "train"\nval = "val"')
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "train" / "self.png").symlink_to("self.png")
+    (tmp_path / "labels/train/0.png").unlink()
+    (tmp_path / "labels/train/0.png").symlink_to("/proc/self/mem")
+    code, out, _ = run(capfd, "--data", tmp_path)
+    assert code == 1 and "self.png does not exist" in out and "0.png cannot be read" in out and "3 faults" in out

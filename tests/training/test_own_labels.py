@@ -1,5 +1,6 @@
 """Label files of a data set of one's own: by value, by the palette of a PNG, and by colour."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from hyperseg.data import DataError, Pixels
 from hyperseg.data.description import Description, LabelKind, read_description
 from hyperseg.data.label_error import LabelValueError
 from hyperseg.data.label_values import OwnLabels
-from hyperseg.data.reading import read_stored
+from hyperseg.data.reading import decoded, read_content
 from training.folders import describe, labels, write
+from training.within import within
 
 PALETTE = ((120, 80, 40), (60, 200, 60), (220, 40, 40))
 COLOURED = f"palette = {[list(colour) for colour in PALETTE]}\n"
@@ -176,6 +178,38 @@ def test_labels_that_cannot_be_are_named(tmp_path: Path, toml: str, pixels: Pixe
         _read(tmp_path, toml, pixels, name)
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("a.jpg", "in a lossy format"),
+        ("a.webp", "in a lossy format"),
+        ("a.pgm", "in another format than its name says"),
+    ],
+)
+def test_a_format_is_told_by_the_content(tmp_path: Path, written: str, message: str) -> None:
+    """Lossy WebP under a label's name would change values without a word."""
+    description = read_description(describe(tmp_path) / "dataset.toml")
+    label = tmp_path / "label.png"
+    write(tmp_path / written, labels(0, 1, 2)).rename(label)
+    with pytest.raises(DataError, match=rf"label\.png is {message}"):
+        OwnLabels(description)(label)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("fifo", "is no file"), ("device", "is no file"), ("itself", "does not exist"), ("unreadable", "cannot be read")],
+)
+def test_a_label_that_is_no_file_is_named_and_never_waited_for(tmp_path: Path, kind: str, message: str) -> None:
+    description = read_description(describe(tmp_path) / "dataset.toml")
+    label = tmp_path / "label.png"
+    if kind == "fifo":
+        os.mkfifo(label)
+    else:  # of /proc/self/mem the first page cannot be read, also by root (proc_pid_mem(5))
+        label.symlink_to({"device": "/dev/zero", "itself": "label.png", "unreadable": "/proc/self/mem"}[kind])
+    with within(20), pytest.raises(DataError, match=rf"label\.png {message}"):
+        OwnLabels(description)(label)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_assignment_of_values_and_colours_is_inverted(
@@ -222,6 +256,6 @@ def test_labels_of_16_bits_are_not_cut_to_8(tmp_path: Path) -> None:
     write(root / "trainannot/0.png", np.full((12, 16), 261, np.uint16))
     with pytest.raises(DataError, match=r"0.png has the label value 261 .192 pixels."):
         open_split(Layout.CAMVID, root, "train")[0]
-    assert read_stored(root / "trainannot/0.png").dtype == np.uint16
+    assert decoded(root, read_content(root / "trainannot/0.png")).dtype == np.uint16
     assert cv2.imwrite(str(root / "trainannot/0.png"), np.full((12, 16), 5, np.uint16))
     assert set(np.unique(open_split(Layout.CAMVID, root, "train")[0].label)) == {5}

@@ -140,6 +140,7 @@ class _Model:
         (("a", "b", "c"), ("c", "a", "b"), [1, 2, 0], "another order"),
         (("void", "b", "a"), ("a", "b"), [VOID, 1, 0], "another order"),
         (("class 0", "class 1"), ("a", "b"), [0, 1], "no names"),
+        (("class 0", "class 1"), ("class 1", "class 0"), [1, 0], "another order"),
         (tuple(f"class {index}" for index in range(12)), CAMVID_11.names, [*range(12)], "no names"),
     ],
 )
@@ -159,6 +160,7 @@ def test_orders_of_classes(
         (("a", "b"), ("a", "c"), "only the model has 'b', only the data set has 'c'"),
         (("a", "b", "c"), ("a", "b"), "only the model has 'c'; name a model"),
         (("a", "void"), ("a", "b"), "only the data set has 'b'"),
+        (("a", "b", "a"), ("a", "b"), "several classes named 'a': which of them is meant"),
         (CAMVID_11.names, CAMVID_12.names, "only the data set has 'void'"),
         (
             CITYSCAPES.names,

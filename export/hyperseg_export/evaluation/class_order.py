@@ -66,11 +66,15 @@ def order_of(
         return None
     if len(given) not in (len(wanted), len(wanted) + 1):
         raise ModelError(_counts_differ(model, given, wanted, labels))
-    if all(map(_NUMBERED.fullmatch, given)):
+    known = set(wanted) <= set(given) <= {*wanted, "void"}
+    if not known and all(map(_NUMBERED.fullmatch, given)):
         note(f"{model}: its classes have no names; they are taken in the order of {labels}")
         return None
-    if not set(wanted) <= set(given) <= {*wanted, "void"}:
+    if not known:
         raise ModelError(_names_differ(model, given, wanted, labels))
+    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
+    if twice:
+        raise ModelError(f"{model} has several classes named {_listed(twice)}: which of them is meant is not known")
     order = [wanted.index(name) if name in wanted else VOID for name in given]
     note(f"{model}: its classes are in another order than those of {labels}, and are scored by name")
     return order

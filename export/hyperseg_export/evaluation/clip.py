@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from hyperseg_runtime.errors import InputError
 from hyperseg_runtime.image_files import read_image
@@ -23,8 +22,8 @@ from hyperseg_runtime.video.sources import SourceFrame
 
 from hyperseg.data import VOID, DataError, Pixels
 from hyperseg.data.description import FILE_NAME, Description, read_description
-from hyperseg.data.label_png import read_palette_indices
 from hyperseg.data.label_values import OwnLabels
+from hyperseg.data.reading import read_label
 from hyperseg.metrics import Confusion
 from hyperseg_export.evaluation.class_order import order_of, reordering
 from hyperseg_export.evaluation.flicker import WINDOWS, TemporalConsistency
@@ -211,12 +210,12 @@ def _description(labels: Path) -> Description | None:
 
 
 def _read_label(path: Path, classes: int) -> Pixels:
-    label = read_palette_indices(path)
-    if label is None:
-        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if pixels is None or pixels.ndim != 2 or pixels.dtype != np.uint8:
-            raise InputError(f"{path} is not an 8-bit PNG of one channel, with a class index in each pixel")
-        label = np.asarray(pixels, np.uint8)
+    try:
+        label = read_label(path, indexed=True)
+    except DataError as error:
+        raise InputError(str(error)) from None
+    if label.ndim != 2:
+        raise InputError(f"{path} is not an 8-bit PNG of one channel, with a class index in each pixel")
     wrong = label[(label >= classes) & (label != VOID)]
     if wrong.size:
         raise InputError(f"{path} has the value {wrong[0]}; the model has classes 0 to {classes - 1}, {VOID} is void")

@@ -12,8 +12,8 @@ from hyperseg_runtime.errors import InputError
 def select_classes(text: str, names: Sequence[str]) -> frozenset[int]:
     """The labels named in a comma-separated list of class names (in any case) and numbers.
 
-    A name may have commas in it; the longest that fits is meant. A name goes before a number, an exact name before one
-    in another case. Raises InputError for anything else.
+    A name may have commas in it, with or without quotation marks around it; the longest that fits is meant. A name goes
+    before a number, an exact name before one in another case. Raises InputError for anything else.
     """
     parts = text.split(",")
     if not any(part.strip() for part in parts):
@@ -52,7 +52,10 @@ def _numbered(part: str, names: Sequence[str]) -> frozenset[int]:
 
 def _named(text: str, names: Sequence[str]) -> frozenset[int]:
     exact = frozenset(label for label, name in enumerate(names) if name == text)
-    return exact or frozenset(label for label, name in enumerate(names) if _folded(name) == _folded(text))
+    found = exact or frozenset(label for label, name in enumerate(names) if _folded(name) == _folded(text))
+    if not found and len(text) > 2 and text[0] == text[-1] == '"':  # as `_listed` writes it
+        return _named(text[1:-1].strip(), names)
+    return found
 
 
 def _folded(text: str) -> str:

@@ -19,6 +19,7 @@ from hyperseg_runtime.preprocess import Labels
 from hyperseg_runtime.video.sources import SourceFrame
 
 STATS_SUFFIXES = (".jsonl", ".json", ".csv")
+_COLUMNS = ("source", "frame", "seconds")
 
 
 class StatsFile:
@@ -26,16 +27,16 @@ class StatsFile:
 
     def __init__(self, path: Path, class_names: tuple[str, ...], force: bool = True) -> None:
         """force: whether to replace a file that was created meanwhile. Raises OutputError, as all methods do."""
-        self._path, self._draft, self._names = path, Draft(path), _distinguished(class_names)
-        self._force = force
+        self._path, self._draft, self._force = path, Draft(path), force
         self._csv = path.suffix.lower() == ".csv"
+        self._names = _distinguished(class_names, _COLUMNS if self._csv else ())
         try:
             # CSV has names that are not valid UTF-8 as they are; JSON cannot.
             self._file: TextIO = self._draft.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         except OSError as error:
             raise write_error(path, error) from error
         if self._csv:
-            self._write_row(["source", "frame", "seconds", *self._names])
+            self._write_row([*_COLUMNS, *self._names])
 
     def write(self, source: str, frame: SourceFrame, labels: Labels) -> None:
         shares = [round(float(share), 6) for share in class_shares(labels, len(self._names))]
@@ -74,6 +75,16 @@ def class_shares(labels: Labels, count: int) -> NDArray[np.float64]:
     return np.asarray(histogram, np.float64).reshape(-1) / labels.size
 
 
-def _distinguished(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, with the label behind those that several classes have: JSON objects would keep only the last."""
-    return tuple(f"{name} ({label})" if names.count(name) > 1 else name for label, name in enumerate(names))
+def _distinguished(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """The names, with the label behind those that several classes or other columns have.
+
+    Readers of CSV and JSON keep only the last value of a name.
+    """
+    taken = {*others, *(name for name in names if names.count(name) > 1)}
+    found: list[str] = []
+    for label, name in enumerate(names):
+        column = name
+        while column in taken or column in found:
+            column = f"{column} ({label})"
+        found.append(column)
+    return tuple(found)
