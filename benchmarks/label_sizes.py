@@ -39,7 +39,7 @@ from hyperseg_runtime.libraries import Library, require
 from hyperseg_runtime.native_labels import CpuLabels
 from hyperseg_runtime.onnx_file import read_nodes
 from hyperseg_runtime.preprocess import prepare, restore
-from hyperseg_runtime.segmenter import network_size
+from hyperseg_runtime.resolution import network_size
 from hyperseg_runtime.upsampling import Placement, labels_by_numpy
 from numpy.typing import NDArray
 
@@ -111,7 +111,7 @@ def print_end(model: Path, images: NDArray[Any], threads: int, repeats: int) -> 
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.register_custom_ops_library(str(require(Library.ONNXRUNTIME)))
-    both = graph_end.with_output(model.read_bytes(), name)
+    both = model.read_bytes() + graph_end.output_field(name)
     cut = onnx.load_from_string(both)
     needed, kept = {name}, []
     for node in reversed(cut.graph.node):

@@ -19,6 +19,9 @@ from hyperseg.text import is_plain
 VOID = 255
 """Label of pixels that are neither trained on nor scored."""
 
+MAX_CLASSES = 256
+"""Of a network whose labels are one byte; a data set with void has one less."""
+
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""
 
@@ -132,8 +135,11 @@ def check_names(names: Sequence[str]) -> None:
 
     Raises:
         ValueError: a name that is no text, empty, given twice (how many spaces, and in which form its letters
-            are, does not count) or not of one line; the message names it.
+            are, does not count) or not of one line; the message names it. More names than a label of one byte tells
+            apart.
     """
+    if len(names) > MAX_CLASSES:
+        raise ValueError(f"{len(names)} class names; a label is one byte, so at most {MAX_CLASSES} can be told apart")
     for name in names:
         if not isinstance(name, str):
             raise ValueError(f"the class name {name!r} is not text")

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperseg.classes import VOID
-from hyperseg.data.check import CheckedSplit, CheckReport, Fault, check_dataset
+from hyperseg.data.check import CheckedSplit, CheckReport, Fault, Needed, check_dataset
 from hyperseg.data.check import Progress as Listener
 from hyperseg.data.check_sheet import choose, draw_sheet, overlay
 from hyperseg.data.layouts import Layout
@@ -35,7 +35,7 @@ _LISTED = 10
 _SIZES = 4
 
 
-def check(root: Path, layout: Layout, needed: Sequence[str], sheet: Path | None, force: bool, as_json: bool) -> int:
+def check(root: Path, layout: Layout, needed: Needed | None, sheet: Path | None, force: bool, as_json: bool) -> int:
     """Check a data set and print the report; returns the exit code: 1 if anything prevents training.
 
     Raises:

@@ -220,12 +220,11 @@ def _check(
     from hyperseg.data.layouts import Layout
 
     if recipe is None:
-        return check(data, Layout(layout or Layout.CAMVID), (), sheet, force, as_json)
+        return check(data, Layout(layout or Layout.CAMVID), None, sheet, force, as_json)
     from hyperseg.training.recipe import load_recipe
 
     wanted = load_recipe(recipe, overrides).data
-    validate = () if wanted.hold_out else (wanted.validate,)  # else images of `train` are held out
-    return check(data, wanted.layout, (*wanted.train, *validate, *wanted.late), sheet, force, as_json)
+    return check(data, wanted.layout, wanted.needed, sheet, force, as_json)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ from hyperseg.data.split_files import shown
 from hyperseg.errors import DataError
 
 Counts = NDArray[np.int64]
+Needed = Callable[[Sequence[str]], Iterable[str]]
+"""The splits of those that a data set has, or others, that a training would open."""
 Progress = Callable[[int, int], None]
 """Receives the number of images read, and of all."""
 
@@ -98,11 +100,12 @@ class CheckReport:
 
 
 def check_dataset(
-    root: Path, layout: Layout, needed: Sequence[str] = (), progress: Progress | None = None, workers: int = 2
+    root: Path, layout: Layout, needed: Needed | None = None, progress: Progress | None = None, workers: int = 2
 ) -> CheckReport:
     """Read every image and label of a data set, in `workers` threads; faults are collected and never raised.
 
-    `needed` are splits that must be there; the others are those that the data set has.
+    `needed` are splits that must be there; the others are those that the data set has. Where it is None, the usual ones
+    that are missing are noted.
     """
     faults: list[Fault] = []
     notes: list[str] = []
@@ -110,7 +113,8 @@ def check_dataset(
     own = None
     try:
         own = find_own(root)
-        names = dict.fromkeys((*splits_in(layout, root), *needed))
+        known = splits_in(layout, root)
+        names = dict.fromkeys((*known, *(needed(known) if needed else ())))
     except (DataError, OSError) as error:
         return CheckReport(root, own.classes if own else None, (), (Fault(str(error)),), ())
     for name in names or ("train",):  # of a folder with nothing, opening a split says what is missing
@@ -122,6 +126,7 @@ def check_dataset(
     classes = own.classes if own else next((data.classes for data in opened.values()), None)
     if classes is not None:
         notes += _notes(classes, splits, own)
+        notes += _missing(tuple(own.splits)) if own and not needed else ()
     return CheckReport(root, classes, splits, tuple(faults), tuple(notes))
 
 
@@ -215,14 +220,20 @@ def _notes(classes: Classes, splits: Sequence[CheckedSplit], own: OwnDataset | N
             "the only values are 0 and 255, and 255 is void: if these are masks of two classes, "
             "set values = [0, 255] in dataset.toml"
         )
-    if own is not None:
-        for name in ("train", "val"):
-            if name not in own.splits:
-                yield (
-                    f"there is no split {name!r}, which recipes use unless they name another "
-                    f"(there are: {shown(tuple(own.splits), 10)})"
-                )
     yield from _overlaps(splits)
+
+
+def _missing(known: Sequence[str]) -> Iterator[str]:
+    """Which of the splits that recipes name are not among those of a data set of one's own."""
+    for name, key, instead in (
+        ("train", 'train=["{}"]', "finetune trains on a single split"),
+        ("val", 'validate="{}"', "finetune holds images out"),
+    ):
+        if name not in known:
+            yield (
+                f"there is no split {name!r}, which recipes use unless they name another, as by "
+                f"--set 'data.{key.format(known[-1])}' (there are: {', '.join(known)}); {instead}"
+            )
 
 
 def _looks_like_a_mask(splits: Sequence[CheckedSplit], own: OwnDataset) -> bool:

@@ -23,6 +23,8 @@ from hyperseg.data.reading import LOSSY_SUFFIXES, Pixels, decoded, is_exact, is_
 from hyperseg.errors import DataError
 
 _UNKNOWN = -1
+_MIXTURES = 12
+"""Unknown colours of one label that can still be colours of classes; more are mixtures of those at edges."""
 
 Stored = NDArray[Any]
 
@@ -117,6 +119,8 @@ class OwnLabels:
 
     def _remedy(self, kind: LabelKind, wrong: Mapping[str, int]) -> str:
         first = next(iter(wrong))
+        if kind is LabelKind.COLOUR and len(wrong) > _MIXTURES:
+            return "which no class has, as smoothing and resizing make at edges; save the label again without them"
         if kind is LabelKind.COLOUR:
             return f"which no class has; add it to `palette`, or to `void_colour` ([{first[1:-1]}]), in dataset.toml"
         values, void = self.description.values, self.description.void

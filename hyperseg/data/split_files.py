@@ -48,6 +48,8 @@ class Tree:
     labels: dict[str, Path]
     label_suffix: str
     faults: tuple[str, ...] = ()
+    passed_over: tuple[Path, ...] = ()
+    """Files beside the labels whose names do not end with `label_suffix`."""
 
     @staticmethod
     def read(description: Description, root: Path) -> Tree:
@@ -72,7 +74,10 @@ class Tree:
             raise DataError(f"{images_at} has no image whose name ends with {description.image_suffix!r}")
         if suffix is None:
             suffix = _found_suffix([file.key for file in images], [file.key for file in labels])
+        beside = labels
         labels = _without_suffix(labels, suffix)
+        taken = {file.path for file in labels}
+        passed_over = tuple(file.path for file in beside if file.path not in taken)
         by_image, twice = _by_key(images)
         # Of a label in two formats the one with exact values is meant.
         labels.sort(key=lambda file: file.path.suffix.lower() in LOSSY_SUFFIXES)
@@ -80,7 +85,7 @@ class Tree:
         by_label, labels_twice = _by_key(
             file for file in labels if file.path.suffix.lower() not in LOSSY_SUFFIXES or file.key not in exact
         )
-        return Tree(root, images_at, by_image, by_label, suffix, (*twice, *labels_twice))
+        return Tree(root, images_at, by_image, by_label, suffix, (*twice, *labels_twice), passed_over)
 
     def has(self, folder: str) -> bool:
         """Whether there are images in a sub-folder."""
@@ -151,6 +156,8 @@ class Tree:
         if unlabelled:
             stray = next((path for key, path in labels.items() if key not in images), None)
             example = "" if pairs or stray is None else f" (a label is {stray}; see label_suffix and image_suffix)"
+            if self.passed_over and not example:
+                example = f" (labels' names end with {self.label_suffix!r} here, unlike {shown(self.passed_over)})"
             faults.append(
                 f"{len(unlabelled):,} of {_counted(len(images), 'image')} have no label: {shown(unlabelled)}{example}"
                 "; add the labels, remove the images, or list the split's images in a text file"

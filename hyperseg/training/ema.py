@@ -50,4 +50,6 @@ class EMA:
         """Continue from a `state`."""
         values, updates = state["values"], state["updates"]
         assert isinstance(values, dict) and isinstance(updates, int)
-        self.values, self.updates = dict(values), updates
+        # A state is read into the CPU's memory, whatever device the network is on.
+        self.values = {name: values[name].to(own.device) for name, own in self.values.items()}
+        self.updates = updates

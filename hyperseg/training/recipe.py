@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib.resources
+import math
 import sys
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ class Data:
     late_from: float = 0.5
     hold_out: float = 0.0
     """Share of the training images that validate instead where the data have no split `validate`; 0: an error then."""
+
+    def fitted(self, known: Sequence[str]) -> Data:
+        """For data with the splits `known`: with `hold_out`, a single split is trained on, whatever its name."""
+        alone = self.hold_out > 0 and len(known) == 1 and known[0] not in self.train
+        return replace(self, train=tuple(known)) if alone else self
+
+    def holds_out(self, known: Sequence[str]) -> bool:
+        """Whether some of the training images validate: with `hold_out`, where there are no others."""
+        return self.hold_out > 0 and (self.validate not in known or tuple(known) == (self.validate,))
+
+    def needed(self, known: Sequence[str]) -> tuple[str, ...]:
+        """The splits that a run opens of data with the splits `known`; those that are not among these are missing."""
+        data = self.fitted(known)
+        return (*data.train, *data.late, *(() if data.holds_out(known) else (data.validate,)))
 
 
 @dataclass(frozen=True)
@@ -151,14 +166,20 @@ class Recipe:
         for name, value in counts.items():
             if value < 1:
                 raise RecipeError(f"{name} is {value}; it must be at least 1")
+        shares = [crop.share for crop in self.crops]
+        if self.crops and not (min(shares) >= 0 and sum(shares) > 0):
+            raise RecipeError(f"the shares of crops are {shares}; none may be negative, and one has to be above 0")
         if len(self.resolution) not in (0, 2):
             raise RecipeError(f"resolution is {list(self.resolution)}; it must be [height, width]")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average is {self.average}; it must be at least 0 and below 1")
         if not 0 <= self.data.hold_out < 1:
             raise RecipeError(f"data.hold_out is {self.data.hold_out}; it must be at least 0 and below 1")
-        if self.minutes < 0:
-            raise RecipeError(f"minutes is {self.minutes}; it must be at least 0")
+        rates = ("learning_rate", "backbone_learning_rate", "taken_learning_rate", "weight_decay")
+        least = {"minutes": self.minutes, **{f"optimiser.{name}": getattr(self.optimiser, name) for name in rates}}
+        for name, value in least.items():
+            if value < 0:
+                raise RecipeError(f"{name} is {value}; it must be at least 0")
         if not 0 <= self.data.late_from <= 1:
             raise RecipeError(f"data.late_from is {self.data.late_from}; it must be between 0 and 1")
         if not 0 < self.augmentation.scale[0] <= self.augmentation.scale[1]:
@@ -280,7 +301,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return hint(value)
         except ValueError:
             raise RecipeError(f"{where} is {value!r}; it must be one of {', '.join(e.value for e in hint)}") from None
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):  # TOML has nan and inf
+            raise RecipeError(f"{where} is {value}; it must be a finite number")
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise RecipeError(f"{where} is {value!r}; it must be {_NAMES.get(hint, hint.__name__)}")

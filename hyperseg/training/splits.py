@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +47,16 @@ def open_data(data: Data, seed: int, root: Path, note: Note) -> TrainingData:
     start, and one with a single split is trained on that.
     """
     known = splits_in(data.layout, root) if data.hold_out else ()
-    if len(known) == 1 and known[0] not in data.train:
+    fitted = data.fitted(known)
+    if fitted is not data:
         note(f"the data have one split, {known[0]}, which is trained on")
-        data = replace(data, train=known)
+        data = fitted
     opened: dict[str, Dataset] = {}
-    held_out = data.hold_out > 0 and data.validate not in known
-    for split in (*data.train, *data.late, *(() if held_out else (data.validate,))):
+    for split in data.needed(known):
         if split not in opened:
             opened[split] = CachedDataset(open_split(data.layout, root, split))
     train = _joined(opened, data.train)
-    if held_out:
+    if data.holds_out(known):
         return _divided(train, data, seed, note)
     return TrainingData(train, _joined(opened, (*data.train, *data.late)), opened[data.validate])
 
@@ -69,11 +69,12 @@ def _joined(opened: dict[str, Dataset], names: Sequence[str]) -> Dataset:
 def _divided(train: Dataset, data: Data, seed: int, note: Note) -> TrainingData:
     """Hold out images that a permutation by the seed puts first."""
     count = len(train)
-    held = round(count * data.hold_out) or 1
+    lacking = "other split" if data.validate in data.train else f"split {data.validate}"
+    held = min(max(1, round(count * data.hold_out)), count - 1)
     if count == 1:
-        note(f"the data have no split {data.validate} and one image, which validates as well: its score means little")
+        note(f"the data have no {lacking} and one image, which validates as well: its score means little")
         return TrainingData(train, train, train)
     order = [int(index) for index in np.random.default_rng((seed, count)).permutation(count)]
-    note(f"the data have no split {data.validate}: {held} of the {count} images are held out to validate on")
+    note(f"the data have no {lacking}: {held} of the {count} images are held out to validate on")
     kept = Part(train, tuple(sorted(order[held:])))
     return TrainingData(kept, kept, Part(train, tuple(sorted(order[:held]))))

@@ -1,4 +1,4 @@
-"""Training loop, resumable bit for bit."""
+"""Training loop, resumable: on the CPU bit for bit."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from hyperseg.training.start import Start
 from hyperseg.training.validation import predictions, score
 
 MAX_SKIPPED = 20
+_ONE_VALUE = "more than 1 value per channel"
+"""Of PyTorch's error where a BatchNorm has no batch statistics (torch/nn/functional.py, release 2.9)."""
 
 
 def _ignore(text: str) -> None:
@@ -175,6 +177,14 @@ class Trainer:
                     loss = loss * (len(some) / len(images))
                     self.scaler.scale(loss).backward()
                 total += loss.detach()
+        except ValueError as error:
+            if _ONE_VALUE not in str(error):
+                raise
+            raise TrainingError(
+                f"a BatchNorm has one value per channel: its part of the batch is one image of {images.shape[1]}x"
+                f"{images.shape[2]}. Use larger crops (--set crops=...) or a larger batch, or keep the statistics of "
+                "taken layers (--set freeze_taken_norm=true)"
+            ) from error
         except (RuntimeError, MemoryError) as error:
             # The processes of a run wait for each other inside a step: one of them cannot repeat it alone.
             if self.context.world_size > 1 or not is_out_of_memory(error):
@@ -252,7 +262,7 @@ class Trainer:
         if self.ema is not None:
             self.ema.restore(state["average"])
         self.iteration, self.skipped, self.best = state["iteration"], state["skipped"], state["best"]
-        self.parts = state["parts"]
+        self.parts = min(state["parts"], self.batch)  # fewer where more processes share the batch now
         torch.set_rng_state(state["random"])
 
     def _state(self) -> dict[str, Any]:

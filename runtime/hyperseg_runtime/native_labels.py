@@ -95,5 +95,5 @@ class CudaLabels(_Library):
 
     def launch(self, request: Request, stream: int) -> str | None:
         """Enqueues the kernel on a stream (cudaStream_t) of the current device. Addresses are the device's, the logits'
-        a multiple of 16. Nothing is allocated or waited for. Returns the reason where it was not launched."""
+        aligned as their type. Nothing is allocated or waited for. Returns the reason where it was not launched."""
         return self._call(request, ctypes.c_void_p(stream))

@@ -21,6 +21,8 @@ Size = tuple[int, int]
 
 def check_frame(frame: Frame, which: str = "a frame") -> None:
     """Raises InputError unless `frame` is uint8 [h, w, 3] with h and w at least 1. which: what messages call it."""
+    if frame is None:
+        raise InputError(f"{which} is None, which cv2.imread gives for a file that it cannot read; check its path")
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         what = f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise InputError(f"{which} is uint8 [h, w, 3] in BGR order, not {what}; cv2.imread gives such frames")

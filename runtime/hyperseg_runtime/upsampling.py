@@ -62,14 +62,24 @@ def labels_at(logits: LowLogits, placement: Placement, threads: int | None = Non
     and other Python threads run meanwhile; NumPy where that library was not built, on one thread.
 
     Raises InputError where the logits are no float32 or float16 [C, h, w] with at most 256 channels, and where the
-    placement has no pixels or its window lies outside of the logits. Raises LibraryMissingError where the library is
-    there but does not load.
+    placement has no pixels or its window lies outside of the logits, or a number is beyond LARGEST_EXTENT. Raises
+    LibraryMissingError where the library is there but does not load.
     """
     _check(logits, placement, threads)
     library = find(Library.CPU)
     if library is not None:
         return _loaded(library).at(logits, placement, _cores() if threads is None else threads)
     return labels_by_numpy(logits, placement)
+
+
+def check_placement(placement: Placement, low: Size) -> None:
+    """Raises InputError where the placement has no pixels or too many, or its window lies outside of logits of size
+    `low`. What it lets pass, a library refuses for another reason alone."""
+    (height, width), window = placement.size, placement.window or Window(0.0, 0.0, *low)
+    if min(height, width) < 1:
+        raise InputError(f"a result of {height} x {width} pixels is empty; give its frame's size")
+    source_lines.check("rows", height, low[0], window.top, window.height)
+    source_lines.check("columns", width, low[1], window.left, window.width)
 
 
 def labels_by_numpy(logits: LowLogits, placement: Placement) -> Labels:
@@ -117,13 +127,9 @@ def _check(logits: LowLogits, placement: Placement, threads: int | None = None) 
         raise InputError(f"logits are float32 or float16 [C, h, w] with no extent of 0, not {what}")
     if len(logits) > MOST_CLASSES:
         raise InputError(f"the logits have {len(logits)} classes; labels are uint8, so at most {MOST_CLASSES}")
-    if min(placement.size) < 1:
-        raise InputError(
-            f"a result of {placement.size[0]} x {placement.size[1]} pixels is empty; give its frame's size"
-        )
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; it has to be at least 1, or None for one a core")
-    _lines(logits, placement)
+    check_placement(placement, (logits.shape[1], logits.shape[2]))
 
 
 def _lines(logits: LowLogits, placement: Placement) -> tuple[SourceLines, SourceLines]:

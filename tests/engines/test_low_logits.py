@@ -180,6 +180,7 @@ def test_without_kernels_the_cpu_computes_them(refused: bool) -> None:
         ([], "1 images have 0 placements; give one for each"),
         ([Placement((4, 4))] * 2, "1 images have 2 placements"),
         ([Placement((0, 4))], "a result of 0 x 4 pixels is empty"),
+        ([Placement((1, 1 << 22))], "4194304 columns from logits with 48 are not computed; give 1 to 4194303"),
         ([Placement((4, 4), Window(0, 90, 8, 8))], "the window's columns, 90 to 98, are none of the logits' 48"),
     ],
 )

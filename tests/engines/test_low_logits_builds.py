@@ -53,6 +53,16 @@ def test_engines_have_them(half: bool, server: Server) -> None:
     assert "outputs alone" not in done.out
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_inputs_and_outputs_are_contiguous(half: bool, server: Server) -> None:
+    """The builder may choose any format that it is not told to leave, such as channels last in blocks of eight."""
+    save(miniature(), server.folder / "m.onnx")
+    done = server.run(f"m.onnx {'--fp16' if half else ''} -o m.engine")
+    assert done.code == 0, done.err
+    header, _ = read_plan((server.folder / "m.engine").read_bytes())
+    assert header["formats"] == {}
+
+
 @pytest.mark.parametrize(("host", "plan"), [("triton", "1/model.plan"), ("deepstream", "model.plan")])
 def test_other_hosts_get_the_files_outputs_alone(host: str, plan: str, server: Server) -> None:
     save(miniature(), server.folder / "m.onnx")

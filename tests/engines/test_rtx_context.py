@@ -90,6 +90,7 @@ def test_the_doubles_have_the_names_of_the_real_module() -> None:
         ("ComputeCapability", double.ComputeCapability),
         ("ExecutionContextAllocationStrategy", Strategy),
         ("NetworkDefinitionCreationFlag", double.FlagsRtx),
+        ("TensorFormat", double.TensorFormat),
     ):
         for member in members:
             assert int(getattr(real, name).__members__[member.name]) == member, (name, member)

@@ -10,6 +10,7 @@ import pytest
 from hyperseg_runtime.errors import InputError, MetadataError, ModelError
 from hyperseg_runtime.metadata import InputType, OutputKind
 
+from .doubles.tensorrt import TensorFormat, make_plan
 from .graphs import HEIGHT, WIDTH, metadata, miniature
 from .sessions import PROFILE, Machine, labels_of, needs_operators, random_images
 
@@ -202,6 +203,15 @@ def test_an_engine_that_is_not_what_its_sidecar_says() -> None:
     model = miniature()
     with pytest.raises(MetadataError, match="declare"):
         machine.open(model, machine.plan(model), replace(metadata(), output=OutputKind.LOGITS))
+    machine.assert_all_released()
+
+
+def test_an_engine_whose_tensors_are_not_contiguous_is_refused() -> None:
+    machine = Machine()
+    model = miniature()
+    plan = make_plan(machine.version, model.SerializeToString(), formats={"labels": TensorFormat.HWC8})
+    with pytest.raises(ModelError, match=r"labels has the format .*, not contiguous memory; build the engine again"):
+        machine.open(model, plan)
     machine.assert_all_released()
 
 

@@ -53,6 +53,10 @@ def test_other_numbers_of_classes_are_numbered(dataset: str, count: int) -> None
         ({"class_names": ("a", "b", " ")}, "the class name ' ' is empty"),
         ({"class_names": ("a", "b", 7)}, "the class name 7 is not text"),
         ({"class_names": ("a", "b", "c\nd")}, "has a line break or another control character"),
+        (
+            {"num_classes": 4000, "class_names": tuple(map(str, range(4000)))},
+            "4000 class names; a label is one byte, so at most 256 can be told apart",
+        ),
         ({"class_names": "abc"}, "class_names 'abc' must be a list"),
         (
             {"palette": (*PALETTE[:2], (0, 0, 256))},

@@ -70,6 +70,17 @@ def test_opacity_at_its_ends() -> None:
             Appearance(alpha=alpha)
 
 
+@pytest.mark.parametrize(
+    "look",
+    [{"style": "mask"}, {"style": "nonsense"}, {"legend": "top-left"}, {"palette": "distinct"}, {"classes": ["road"]},
+     {"classes": [256]}, {"classes": [-1]}, {"classes": "12"}],
+)  # fmt: skip
+def test_what_is_no_member_is_refused(look: dict[str, object]) -> None:
+    (name,) = look
+    with pytest.raises(InputError, match=name):
+        Appearance(**look)  # type: ignore[arg-type]
+
+
 def drawn(labels: np.ndarray, size: tuple[int, int], **look: object) -> np.ndarray:
     """Where a contour of the labels is drawn into a grey frame, float [h, w]: the change of the brightest channel."""
     frame = np.full((*size, 3), 128, np.uint8)

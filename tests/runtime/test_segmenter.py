@@ -121,6 +121,11 @@ def test_what_is_no_frame_is_refused(segmenter: Segmenter, frame: object) -> Non
         segmenter(frame)  # type: ignore[arg-type]
 
 
+def test_a_frame_that_opencv_could_not_read_is_told(segmenter: Segmenter) -> None:
+    with pytest.raises(InputError, match=r"a frame is None, which cv2\.imread gives for a file that it cannot read"):
+        segmenter(cv2.imread("missing.png"))  # type: ignore[arg-type]
+
+
 def test_many_threads_at_once(segmenter: Segmenter) -> None:
     frames = [random_frame((50 + number, 70), number) for number in range(16)]
     alone = [segmenter(frame) for frame in frames]

@@ -200,7 +200,7 @@ class HostKernels:
 
     def launch(self, request: Any, stream: int) -> str | None:
         assert self._driver.pushed == 1 and stream == 0
-        assert request.logits % 16 == 0
+        assert request.logits % 4 == 0
         if self._refusal is not None:
             return self._refusal
         shape = request.channels, request.height, request.width
@@ -269,6 +269,35 @@ def test_labels_where_the_logits_are_bound(tmp_path: Path) -> None:
     assert (driver.retained, driver.pushed) == (0, 0)
     with pytest.raises(InputError, match="the window's rows, 64 to 65, are none of the logits' 64"):
         session.run_labels(images(), [Placement((4, 4), Window(64, 0, 1, 1))])
+    session.close()
+
+
+@pytest.mark.parametrize("size", [(4_194_304, 1), (1, 4_194_304), (0, 4)])
+def test_a_size_beyond_the_kernels_is_refused_before_they_are_asked(size: tuple[int, int], tmp_path: Path) -> None:
+    """Else their refusal would be taken for that of the GPU, and labels computed on the CPU from then on."""
+    notes: list[str] = []
+    session = opened(write_model(tmp_path / "m.onnx"), notes)
+    _bound(session, "rows: 4194304 of 64; expected 1 to 4194303")
+    with pytest.raises(InputError, match=r"are not computed; give 1 to 4194303|0 x 4 pixels is empty"):
+        session.run_labels(images(), [Placement(size)])
+    assert notes == [] and session._bound is not None
+    session.close()
+
+
+def test_labels_without_memory_are_the_callers_error_and_the_session_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("BFCArena::AllocateRawInternal Available memory of 0 is smaller\nthan requested")
+
+    session = opened(write_model(tmp_path / "m.onnx"), [])
+    _bound(session)
+    with monkeypatch.context() as context:
+        context.setattr("onnxruntime.OrtValue.ortvalue_from_shape_and_type", full)
+        with pytest.raises(InputError, match=r"no memory for 0 MB of labels \(BFCArena.* requested\); segment fewer"):
+            session.run_labels(images(), [Placement((30, 50))])
+    expected = labels_at(session.run_low(images())[0], Placement((30, 50)))
+    np.testing.assert_array_equal(session.run_labels(images(), [Placement((30, 50))])[0], expected)
     session.close()
 
 

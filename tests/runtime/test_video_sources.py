@@ -282,3 +282,14 @@ def test_runs_on_damaged_files(
         assert all(line.startswith(("hyperseg-run: error: ", "hyperseg-run: note: ")) for line in lines), done
         assert any("error: " in line for line in lines) == (done.code == 1), done
         assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [{"start": -1}, {"start": "1"}, {"start": float("nan")}, {"end": -1}, {"end": float("inf")}, {"every": 0},
+     {"every": None}, {"every": 1.5}, {"max_frames": 0}, {"max_frames": -3}],
+)  # fmt: skip
+def test_a_selection_without_sense_is_refused(selection: dict[str, object]) -> None:
+    (name,) = selection
+    with pytest.raises(InputError, match=f"{name} is"):
+        Selection(**selection)  # type: ignore[arg-type]

@@ -19,6 +19,9 @@ from hyperseg.data import CAMVID_11, Layout
 from hyperseg.data.check import CheckedImage, CheckedSplit, check_dataset
 from hyperseg.data.check_sheet import choose, draw_sheet, overlay
 from hyperseg.data.dataset import LabelledImages, Pair
+from hyperseg.errors import DataError
+from hyperseg.training.recipe import load_recipe
+from hyperseg.training.splits import open_data
 from training.folders import camvid, describe, image, labels, own, write, write_turned
 from training.processes import environment
 from training.within import within
@@ -169,13 +172,54 @@ def test_a_terminal_in_ascii_gets_the_table(tmp_path: Path) -> None:
 
 def test_splits_that_recipes_use_are_missed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     root = own(tmp_path / "mine", splits=("train", "test"))
-    assert _notes(root) == [
-        "there is no split 'val', which recipes use unless they name another (there are: train, test)"
-    ]
+    (note,) = _notes(root)
+    assert "there is no split 'val'" in note and "(there are: train, test); finetune holds images out" in note
+    assert """--set 'data.validate="test"'""" in note
     code, out, _ = run(capfd, "camvid-s", "--data", root)
     assert code == 1 and f"fault: val: {root / 'dataset.toml'} has no split 'val' (there are: train, test)" in out
     override = ("--set", 'data.validate="test"', "--set", 'data.train=["train"]', "--set", "data.late=[]")
     assert run(capfd, "camvid-s", "--data", root, *override, "--force")[0] == 0
+
+
+@pytest.mark.parametrize("splits", [("",), ("train",), ("val",), ("train", "test")])
+def test_a_check_for_finetune_asks_for_the_splits_that_it_trains_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], splits: tuple[str, ...]
+) -> None:
+    root = own(tmp_path / "mine", splits=splits)
+    code, out, _ = run(capfd, "finetune", "--data", root)
+    told: list[str] = []
+    opened = open_data(load_recipe("finetune", ()).data, 1, root, told.append)
+    assert code == 0 and "no faults" in out and "there is no split" not in out
+    assert (len(opened.train), len(opened.validation)) == (1, 1) and "held out" in told[-1]
+
+
+def test_splits_that_finetune_needs_are_missed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = own(tmp_path / "mine", splits=("val", "test"))
+    code, out, _ = run(capfd, "finetune", "--data", root)
+    assert code == 1 and "has no split 'train' (there are: val, test)" in out
+    with pytest.raises(DataError, match="no split 'train'"):
+        open_data(load_recipe("finetune", ()).data, 1, root, lambda _: None)
+
+
+def test_labels_with_nearly_the_right_name_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = describe(tmp_path / "mine")
+    for index in range(3):
+        write(root / f"images/{index}.png", image(seed=index))
+        write(root / f"labels/{index}_mask.png", labels(0, 1, 2))
+    other = (root / "labels/1_mask.png").rename(root / "labels/1_MASK.PNG")
+    code, out, _ = run(capfd, "--data", root)
+    assert code == 1 and f"1 of 3 images have no label: {root / 'images/1.png'}" in out
+    assert f"(labels' names end with '_mask' here, unlike {other})" in out
+
+
+def test_blurred_colours_get_no_class(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = own(tmp_path / "mine", "palette = [[90, 60, 30], [220, 20, 60], [0, 130, 200]]", count=1)
+    between = [[90 + step, 60 - step // 4, 30 + step // 4] for step in range(0, 120, 6)]
+    write(root / "labels/val/0.png", np.resize(np.array(between, np.uint8)[:, ::-1], (12, 16, 3)))
+    _, out, _ = run(capfd, "--data", root)
+    assert "as smoothing and resizing make at edges; save the label again without them" in out
+    write(root / "labels/val/0.png", np.full((12, 16, 3), 7, np.uint8))
+    assert "add it to `palette`, or to `void_colour` ([7, 7, 7])" in run(capfd, "--data", root, "--force")[1]
 
 
 def test_masks_of_0_and_255_are_told_from_void(tmp_path: Path) -> None:

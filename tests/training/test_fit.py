@@ -1,6 +1,7 @@
 """Automatic entries of a recipe: resolutions and crops that fit any images, and lengths that fit their number."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ import hyperseg
 from hyperseg.data import Crop
 from hyperseg.training.fit import Typical, fit, fitting_crops, fitting_resolution, usual_iterations, with_iterations
 from hyperseg.training.recipe import load_recipe, parse_recipe, recipe_table
+from hyperseg.training.splits import open_data
+from training.scenes import write_scenes
 
 SIZES = [(1, 1), (17, 33), (64, 64), (240, 320), (480, 360), (720, 960), (1080, 1920), (3000, 4000), (100, 4000)]
 
@@ -27,6 +30,15 @@ def test_resolutions_fit_the_images_and_are_bounded(size: tuple[int, int], unit:
         assert crop.height % unit == crop.width % unit == 0
         assert unit <= crop.height <= height and unit <= crop.width <= width
     assert Crop(height, width, crops[-1].share) == crops[-1]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("count", [2, 3, 30])
+def test_images_are_held_out_and_some_are_left_to_train_on(count: int, share: float, tmp_path: Path) -> None:
+    recipe = load_recipe("finetune", ["data.layout=own", f"data.hold_out={share}"])
+    data = open_data(recipe.data, 1, write_scenes(tmp_path, count, 0), lambda _: None)
+    assert len(data.train) >= 1 and len(data.validation) >= 1
+    assert len(data.train) + len(data.validation) == count
 
 
 def test_iterations_grow_with_the_images_and_not_as_fast() -> None:

@@ -230,6 +230,26 @@ def test_running_out_halves_the_parts_and_goes_on(kind: str, tmp_path: Path) -> 
     assert again.parts == 4
 
 
+def test_more_processes_resume_with_no_more_parts_than_their_samples(tmp_path: Path) -> None:
+    """Parts without an image have no statistics and no loss."""
+    trainer = _trainer(write_scenes(tmp_path))
+    trainer.parts = 4
+    trainer.save()
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    again = _trainer(tmp_path, "batch=2")  # what each of two processes has
+    again.restore(state)
+    assert again.parts == 2
+    again.run(None)
+    assert again.iteration == 4
+
+
+def test_one_image_of_the_least_size_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    """Its deepest map has one pixel, and a BatchNorm on batch statistics no variance."""
+    trainer = _trainer(write_scenes(tmp_path), "batch=1", "freeze_taken_norm=false", "freeze_backbone_norm=false")
+    with pytest.raises(TrainingError, match=r"one value per channel.*one image of 64x64\. Use larger crops"):
+        trainer.run(None)
+
+
 def test_one_image_too_many_is_an_error_with_its_remedy(tmp_path: Path) -> None:
     trainer = _trainer(write_scenes(tmp_path))
     trainer._distributed_loss = _Limited(trainer.forward_loss, 0, ERRORS["cuda"])

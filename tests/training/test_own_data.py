@@ -210,7 +210,7 @@ def test_a_split_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
         ("images = 'images/**/*.gif'", r"images/\*\*/\*.gif has no images"),
         ("images = 'images/[z-a]*'", "is no glob"),
         ("image_suffix = '_rgb'", "has no image whose name ends with '_rgb'"),
-        ("label_suffix = '_m'", r"2 of 2 images have no label: .*images/train/0.png, .*1.png; add the labels"),
+        ("label_suffix = '_m'", r"2 of 2 images have no label: .*train/0.png, .*1.png .*names end with '_m' here"),
         ("labels = 'images'", "images and labels are both in .* cannot be told apart; .*label_suffix"),
     ],
 )  # fmt: skip

@@ -12,7 +12,18 @@ import pytest
 import torch
 
 from hyperseg.training.checkpoint import StateError, read_state, write_state
+from hyperseg.training.ema import EMA
 from training.processes import command, environment, train
+
+
+def test_the_average_returns_to_the_networks_device() -> None:
+    """States are read into the CPU's memory; "meta" stands for a GPU."""
+    model = torch.nn.Linear(2, 3)
+    state = EMA(model, 0.9).state()
+    average = EMA(model.to("meta"), 0.9)
+    average.restore(state)
+    average.update(model)
+    assert {value.device.type for value in average.values.values()} == {"meta"}
 
 
 @pytest.mark.slow

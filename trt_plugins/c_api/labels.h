@@ -22,7 +22,7 @@ extern "C" {
 #define HYPERSEG_LABELS_INTERFACE 1
 
 struct HyperSegLabels {
-  const void* logits; /* [channels, height, width], contiguous; the device's at a multiple of 16 bytes */
+  const void* logits; /* [channels, height, width], contiguous, aligned as their type */
   uint8_t* labels;    /* [out_height, out_width], contiguous */
   int32_t data_type;  /* of the logits: 0 float32, 1 float16 */
   int32_t channels;   /* at most 256 */

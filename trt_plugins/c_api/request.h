@@ -1,6 +1,6 @@
 #pragma once
 
-/* The CUDA kernels behind a C interface: libhyperseg_cuda.so. hyperseg/operators/cuda_library.py, which has the same
+/* The CUDA kernels behind a C interface: libhyperseg_cuda.so. hyperseg/cuda_library.py, which has the same
  * layout in ctypes, calls it for PyTorch. */
 
 #ifdef __cplusplus

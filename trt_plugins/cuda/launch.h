@@ -51,7 +51,8 @@ cudaError_t launch_dpw_conv(const DPWConvParams& params, DataType type, const DP
 cudaError_t launch_dpw_inverted_residual(const DPWInvertedResidualParams& params, DataType type,
                                          const DPWInvertedResidualPointers& pointers, cudaStream_t stream);
 
-/// Labels as int32, or as uint8 (at any address) where there are at most 256 channels.
+/// Labels as int32, or as uint8 where there are at most 256 channels. X and labels may begin at any address that their
+/// types allow, as those of one image of a batch do.
 cudaError_t launch_upsample_argmax(const UpsampleArgmaxParams& params, DataType type, LabelType label_type,
                                    const void* x, void* labels, cudaStream_t stream);
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "divider.h"
 #include "launch.h"
 #include "launcher.h"
@@ -25,8 +27,10 @@ constexpr int kChannels = 4;
 /// Source lines that `lines` lines of the output can need: for a plain argmax one each, else also the one behind it.
 std::int64_t source_lines(int lines, int scale, const SourceLines& target) {
   if (scale == 1) return lines;
-  const std::int64_t between = scale > 1 ? (lines - 1) / scale : ((lines - 1) * target.step) >> SourceLines::kFraction;
-  return between + 3;
+  if (scale > 1) return (lines - 1) / scale + 3;
+  // Steps of more lines would overflow; so many do not fit into shared memory either.
+  constexpr std::int64_t kLargestStep = std::int64_t{1} << (SourceLines::kFraction + 16);
+  return (((lines - 1) * std::min(target.step, kLargestStep)) >> SourceLines::kFraction) + 3;
 }
 
 }  // namespace

@@ -102,6 +102,7 @@ def parse(tensorrt: TensorRT, builder: Any, logger: Any, model: Path, report_uns
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise EngineError("; ".join(_describe(error) for error in errors) or "the parser gave no reason")
     check_outputs(network, graph, trt)
+    require_linear(network, trt)
     return network
 
 
@@ -121,6 +122,16 @@ def check_outputs(network: Any, graph: gs.Graph, trt: Any) -> None:
         found = tuple(tensor.shape)
         if len(shape) != len(found) or any(a != b for a, b in zip(shape, found, strict=True) if a > 0 and b > 0):
             raise EngineError(f"output {tensor.name} has shape {found} in the network and {shape} in the model")
+
+
+def require_linear(network: Any, trt: Any) -> None:
+    """Has the engine's inputs and outputs contiguous, as sessions and other hosts read them. The builder may otherwise
+    choose padded or channels-last ones: "By default all formats are allowed" (NvInfer.h, ITensor::setAllowedFormats).
+    """
+    linear = 1 << int(trt.TensorFormat.LINEAR)
+    for count, tensor in ((network.num_inputs, network.get_input), (network.num_outputs, network.get_output)):
+        for index in range(count):
+            tensor(index).allowed_formats = linear
 
 
 def _describe(error: Any) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperseg_runtime import source_lines
 from hyperseg_runtime.backends.device_memory import Buffer, Shape
 from hyperseg_runtime.backends.stream import Stream
 from hyperseg_runtime.errors import InputError, LibraryMissingError
@@ -63,16 +62,13 @@ def on_the_cpu(model: object, reason: str) -> str:
     return f"{model}: labels of frames are computed on the CPU, from logits that are downloaded: {reason}"
 
 
-def check_windows(placements: Sequence[Placement], shape: Shape) -> None:
-    """Raises InputError where a placement has no pixels, or its window is outside of logits of this shape: as
-    `upsampling.labels_at`, but before anything runs."""
-    for placement in placements:
-        if min(placement.size) < 1:
-            height, width = placement.size
-            raise InputError(f"a result of {height} x {width} pixels is empty; give its frame's size")
-        if (window := placement.window) is not None:
-            source_lines.of("rows", 1, shape[-2], window.top, window.height)
-            source_lines.of("columns", 1, shape[-1], window.left, window.width)
+def no_memory(size: int, error: Exception) -> InputError:
+    """The error of a run whose labels, `size` bytes, the GPU has no memory for."""
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"there is no memory for {size / 1e6:.0f} MB of labels ({reason:.400}); segment fewer images at once, or "
+        "smaller ones"
+    )
 
 
 class DeviceLabels:
@@ -99,11 +95,7 @@ class DeviceLabels:
         try:
             self._buffer = Buffer(self._cuda, np.dtype(np.uint8), (size,))
         except self._cuda.Error as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"there is no memory for {size / 1e6:.0f} MB of labels ({reason}); segment fewer images at once, or "
-                "smaller ones"
-            ) from None
+            raise no_memory(size, error) from None
         self._capacity = size
 
     def enqueue(self, logits: DeviceLogits, placements: Sequence[Placement], stream: Stream) -> str | None:

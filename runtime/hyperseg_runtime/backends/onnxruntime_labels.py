@@ -2,9 +2,11 @@
 
     image ─► ONNX Runtime ─► logits, bound to the device ─► our kernel ─► labels on the device ─► host
 
-ONNX Runtime computes on a stream of its own. `synchronize_outputs` waits for it, and what follows is on the legacy
-default stream: our kernel, and the copy of `OrtValue.numpy`, which is cudaMemcpy ("operates on the default stream",
-onnxruntime/core/providers/cuda/cuda_provider_factory.cc, release 1.23), so that it waits for the kernel.
+ONNX Runtime computes on a non-blocking stream of its own, which `synchronize_outputs` waits for. Our kernel is on the
+default stream. `OrtValue.numpy` copies with cudaMemcpy on the default stream (cudaMemcpy_DeviceToHost in
+onnxruntime/core/providers/cuda/cuda_provider_factory.cc, release 1.23), so that the copy follows the kernel, and it
+returns once the copy is complete (CUDA Runtime API, "API synchronization behavior"). That holds whether a library's
+default stream is the legacy one or the thread's: these two wait for each other ("Stream synchronization behavior").
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperseg_runtime.backends.device_labels import DeviceLogits, check_windows
+from hyperseg_runtime.backends.device_labels import DeviceLogits, no_memory
 from hyperseg_runtime.backends.frame_labels import check_low_logits
 from hyperseg_runtime.errors import ModelError
 from hyperseg_runtime.native_labels import CudaLabels
-from hyperseg_runtime.upsampling import Placement
+from hyperseg_runtime.upsampling import Placement, check_placement
 
 if TYPE_CHECKING:
     from hyperseg_runtime.backends.protocol import Images
@@ -58,8 +60,8 @@ class BoundLabels:
     ) -> list[Labels]:
         """session: onnxruntime.InferenceSession. low_logits: the name of its output.
 
-        Raises InputError where a placement is impossible, ModelError where the output has not `classes` channels, and
-        RefusedError.
+        Raises InputError where a placement is impossible or the GPU has no memory for the labels, ModelError where the
+        output has not `classes` channels, and RefusedError.
         """
         binding = session.io_binding()
         binding.bind_cpu_input("image", np.ascontiguousarray(images))
@@ -69,7 +71,8 @@ class BoundLabels:
         (value,) = binding.get_outputs()
         shape = tuple(value.shape())
         check_low_logits(shape, classes)
-        check_windows(placements, shape)
+        for placement in placements:
+            check_placement(placement, shape[-2:])
         logits = DeviceLogits(value.data_ptr(), _DTYPES[value.data_type()], shape)
         offsets = list(accumulate((prod(placement.size) for placement in placements), initial=0))
         with self._lock:
@@ -88,9 +91,12 @@ class BoundLabels:
             import onnxruntime
 
             self._memory = None  # freed before the next is allocated
-            self._memory = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
-                [size], np.uint8, self._place, self._device
-            )
+            try:
+                self._memory = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                    [size], np.uint8, self._place, self._device
+                )
+            except Exception as error:  # ONNX Runtime's own classes have no common base
+                raise no_memory(size, error) from None
         return self._memory
 
 

@@ -8,9 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 from hyperseg_runtime import host_code, libraries, sidecar, signing
-from hyperseg_runtime.backends import cuda, device_labels, tensorrt_flavour
+from hyperseg_runtime.backends import cuda, tensorrt_flavour
 from hyperseg_runtime.backends.cuda import Driver
-from hyperseg_runtime.backends.frame_labels import no_frame_labels
 from hyperseg_runtime.backends.protocol import Availability, BackendName, Note, Session, SessionOptions, ignore
 from hyperseg_runtime.backends.tensorrt_flavour import Flavour
 from hyperseg_runtime.errors import BackendUnavailableError, LibraryMissingError, ModelError
@@ -61,6 +60,8 @@ def open_session(model: Path, name: BackendName, options: SessionOptions, note: 
 
     Raises ModelError, BackendUnavailableError or LibraryMissingError, before TensorRT gets any of the plan.
     """
+    from hyperseg_runtime.backends import device_labels
+    from hyperseg_runtime.backends.frame_labels import no_frame_labels
     from hyperseg_runtime.backends.tensorrt_session import TensorRTSession
 
     del name

@@ -200,6 +200,9 @@ class Engine:
         dtypes = {trt.uint8: np.uint8, trt.float32: np.float32, trt.float16: np.float16, trt.int32: np.int32}
         if kind not in dtypes:
             raise self.failure(f"tensor {name} has a type that the runtime does not support ({kind})")
+        layout = self._engine.get_tensor_format(name)
+        if layout != trt.TensorFormat.LINEAR:
+            raise self.failure(f"tensor {name} has the format {layout}, not contiguous memory; build the engine again")
         return EngineTensor(
             name=name,
             is_input=self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from hyperseg_runtime.backends import cuda as nvidia
-from hyperseg_runtime.backends.device_labels import DeviceLabels, DeviceLogits, check_windows, on_the_cpu
+from hyperseg_runtime.backends.device_labels import DeviceLabels, DeviceLogits, on_the_cpu
 from hyperseg_runtime.backends.device_memory import Buffer, DeviceMemory
 from hyperseg_runtime.backends.frame_labels import check_placements, labels_on_host
 from hyperseg_runtime.backends.primary_context import ContextScope, PrimaryContext, close_forgotten
@@ -37,7 +37,7 @@ from hyperseg_runtime.graph_end import LOW_LOGITS
 from hyperseg_runtime.metadata import Metadata
 from hyperseg_runtime.native_labels import CudaLabels
 from hyperseg_runtime.preprocess import Labels
-from hyperseg_runtime.upsampling import LowLogits, Placement
+from hyperseg_runtime.upsampling import LowLogits, Placement, check_placement
 
 Result = TypeVar("Result")
 
@@ -215,7 +215,9 @@ class TensorRTSession:
             with self._context.current():
                 self._set_shape(images.shape)
                 if placements:
-                    check_windows(placements, self._engine.output_shape(LOW_LOGITS))
+                    *_, height, width = self._engine.output_shape(LOW_LOGITS)
+                    for placement in placements:
+                        check_placement(placement, (height, width))
                     if self._labels is not None:
                         self._labels.reserve(placements)
                 try:

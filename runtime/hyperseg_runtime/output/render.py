@@ -22,6 +22,8 @@ _WHITE = np.full((1, 3), 255, np.uint8)
 _OUTLINE_OPACITY, _CONTOUR_OPACITY = 0.7, 0.95
 _SMALL = 240
 """Shorter side of a frame, in pixels, below which outlines fade: no line is thinner than a pixel."""
+_LABELS = 256
+"""Labels that a byte tells apart."""
 _SAMPLE = 200_000
 """Pixels that are enough to tell which classes are there."""
 _BACKDROP = 128
@@ -45,7 +47,7 @@ class Style(str, Enum):
 class Appearance:
     """What the images look like.
 
-    Raises InputError for an opacity outside 0 to 1.
+    Raises InputError for an opacity outside 0 to 1, and for a style, place, palette or class of another type.
     """
 
     style: Style = Style.OVERLAY
@@ -67,6 +69,13 @@ class Appearance:
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise InputError(f"alpha {self.alpha} is not an opacity from 0 to 1")
+        _check_member("style", self.style, Style)
+        _check_member("palette", self.palette, Palette)
+        if self.legend is not None:
+            _check_member("legend", self.legend, Corner)
+        for label in () if self.classes is None else self.classes:
+            if not isinstance(label, (int, np.integer)) or not 0 <= label < _LABELS:
+                raise InputError(f"{label!r} in classes is not the number of a class; Segmenter.classes.index(name) is")
 
     @property
     def mixes(self) -> bool:
@@ -78,6 +87,13 @@ class Appearance:
         if self.style is Style.CONTOUR:
             return True
         return self.mixes and self.alpha > 0 if self.outline is None else self.outline
+
+
+def _check_member(name: str, value: object, kind: type[Enum]) -> None:
+    """Raises InputError unless the value is a member: a string equals one, but is not the one that code compares to."""
+    if not isinstance(value, kind):
+        members = ", ".join(f"{kind.__name__}.{member.name}" for member in kind)
+        raise InputError(f"{name} is {value!r}; it has to be one of {members}")
 
 
 class Renderer:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Protocol
 
@@ -42,13 +44,24 @@ class SourceFrame:
 
 @dataclass(frozen=True)
 class Selection:
-    """The frames of a video to process."""
+    """The frames of a video to process.
+
+    Raises InputError for times below 0, and for numbers of frames below 1.
+    """
 
     start: Fraction = Fraction(0)
     """In seconds, as `end` is."""
     end: Fraction | None = None
     every: int = 1
     max_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, seconds in (("start", self.start), ("end", self.end)):
+            if seconds is not None and not (isinstance(seconds, Real) and 0 <= seconds < math.inf):
+                raise InputError(f"{name} is {seconds!r}; it has to be a number of seconds, at least 0")
+        for name, count in (("every", self.every), ("max_frames", self.max_frames)):
+            if (count is not None or name == "every") and not (isinstance(count, Integral) and count >= 1):
+                raise InputError(f"{name} is {count!r}; it has to be a whole number of frames, at least 1")
 
     @property
     def whole(self) -> bool:

@@ -14,6 +14,9 @@ _UNSUPPORTED = ("Unique", "Det")
 # {kFLOAT, kHALF}" and "not supported for {kINT8, kINT32, kBOOL}". The library need not notice: TensorRT for RTX 1.7
 # built INT32 to UINT8.
 _TO_UINT8 = (TensorProto.FLOAT, TensorProto.FLOAT16)
+# include/NvInfer.h 10.14.1, ITensor::setAllowedFormats: "By default all formats are allowed". The mask is the one that
+# TensorRT for RTX 1.7 gives for inputs and outputs.
+_ALL_FORMATS = (1 << 13) - 1
 # include/NvInferRuntime.h, IPluginV3OneBuild::getOutputDataTypes: "DataType:kBOOL and DataType::kUINT8 are not
 # supported".
 _PLUGINS = ("DPWConv", "DPWInvertedResidual", "UpsampleArgmax")
@@ -57,7 +60,11 @@ class Builder:
         monitor.phase_finish("Building Engine")
         user_allocation = "REQUIRE_USER_ALLOCATION" in {flag.name for flag in config.flags}
         return make_plan(
-            self._module.__version__, network.model, dict(config.profiles), user_allocation=user_allocation
+            self._module.__version__,
+            network.model,
+            dict(config.profiles),
+            user_allocation=user_allocation,
+            formats=network.formats(self._module.TensorFormat),
         )
 
 
@@ -65,7 +72,20 @@ class Network:
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.model = b""
+        self.inputs: list[Any] = []
         self.outputs: list[Any] = []
+
+    def formats(self, formats: Any) -> dict[str, int]:
+        """What the builder chose for inputs and outputs: anything that their masks allow."""
+        tensors = (*self.inputs, *self.outputs)
+        return {tensor.name: formats.HWC8 for tensor in tensors if tensor.allowed_formats >> formats.HWC8 & 1}
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self.inputs)
+
+    def get_input(self, index: int) -> Any:
+        return self.inputs[index]
 
     @property
     def num_outputs(self) -> int:
@@ -96,12 +116,18 @@ class OnnxParser:
             6: self._module.int32,
             10: self._module.float16,
         }
-        for value in onnx.load_model_from_string(content).graph.output:
+        graph = onnx.load_model_from_string(content).graph
+        self._network.inputs += [
+            SimpleNamespace(name=value.name, allowed_formats=_ALL_FORMATS) for value in graph.input
+        ]
+        for value in graph.output:
             shape = tuple(dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim)
             kind = kinds[value.type.tensor_type.elem_type]
             if "type" in self._module.failures:
                 kind = self._module.int32
-            self._network.outputs.append(SimpleNamespace(name=value.name, dtype=kind, shape=shape))
+            self._network.outputs.append(
+                SimpleNamespace(name=value.name, dtype=kind, shape=shape, allowed_formats=_ALL_FORMATS)
+            )
         return True
 
     def get_error(self, index: int) -> Any:

@@ -64,6 +64,9 @@ class Engine:
     def get_tensor_dtype(self, name: str) -> Any:
         return self.kinds[name][0]
 
+    def get_tensor_format(self, name: str) -> Any:
+        return self.module.TensorFormat(self.header["formats"].get(name, 0))
+
     def get_tensor_mode(self, name: str) -> Any:
         modes = self.module.TensorIOMode
         return modes.INPUT if name in self.input_names else modes.OUTPUT
@@ -71,9 +74,10 @@ class Engine:
     def get_tensor_shape(self, name: str) -> list[int]:
         return [size if isinstance(size, int) else -1 for size in self.tensors[name].shape]
 
-    def computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
-        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them as
-        soon as the inputs' shapes are set (NvInferRuntime.h 10.14.1: -1 only where they depend on data)."""
+    def _computed_shape(self, name: str, shapes: dict[str, tuple[int, ...]]) -> list[int]:
+        """Of an output whose extents are computed from the inputs'. IExecutionContext::getTensorShape knows them once
+        setInputShape has been called for all inputs; then an extent is -1 only if it "depends on values of execution
+        tensors" (NvInferRuntime.h 10.14.1, 11.1.0), which ours do not."""
         key = name, tuple(shapes.items())
         if key not in self._computed:
             feeds = {given: np.zeros(shape, self.kinds[given][1]) for given, shape in shapes.items()}
@@ -151,7 +155,7 @@ class ExecutionContext:
         for given, shape in self._shapes.items():
             known.update(zip(self._engine.tensors[given].shape, shape, strict=True))
         found = [size if isinstance(size, int) else known.get(size, -1) for size in declared]
-        return self._engine.computed_shape(name, self._shapes) if -1 in found and self._shapes else found
+        return self._engine._computed_shape(name, self._shapes) if -1 in found and self._shapes else found
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         if name not in self._engine.tensors or not isinstance(address, int) or address == 0 or address % ALIGNMENT:

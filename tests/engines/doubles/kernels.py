@@ -1,6 +1,6 @@
 """Test double of libhyperseg_cuda.so's labels (`native_labels.CudaLabels`), on the memory of the device's double.
 
-It keeps the rules of trt_plugins/c_api/labels.h: addresses are the device's, those of logits multiples of 16 bytes; the
+It keeps the rules of trt_plugins/c_api/labels.h: addresses are the device's, those of logits aligned as their type; the
 kernel runs on a stream of the current context, after what is on it already, and nothing waits for it.
 """
 
@@ -29,7 +29,7 @@ class FakeKernels:
 
     def launch(self, request: Request, stream: int) -> str | None:
         self._device.require_context()
-        assert request.logits % 16 == 0, "logits are not aligned"
+        assert request.logits % _DTYPES[request.data_type].itemsize == 0, "logits are not aligned"
         if self._refusal is not None:
             return self._refusal
         size = request.out_height, request.out_width

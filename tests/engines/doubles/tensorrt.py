@@ -37,6 +37,14 @@ class TensorIOMode(Enum):
     OUTPUT = 2
 
 
+class TensorFormat(IntEnum):
+    """Of NvInferRuntimeBase.h 10.14.1, the first ones."""
+
+    LINEAR = 0
+    CHW2 = 1
+    HWC8 = 2
+
+
 class Severity(IntEnum):
     INTERNAL_ERROR = 0
     ERROR = 1
@@ -181,15 +189,22 @@ class Runtime:
 
 
 def make_plan(
-    version: str, model: bytes, profile: dict[str, Any] | None = None, *, user_allocation: bool = False
+    version: str,
+    model: bytes,
+    profile: dict[str, Any] | None = None,
+    *,
+    user_allocation: bool = False,
+    formats: dict[str, int] | None = None,
 ) -> bytes:
-    """`user_allocation`: built with BuilderFlag.REQUIRE_USER_ALLOCATION."""
+    """user_allocation: built with BuilderFlag.REQUIRE_USER_ALLOCATION. formats: of inputs and outputs that are not
+    linear."""
     header = {
         "version": version,
         "size": len(model),
         "sha256": hashlib.sha256(model).hexdigest(),
         "profile": profile,
         "user_allocation": user_allocation,
+        "formats": formats or {},
     }
     text = json.dumps(header).encode()
     return MAGIC + len(text).to_bytes(4, "little") + text + model
@@ -212,6 +227,7 @@ class FakeTensorRT:
     ILogger = ILogger
     IProgressMonitor = IProgressMonitor
     TensorIOMode = TensorIOMode
+    TensorFormat = TensorFormat
     DataType = DataType
     LayerInformationFormat = SimpleNamespace(ONELINE=0, JSON=1)
     ProfilingVerbosity = SimpleNamespace(LAYER_NAMES_ONLY=0, NONE=1, DETAILED=2)
