@@ -100,11 +100,30 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+class QuietHandler(http.server.BaseHTTPRequestHandler):
+    """Writes no line for each request."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Answers HTTP requests at a free port."""
+    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    try:
+        yield found.server_port
+    finally:
+        found.shutdown()
+        found.server_close()
+
+
 @contextmanager
 def web_server(content: bytes, kind: str, pieces: list[bytes] | None = None, pause: float = 0) -> Iterator[int]:
     """Answers every request with `content` and its length, or else with endless `pieces`, one after each pause."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", kind)
@@ -117,16 +136,8 @@ def web_server(content: bytes, kind: str, pieces: list[bytes] | None = None, pau
                     self.wfile.write(piece)
                     time.sleep(pause)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    try:
-        yield found.server_port
-    finally:
-        found.shutdown()
-        found.server_close()
+    with serving(Handler) as port:
+        yield port
 
 
 def mjpeg(count: int, size: tuple[int, int] = (64, 96)) -> list[bytes]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from fractions import Fraction
@@ -19,7 +17,7 @@ from hyperseg_runtime.video.sources import SourceFrame
 
 from .conftest import Finished
 from .live_scene import Scene
-from .live_servers import mjpeg, mpeg_ts, sends, server, web_server
+from .live_servers import QuietHandler, mjpeg, mpeg_ts, sends, server, serving, web_server
 from .numbered import numbered_image
 
 Run = Callable[..., Finished]
@@ -46,7 +44,7 @@ def file_of(kind: str) -> bytes:
 def chunked(content: bytes) -> Iterator[int]:
     """Answers with chunks (RFC 9112, 7.1), whose last one is the end."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -59,16 +57,8 @@ def chunked(content: bytes) -> Iterator[int]:
                     self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    try:
-        yield found.server_port
-    finally:
-        found.shutdown()
-        found.server_close()
+    with serving(Handler) as port:
+        yield port
 
 
 def until_closed(content: bytes) -> AbstractContextManager[int]:

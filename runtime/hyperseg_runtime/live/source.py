@@ -12,7 +12,7 @@ from typing import Protocol
 
 from hyperseg_runtime.live.connection import Ending, Reading
 from hyperseg_runtime.live.reconnection import Reconnection
-from hyperseg_runtime.live.timekeeping import Placement, Timekeeper
+from hyperseg_runtime.live.timekeeping import Timekeeper, TimePlacement
 from hyperseg_runtime.preprocess import Size
 from hyperseg_runtime.video.sound_track import SoundTrack
 from hyperseg_runtime.video.sources import Selection, SourceFrame
@@ -63,7 +63,7 @@ class LiveSource:
         self._name, self._connect, self._selection = name, connect, selection
         self._reconnection, self._note, self._clock, self._chance = reconnection, note, clock, chance
         self._keeper = Timekeeper(stem, clock)
-        self._placement: Placement | None = None
+        self._placement: TimePlacement | None = None
         self._reading: Reading | None = None
         self._first: Reading | None = None
         """The connection with the first frame."""

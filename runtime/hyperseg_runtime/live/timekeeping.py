@@ -30,13 +30,13 @@ class Timekeeper:
         """Seconds since time 0 by the clock, to the millisecond."""
         return Fraction(0) if self._zero is None else round((self._clock() - self._zero) / _MILLISECOND) * _MILLISECOND
 
-    def placement(self, untimed: bool = False, from_zero: bool = False) -> Placement:
+    def placement(self, untimed: bool = False, from_zero: bool = False) -> TimePlacement:
         """For a new connection.
 
         untimed: its source states no times. from_zero: if it is the first one, its first frame has the time 0, and not
         that of the source, which sound goes by.
         """
-        return Placement(self, untimed, from_zero)
+        return TimePlacement(self, untimed, from_zero)
 
     def _begin(self, frame: SourceFrame, from_zero: bool) -> tuple[Fraction, int]:
         """What to add to the times and numbers of a connection, given its first frame."""
@@ -51,7 +51,7 @@ class Timekeeper:
         return replace(frame, time=time, index=index, name=f"{self._stem}_{index:06d}")
 
 
-class Placement:
+class TimePlacement:
     """The frames of one connection on the axis of their source."""
 
     def __init__(self, keeper: Timekeeper, untimed: bool, from_zero: bool) -> None:
